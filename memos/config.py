@@ -1,0 +1,170 @@
+"""The one typed settings object, and the only place that reads the environment.
+
+Order, last wins: the default, the environment variable `MEMOS_<NAME>`, an explicit argument.
+Components are given values; they never look here themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from memos.errors import InvalidSetting
+
+PREFIX = "MEMOS_"
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def _setting(default: Any, help: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"help": help, **limits})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting has a default that works on one machine with no key and no server."""
+
+    data_dir: Path = _setting(
+        Path("~/.memos"), "folder for the database, the indexes and cached model exports"
+    )
+    database_url: str = _setting(
+        "", "SQLAlchemy URL of the truth; empty: SQLite in data_dir", secret=True
+    )
+    vector_index: str = _setting(
+        "auto",
+        "index for large cubes; auto: chroma on SQLite, pgvector on PostgreSQL",
+        choices=("auto", "chroma", "pgvector", "none"),
+    )
+    vector_index_min: int = _setting(
+        20_000, "cubes with fewer memories are searched exactly, in RAM", minimum=0
+    )
+    projection_bytes: int = _setting(
+        2 << 30, "RAM for the searched form of cubes; least recently used go first", minimum=1 << 20
+    )
+    embedding_model: str = _setting(
+        "sentence-transformers/all-MiniLM-L6-v2", "Hub id, folder or installed carrier package"
+    )
+    embedding_backend: str = _setting(
+        "auto",
+        "how the model is run; auto: onnx, torch if it can't be exported",
+        choices=("auto", "onnx", "torch"),
+    )
+    embedding_precision: str = _setting(
+        "fp32",
+        "int8 is faster and slightly different; the two are never mixed",
+        choices=("fp32", "int8"),
+    )
+    embedding_threads: int = _setting(0, "threads for one embedding call; 0: all cores", minimum=0)
+    offline: bool = _setting(False, "never ask a model hub")
+    host: str = _setting("127.0.0.1", "address that `memos serve` listens on")
+    port: int = _setting(
+        8000, "port that `memos serve` listens on; 0: a free one", minimum=0, maximum=65535
+    )
+    max_body_bytes: int = _setting(8 << 20, "largest request body", minimum=1024)
+    max_content_chars: int = _setting(100_000, "longest text of one memory", minimum=1)
+    max_metadata_bytes: int = _setting(65_536, "largest metadata of one memory, as JSON", minimum=2)
+    max_batch: int = _setting(1000, "most memories in one `add`", minimum=1)
+    max_limit: int = _setting(1000, "most hits or items in one answer", minimum=1)
+    worker_in_process: bool = _setting(True, "`memos serve` also runs background jobs")
+    lease_seconds: float = _setting(
+        30.0, "how long a worker holds a job without a heartbeat", minimum=1
+    )
+    job_attempts: int = _setting(5, "tries before a job is dead", minimum=1)
+    receipt_hours: float = _setting(24.0, "how long idempotency keys are remembered", minimum=0)
+    shutdown_seconds: float = _setting(
+        10.0, "how long a stopping server lets requests finish", minimum=0
+    )
+    log_level: str = _setting(
+        "warning",
+        "least severe message that is logged",
+        choices=("debug", "info", "warning", "error"),
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())
+        for spec in fields(self):
+            _check(spec.name, getattr(self, spec.name), spec.metadata)
+
+    @property
+    def sql_url(self) -> str:
+        """The database URL that is really used."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'memos.db'}"
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.sql_url.startswith("sqlite")
+
+
+def _check(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    choices = limits.get("choices")
+    if choices and value not in choices:
+        raise InvalidSetting(f"{name} is {value!r}; use one of {', '.join(choices)}", setting=name)
+    for bound, bad in (("minimum", lambda v, b: v < b), ("maximum", lambda v, b: v > b)):
+        if bound in limits and bad(value, limits[bound]):
+            raise InvalidSetting(
+                f"{name} is {value!r}; the {bound} is {limits[bound]}", setting=name
+            )
+
+
+def _parse(name: str, text: str, kind: type) -> Any:
+    try:
+        if kind is bool:
+            word = text.strip().lower()
+            if word not in _TRUE | _FALSE:
+                raise ValueError(text)
+            return word in _TRUE
+        return kind(text)
+    except ValueError as error:
+        raise InvalidSetting(
+            f"{PREFIX}{name.upper()} is {text!r}; it must be a {kind.__name__}", setting=name
+        ) from error
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the environment and explicit values; an override of None is passed over.
+
+    Unknown `MEMOS_` variables and unknown overrides are refused with InvalidSetting, since a typing
+    error in a setting is otherwise found only when it hurts.
+    """
+    return explain(environ, **overrides)[0]
+
+
+def explain(
+    environ: Mapping[str, str] | None = None, **overrides: Any
+) -> tuple[Settings, dict[str, str]]:
+    """Settings, and for each name where its value came from: default, environment or argument."""
+    env = os.environ if environ is None else environ
+    hints = get_type_hints(Settings)
+    names = {spec.name for spec in fields(Settings)}
+    unknown = {
+        k for k in env if k.startswith(PREFIX) and k[len(PREFIX) :].lower() not in names | _OTHER
+    }
+    unknown |= set(overrides) - names
+    if unknown:
+        raise InvalidSetting(
+            f"unknown setting {', '.join(sorted(unknown))}; `memos config` lists them all"
+        )
+    values: dict[str, Any] = {}
+    origin = dict.fromkeys(sorted(names), "default")
+    for name in names:
+        text = env.get(PREFIX + name.upper())
+        if text is not None:
+            values[name] = _parse(name, text, hints[name])
+            origin[name] = "environment"
+        if overrides.get(name) is not None:
+            values[name] = overrides[name]
+            origin[name] = "argument"
+    return Settings(**values), origin
+
+
+# Read by the client and the CLI, not settings of the service: where to find it and how to sign in.
+_OTHER = {"url", "api_key", "tenant"}
+
+
+def client_environment(environ: Mapping[str, str] | None = None) -> tuple[str | None, str | None]:
+    """(`MEMOS_URL`, `MEMOS_API_KEY`) for the client and the CLI."""
+    env = os.environ if environ is None else environ
+    return env.get(PREFIX + "URL"), env.get(PREFIX + "API_KEY")

@@ -1,0 +1,228 @@
+"""The one error tree. Every error that leaves the package is a MemosError.
+
+    MemosError
+    ├── InvalidInput            the caller sent something that can't be used
+    │   ├── InvalidFilter       a metadata filter with an unknown operator or shape
+    │   └── InvalidCursor       a page cursor that this service did not issue
+    ├── NotFound
+    │   ├── CubeNotFound
+    │   ├── MemoryNotFound
+    │   ├── JobNotFound
+    │   └── KeyNotFound
+    ├── Conflict
+    │   ├── AlreadyExists       the name is taken
+    │   ├── VersionConflict     the memory has changed since it was read
+    │   ├── StateConflict       the lifecycle does not allow this step
+    │   └── IdempotencyConflict the same key was used for another request
+    ├── AccessDenied
+    │   ├── NotAuthenticated    no key, or one that is unknown or revoked
+    │   └── PermissionDenied    the key does not reach this cube or verb
+    ├── LimitExceeded
+    │   ├── PayloadTooLarge
+    │   └── BatchTooLarge
+    ├── ModelError
+    │   ├── ModelNotFound
+    │   ├── ModelDigestMismatch
+    │   ├── ModelCorrupt
+    │   └── EmbeddingModelChanged   stored vectors come from another model
+    ├── StorageError
+    │   ├── StorageUnavailable  can't connect, locked for too long, timed out
+    │   ├── StorageCorrupt      the file is not what it should be
+    │   ├── StorageFull
+    │   ├── StorageReadOnly
+    │   ├── SchemaMismatch      the database is of a newer or unknown version
+    │   └── IndexUnavailable    a derived index can't answer; it can be rebuilt
+    ├── JobFailed               a job that was waited for ended in failure
+    ├── ConfigError
+    │   ├── InvalidSetting
+    │   ├── MissingDependency
+    │   └── PortInUse
+    └── ServiceUnavailable      the client could not reach the service, or it is stopping
+        └── WaitTimeout         it did not finish within the time allowed
+
+The core knows no HTTP; `memos.api.errors` maps this tree to problem documents.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class MemosError(Exception):
+    """Base of all errors. `code` is stable and machine readable; `details` carries values."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = details
+
+
+class InvalidInput(MemosError):
+    """The caller sent something that can't be used. `field` names it where one does."""
+
+    code = "invalid-input"
+
+
+class InvalidFilter(InvalidInput):
+    code = "invalid-filter"
+
+
+class InvalidCursor(InvalidInput):
+    code = "invalid-cursor"
+
+
+class NotFound(MemosError):
+    code = "not-found"
+
+
+class CubeNotFound(NotFound):
+    code = "cube-not-found"
+
+
+class MemoryNotFound(NotFound):
+    code = "memory-not-found"
+
+
+class JobNotFound(NotFound):
+    code = "job-not-found"
+
+
+class KeyNotFound(NotFound):
+    code = "key-not-found"
+
+
+class Conflict(MemosError):
+    code = "conflict"
+
+
+class AlreadyExists(Conflict):
+    code = "already-exists"
+
+
+class VersionConflict(Conflict):
+    """The memory has changed since it was read; `details` has `expected` and `actual`."""
+
+    code = "version-conflict"
+
+
+class StateConflict(Conflict):
+    code = "state-conflict"
+
+
+class IdempotencyConflict(Conflict):
+    code = "idempotency-conflict"
+
+
+class AccessDenied(MemosError):
+    code = "access-denied"
+
+
+class NotAuthenticated(AccessDenied):
+    code = "not-authenticated"
+
+
+class PermissionDenied(AccessDenied):
+    code = "permission-denied"
+
+
+class LimitExceeded(MemosError):
+    code = "limit-exceeded"
+
+
+class PayloadTooLarge(LimitExceeded):
+    code = "payload-too-large"
+
+
+class BatchTooLarge(LimitExceeded):
+    code = "batch-too-large"
+
+
+class ModelError(MemosError):
+    code = "model-error"
+
+
+class ModelNotFound(ModelError):
+    code = "model-not-found"
+
+
+class ModelDigestMismatch(ModelError):
+    code = "model-digest-mismatch"
+
+
+class ModelCorrupt(ModelError):
+    code = "model-corrupt"
+
+
+class EmbeddingModelChanged(ModelError):
+    """Stored vectors come from another model than the configured one; run `memos reindex`."""
+
+    code = "embedding-model-changed"
+
+
+class StorageError(MemosError):
+    code = "storage-error"
+
+
+class StorageUnavailable(StorageError):
+    code = "storage-unavailable"
+
+
+class StorageCorrupt(StorageError):
+    code = "storage-corrupt"
+
+
+class StorageFull(StorageError):
+    code = "storage-full"
+
+
+class StorageReadOnly(StorageError):
+    code = "storage-read-only"
+
+
+class SchemaMismatch(StorageError):
+    code = "schema-mismatch"
+
+
+class IndexUnavailable(StorageError):
+    code = "index-unavailable"
+
+
+class JobFailed(MemosError):
+    code = "job-failed"
+
+
+class ConfigError(MemosError):
+    code = "config-error"
+
+
+class InvalidSetting(ConfigError):
+    code = "invalid-setting"
+
+
+class MissingDependency(ConfigError):
+    code = "missing-dependency"
+
+
+class PortInUse(ConfigError):
+    code = "port-in-use"
+
+
+class ServiceUnavailable(MemosError):
+    code = "service-unavailable"
+
+
+class WaitTimeout(ServiceUnavailable):
+    code = "wait-timeout"
+
+
+def by_code() -> dict[str, type[MemosError]]:
+    """Every error class by its code; the client turns problem documents back into errors."""
+    found: dict[str, type[MemosError]] = {}
+    todo: list[type[MemosError]] = [MemosError]
+    while todo:
+        cls = todo.pop()
+        found[cls.code] = cls
+        todo.extend(cls.__subclasses__())
+    return found

@@ -1,0 +1,382 @@
+"""What the core needs from its backends: few protocols, few methods each.
+
+Only `memos.assembly` knows which class stands behind a protocol. Implementations translate every
+third-party error to `memos.errors` with `from`. All are safe to call from many threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memos.types import (
+    ApiKey,
+    Cube,
+    CubeDescription,
+    EmbeddingModel,
+    Finding,
+    Job,
+    JobState,
+    Kind,
+    Link,
+    Memory,
+    MemoryVersion,
+    NewJob,
+    State,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+
+Clock = Callable[[], datetime]
+NewId = Callable[[], str]
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def model(self) -> EmbeddingModel: ...
+
+    def embed(self, texts: Sequence[str]) -> Vector:
+        """float32 array (n, dimensions), rows of length 1; no texts give shape (0, dimensions)."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, by the model's own tokenizer, without truncation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What the derived indexes hold of one version of a memory.
+
+    `terms` are the analysed tokens joined by one space, made by `analyzer`; `vector` has shape
+    (dimensions,) and comes from the model with digest `model`. Either may be absent while a job
+    has still to make it.
+    """
+
+    terms: str | None
+    analyzer: str | None
+    vector: Vector | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One memory as the in-RAM projection and the vector index need it, at change number `seq`.
+
+    `live` is False for memories that no search may return. Times are Unix seconds (UTC).
+    `metadata` is the raw JSON text of the memory's metadata.
+    """
+
+    seq: int
+    memory_id: str
+    version: int
+    live: bool
+    kind: str
+    position: int
+    user_id: str | None
+    agent_id: str | None
+    session_id: str | None
+    speaker: str | None
+    place: str | None
+    occurred_at: float | None
+    created_at: float
+    expires_at: float | None
+    priority: float
+    metadata: str
+    terms: str | None
+    vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an idempotency key stands for: which request, and what it answered."""
+
+    request_hash: str
+    result: Mapping[str, Any]
+
+
+class CubeStore(Protocol):
+    """Cubes. A name is unique within a tenant."""
+
+    def create(self, cube: Cube) -> Cube:
+        """AlreadyExists if the tenant has a cube of this name. Makes the tenant if it is new."""
+        ...
+
+    def get(self, tenant_id: str, name_or_id: str) -> Cube:
+        """CubeNotFound if the tenant has none such, also when another tenant has."""
+        ...
+
+    def page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Cube]:
+        """By id, ids greater than `after`."""
+        ...
+
+    def describe(self, cube_id: str) -> CubeDescription: ...
+
+    def set_embedding(self, cube_id: str, model: EmbeddingModel) -> None: ...
+
+    def delete(self, cube_id: str, *, jobs: Sequence[NewJob] = ()) -> None:
+        """The cube and everything in it, in one transaction, and `jobs` queued in the same."""
+        ...
+
+
+class MemoryStore(Protocol):
+    """The truth. Every write is one transaction: memory, version, indexed form, jobs, receipt.
+
+    Each write takes the next change numbers of the cube (`cube.change_seq`, under its row lock, so
+    that numbers become visible in order) and stamps the rows with them.
+    """
+
+    def insert(
+        self,
+        cube_id: str,
+        memories: Sequence[Memory],
+        indexed: Sequence[Indexed],
+        *,
+        jobs: Sequence[NewJob] = (),
+        receipt: tuple[str, str, Receipt] | None = None,
+    ) -> tuple[tuple[Memory, ...], tuple[str, ...]]:
+        """Stores version 1 of each, with operation `add`; gives them back with their `position`
+        (the change number at insert) and the ids of the queued jobs (an existing job's id where a
+        dedupe key matched). `receipt` is (tenant_id, idempotency key, receipt); the store adds
+        `memories` and `jobs` (lists of ids) to its result. IdempotencyConflict if the key is taken;
+        CubeNotFound if the cube is gone; AlreadyExists for an id that is there. All or nothing.
+        """
+        ...
+
+    def replace(
+        self,
+        memory: Memory,
+        *,
+        expected_version: int,
+        operation: str,
+        actor: str | None,
+        reason: str | None,
+        indexed: Indexed | None,
+        jobs: Sequence[NewJob] = (),
+    ) -> Memory:
+        """Stores `memory` as version expected_version + 1 and appends to its history.
+
+        `indexed` None keeps the present indexed form. VersionConflict if the stored version is
+        another; MemoryNotFound if it is not in the cube.
+        """
+        ...
+
+    def erase(self, cube_id: str, memory_id: str, *, actor: str | None, reason: str | None) -> None:
+        """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row in
+        state `erased` and an `erase` history entry without content. MemoryNotFound if absent."""
+        ...
+
+    def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
+        """Those of `ids` that the cube has, in any state; unknown ids are simply not in the answer."""
+        ...
+
+    def page(
+        self,
+        cube_id: str,
+        *,
+        after: int = 0,
+        limit: int,
+        states: Sequence[State] = (State.ACTIVATED,),
+        kinds: Sequence[Kind] = (),
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+    ) -> list[Memory]:
+        """By position, positions greater than `after`."""
+        ...
+
+    def history(self, cube_id: str, memory_id: str) -> tuple[MemoryVersion, ...]:
+        """Oldest first. MemoryNotFound if the cube never had it."""
+        ...
+
+
+class ChangeFeed(Protocol):
+    """From the truth to everything derived from it."""
+
+    def last(self, cube_id: str) -> int:
+        """The cube's newest change number (0 while empty). One indexed read. CubeNotFound if gone."""
+        ...
+
+    def changes(self, cube_id: str, *, after: int, limit: int = 5000) -> list[Change]:
+        """Each memory changed after `after` once, as it is now, by seq."""
+        ...
+
+    def put_indexed(self, cube_id: str, items: Sequence[tuple[str, int, Indexed]]) -> int:
+        """Stores indexed forms by (memory id, version); stale versions are passed over. Stamps the
+        memories with new change numbers. Answers how many were stored."""
+        ...
+
+    def unindexed(self, cube_id: str, *, analyzer: str, model: str, limit: int) -> list[Memory]:
+        """Live memories whose terms are not by `analyzer` or whose vector is not by `model` or that
+        lack either, or whose indexed version is not the memory's."""
+        ...
+
+    def vectors(self, cube_id: str, texts_sha256: Sequence[str], model: str) -> dict[str, Vector]:
+        """Stored vectors by the SHA-256 (hex) of the embedded text, for reuse."""
+        ...
+
+
+class LinkStore(Protocol):
+    def put(self, link: Link) -> Link:
+        """MemoryNotFound if either end is not in the cube or erased. The same (source, target, relation) again
+        gives the existing link."""
+        ...
+
+    def of(self, cube_id: str, memory_id: str) -> tuple[Link, ...]:
+        """Links in both directions, oldest first."""
+        ...
+
+    def remove(self, cube_id: str, link_id: str) -> None: ...
+
+
+class JobQueue(Protocol):
+    """Durable jobs with leases. At most one worker holds a job; an expired lease frees it."""
+
+    def enqueue(self, job: NewJob) -> str: ...
+
+    def lease(self, worker: str, *, kinds: Sequence[str], limit: int, seconds: float) -> list[Job]:
+        """Takes due jobs (queued, failed with run_at passed, or running with an expired lease), oldest
+        first, and counts the attempt. A job whose attempts are used up goes to `dead` instead."""
+        ...
+
+    def heartbeat(
+        self, job_id: str, worker: str, *, seconds: float, progress: float | None = None
+    ) -> bool:
+        """Extends the lease. False if the worker no longer holds it."""
+        ...
+
+    def finish(
+        self,
+        job_id: str,
+        worker: str,
+        *,
+        error: str | None = None,
+        retry_in: float | None = None,
+    ) -> None:
+        """Success without `error`; else failed (due again in `retry_in` s) or dead if attempts are used up
+        or `retry_in` is None. Does nothing if the worker no longer holds it."""
+        ...
+
+    def release(self, worker: str) -> int:
+        """Returns all leases of a worker that is stopping: jobs are queued again, the attempt uncounted."""
+        ...
+
+    def get(self, tenant_id: str, job_id: str) -> Job:
+        """JobNotFound if the tenant has none such."""
+        ...
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        states: Sequence[JobState] = (),
+        cube_id: str | None = None,
+        before: str | None = None,
+        limit: int,
+    ) -> list[Job]:
+        """Newest first (ids less than `before`)."""
+        ...
+
+    def retry(self, tenant_id: str, job_id: str) -> Job:
+        """Queues a failed, dead or cancelled job again with fresh attempts; StateConflict otherwise."""
+        ...
+
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """Jobs by (kind, state), over all tenants, for metrics."""
+        ...
+
+
+class KeyStore(Protocol):
+    """API keys, by the SHA-256 of their secret; the secret itself is never stored."""
+
+    def add(self, key: ApiKey, secret_sha256: str) -> None: ...
+
+    def find(self, secret_sha256: str) -> ApiKey | None:
+        """Revoked keys are found too; the caller looks at `revoked_at`."""
+        ...
+
+    def page(self, tenant_id: str) -> list[ApiKey]: ...
+
+    def revoke(self, tenant_id: str, key_id: str, *, at: datetime) -> ApiKey: ...
+
+    def any(self) -> bool:
+        """Whether any key exists; the first start issues one if not."""
+        ...
+
+
+class ReceiptStore(Protocol):
+    """Answers kept by idempotency key, per tenant."""
+
+    def find(self, tenant_id: str, key: str) -> Receipt | None: ...
+
+    def put(self, tenant_id: str, key: str, receipt: Receipt) -> None:
+        """IdempotencyConflict if the key is taken."""
+        ...
+
+    def purge(self, *, before: datetime) -> int: ...
+
+
+class StoreHealth(Protocol):
+    """The state of the database itself."""
+
+    def ping(self) -> None:
+        """StorageUnavailable and the like if it can't be read and written."""
+        ...
+
+    def check(self, *, repair: bool) -> list[Finding]:
+        """Integrity of the file, orphan rows, counters; repairs what can be repaired."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The SQL repositories over one database."""
+
+    cubes: CubeStore
+    memories: MemoryStore
+    feed: ChangeFeed
+    links: LinkStore
+    jobs: JobQueue
+    keys: KeyStore
+    receipts: ReceiptStore
+    health: StoreHealth
+
+
+class VectorIndex(Protocol):
+    """Approximate nearest neighbours by cosine, one index per cube. Derived; may lag behind SQL."""
+
+    def upsert(self, cube_id: str, ids: Sequence[str], vectors: Vector, *, seq: int) -> None:
+        """Adds or replaces rows (n, dimensions) and records `seq` as the change number reached."""
+        ...
+
+    def delete(self, cube_id: str, ids: Sequence[str], *, seq: int) -> None:
+        """Unknown ids are passed over; records `seq` likewise."""
+        ...
+
+    def query(self, cube_id: str, vector: Vector, *, limit: int) -> list[tuple[str, float]]:
+        """(memory id, cosine), best first; an unknown cube gives []."""
+        ...
+
+    def reached(self, cube_id: str) -> int:
+        """The change number up to which the index is complete (0 for an unknown cube)."""
+        ...
+
+    def ids(self, cube_id: str) -> set[str]:
+        """All ids it holds, for doctor."""
+        ...
+
+    def drop(self, cube_id: str) -> None:
+        """Forgets the cube's index; no error if there is none."""
+        ...
+
+    def close(self) -> None: ...
