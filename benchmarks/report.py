@@ -51,7 +51,7 @@ def environment(*, seed: int | None = None, **extra: Any) -> dict[str, Any]:
         "commit": _commit(),
         "seed": seed,
         "started_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **extra,
     }
 
@@ -97,7 +97,7 @@ def _commit() -> str | None:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """`n`, `mean`, `p50`, `p95`, `p99` and `max`, in the unit of the values (linear interpolation)."""
+    """`n`, `mean`, `p50`, `p95`, `p99`, `max`, in the unit of the values (linear interpolation)."""
     import numpy as np
 
     if not values:
@@ -109,7 +109,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; numbers are right-aligned and floats shown with three digits that matter."""
+    """A Markdown table; numbers are right-aligned, floats shown with three digits that matter."""
     body = [[_cell(value) for value in row] for row in rows]
     numeric = [
         bool(body) and all(_is_number(row[column]) for row in body)
