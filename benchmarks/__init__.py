@@ -1,0 +1,6 @@
+"""Benchmarks, one module each, and the report that all of them write.
+
+Imported as `memos.benchmarks`, so that `memos bench` also works where the package was
+installed from a wheel. Stands above every other part: nothing but the command line
+imports it.
+"""

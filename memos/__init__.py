@@ -1,0 +1,3 @@
+"""A memory operating system for LLM agents."""
+
+__version__ = "0.1.0"
