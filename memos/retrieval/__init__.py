@@ -1,0 +1,1 @@
+"""Retrieval without a language model: analysis, projection, channels, fusion, search."""
