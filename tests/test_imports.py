@@ -86,6 +86,10 @@ def imports(module: str, source: str, known: set[str]) -> Iterator[Import]:
                 is_own = full in known or alias.name == "__version__"
                 target = full if is_own else node.module
                 yield Import(module, target, node.lineno, deferred, typing_only)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            name = node.args[0]
+            if isinstance(name, ast.Constant):
+                yield Import(module, name.value, node.lineno, deferred, typing_only)
         deferred = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             for child in node.body:
@@ -170,6 +174,7 @@ def test_modules_are_named_for_what_they_are() -> None:
         ("memos.kvcache.disk", "from memos.config import Settings"),
         ("memos.service", "import memos.storage.sql"),
         ("memos.service", "def f():\n    from memos.storage import sql"),
+        ("memos.service", "import importlib\nimportlib.import_module('memos.storage.sql')"),
         ("memos.service", "from memos.api import app"),
         ("memos.service", "from memos.cli import main"),
         ("memos.service", "from memos.assembly import assemble"),
