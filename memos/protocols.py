@@ -57,14 +57,16 @@ class Indexed:
     """What the derived indexes hold of one version of a memory.
 
     `terms` are the analysed tokens joined by one space, made by `analyzer`; `vector` has shape
-    (dimensions,) and comes from the model with digest `model`. Either may be absent while a job
-    has still to make it.
+    (dimensions,) and comes from the model with digest `model`; `text_sha256` (hex) is the digest of
+    the text that was embedded, by which the vector can be used again. Either may be absent while a
+    job has still to make it.
     """
 
     terms: str | None
     analyzer: str | None
     vector: Vector | None
     model: str | None
+    text_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +172,13 @@ class MemoryStore(Protocol):
         ...
 
     def erase(self, cube_id: str, memory_id: str, *, actor: str | None, reason: str | None) -> None:
-        """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row in
-        state `erased` and an `erase` history entry without content. MemoryNotFound if absent."""
+        """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row
+        in state `erased` and an `erase` history entry without content. MemoryNotFound if absent.
+        """
         ...
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
-        """Those of `ids` that the cube has, in any state; unknown ids are simply not in the answer."""
+        """Those of `ids` that the cube has, in any state; unknown ids are left out."""
         ...
 
     def page(
@@ -202,7 +205,7 @@ class ChangeFeed(Protocol):
     """From the truth to everything derived from it."""
 
     def last(self, cube_id: str) -> int:
-        """The cube's newest change number (0 while empty). One indexed read. CubeNotFound if gone."""
+        """The cube's newest change number (0 while empty), by one indexed read. CubeNotFound."""
         ...
 
     def changes(self, cube_id: str, *, after: int, limit: int = 5000) -> list[Change]:
@@ -210,8 +213,9 @@ class ChangeFeed(Protocol):
         ...
 
     def put_indexed(self, cube_id: str, items: Sequence[tuple[str, int, Indexed]]) -> int:
-        """Stores indexed forms by (memory id, version); stale versions are passed over. Stamps the
-        memories with new change numbers. Answers how many were stored."""
+        """Stores indexed forms by (memory id, version); stale versions are passed over, and a part
+        (terms, vector) that is None keeps what is stored. Stamps the memories with new change
+        numbers. Answers how many were stored."""
         ...
 
     def unindexed(self, cube_id: str, *, analyzer: str, model: str, limit: int) -> list[Memory]:
@@ -226,8 +230,8 @@ class ChangeFeed(Protocol):
 
 class LinkStore(Protocol):
     def put(self, link: Link) -> Link:
-        """MemoryNotFound if either end is not in the cube or erased. The same (source, target, relation) again
-        gives the existing link."""
+        """MemoryNotFound if either end is not in the cube or erased. The same (source, target,
+        relation) again gives the existing link."""
         ...
 
     def of(self, cube_id: str, memory_id: str) -> tuple[Link, ...]:
@@ -243,8 +247,8 @@ class JobQueue(Protocol):
     def enqueue(self, job: NewJob) -> str: ...
 
     def lease(self, worker: str, *, kinds: Sequence[str], limit: int, seconds: float) -> list[Job]:
-        """Takes due jobs (queued, failed with run_at passed, or running with an expired lease), oldest
-        first, and counts the attempt. A job whose attempts are used up goes to `dead` instead."""
+        """Takes due jobs (queued, failed with run_at passed, or running with an expired lease),
+        oldest first, and counts the attempt. A job with no attempts left goes to `dead` instead."""
         ...
 
     def heartbeat(
@@ -261,12 +265,12 @@ class JobQueue(Protocol):
         error: str | None = None,
         retry_in: float | None = None,
     ) -> None:
-        """Success without `error`; else failed (due again in `retry_in` s) or dead if attempts are used up
-        or `retry_in` is None. Does nothing if the worker no longer holds it."""
+        """Success without `error`; else failed (due again in `retry_in` s), or dead if attempts are
+        used up or `retry_in` is None. Does nothing if the worker no longer holds it."""
         ...
 
     def release(self, worker: str) -> int:
-        """Returns all leases of a worker that is stopping: jobs are queued again, the attempt uncounted."""
+        """Returns all leases of a stopping worker: its jobs are queued, the attempt uncounted."""
         ...
 
     def get(self, tenant_id: str, job_id: str) -> Job:
@@ -286,7 +290,7 @@ class JobQueue(Protocol):
         ...
 
     def retry(self, tenant_id: str, job_id: str) -> Job:
-        """Queues a failed, dead or cancelled job again with fresh attempts; StateConflict otherwise."""
+        """Queues a failed, dead or cancelled job with fresh attempts; StateConflict otherwise."""
         ...
 
     def counts(self) -> Mapping[tuple[str, str], int]:

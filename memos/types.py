@@ -45,7 +45,7 @@ class State(str, Enum):
 
 
 class JobState(str, Enum):
-    """`failed` will be tried again at `run_at`; `dead` used up its attempts and waits for a retry."""
+    """`failed` is tried again at `run_at`; `dead` used up its attempts and waits for a retry."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -1,0 +1,118 @@
+"""The only module that knows which backend stands behind which protocol."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from memos import config
+from memos.config import Settings
+from memos.errors import InvalidSetting, MissingDependency, StorageReadOnly
+from memos.identity import UlidMaker, utc_now
+from memos.protocols import Clock, Embedder, NewId, VectorIndex
+from memos.service import DEFAULT_TENANT, MemoryOS, Service
+
+
+def build(
+    settings: Settings,
+    *,
+    embedder: Embedder | None = None,
+    clock: Clock = utc_now,
+    new_id: NewId | None = None,
+) -> Service:
+    """A service on the configured backends. The caller closes it, and starts its worker.
+
+    StorageReadOnly if `data_dir` can't be written; the stores' and models' own errors besides.
+    """
+    from memos.storage import open_stores
+
+    new_id = new_id or UlidMaker()
+    _make_data_dir(settings)
+    stores = open_stores(settings.sql_url, new_id=new_id, clock=clock)
+    try:
+        return Service(
+            settings,
+            stores,
+            embedder or make_embedder(settings),
+            open_vector_index=_vector_index_opener(settings),
+            clock=clock,
+            new_id=new_id,
+        )
+    except BaseException:
+        stores.health.close()
+        raise
+
+
+def open(tenant: str = DEFAULT_TENANT, **overrides: Any) -> MemoryOS:
+    """A MemoryOS in this process on the embedded default; keywords are settings.
+
+    Background jobs run in a thread of this process unless `worker_in_process=False`.
+    """
+    service = build(config.load(**overrides))
+    if service.settings.worker_in_process:
+        service.worker.start()
+    return MemoryOS(service, tenant, owns=True)
+
+
+def make_embedder(settings: Settings) -> Embedder:
+    """The configured embedder behind a cache by content."""
+    from memos.embedding import load_embedder
+
+    return load_embedder(
+        model=settings.embedding_model,
+        backend=settings.embedding_backend,
+        precision=settings.embedding_precision,
+        cache_dir=settings.data_dir / "models",
+        threads=settings.embedding_threads,
+        offline=settings.offline,
+    )
+
+
+def _make_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageReadOnly(
+            f"can't make the data folder {settings.data_dir}: {error.strerror}. "
+            "Set MEMOS_DATA_DIR to a folder you may write to"
+        ) from error
+    if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+        raise StorageReadOnly(
+            f"the data folder {settings.data_dir} can't be written; change its permissions or set "
+            "MEMOS_DATA_DIR"
+        )
+
+
+def _vector_index_opener(settings: Settings) -> Any:
+    choice = settings.vector_index
+    if choice == "auto":
+        choice = "chroma" if settings.is_sqlite else "pgvector"
+    if choice == "none":
+        return None
+    if choice == "pgvector" and settings.is_sqlite:
+        raise InvalidSetting(
+            "vector_index is pgvector, but the database is SQLite; set MEMOS_DATABASE_URL to a "
+            "PostgreSQL, or vector_index to chroma",
+            setting="vector_index",
+        )
+    return (
+        (lambda: _open_pgvector(settings))
+        if choice == "pgvector"
+        else (lambda: _open_chroma(settings))
+    )
+
+
+def _open_chroma(settings: Settings) -> VectorIndex:
+    from memos.storage.vectors.chroma import ChromaIndex
+
+    return ChromaIndex(settings.data_dir / "chroma")
+
+
+def _open_pgvector(settings: Settings) -> VectorIndex:
+    try:
+        from memos.storage.vectors.pgvector import PgVectorIndex
+    except ImportError as error:
+        raise MissingDependency(
+            f"PostgreSQL needs {error.name}; install the extra: pip install 'memos[postgres]'"
+        ) from error
+    return PgVectorIndex(settings.sql_url)

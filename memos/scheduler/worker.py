@@ -1,0 +1,167 @@
+"""The worker: leases due jobs, runs their handlers, keeps the leases alive, settles the outcome.
+
+Knows the queue and a table of handlers by job kind; what a job does is the handler's. Any number
+of workers may run at once: the queue gives each job to one of them, and a lease that is no longer
+extended (the worker died) frees its job.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from memos.errors import MemosError
+from memos.protocols import JobQueue
+from memos.types import Job
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.5
+_BACKOFF_SECONDS = 1.0
+_BACKOFF_LIMIT = 300.0
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the job over; the handler must stop without settling it."""
+
+
+class JobContext:
+    """What a handler may ask for while it runs."""
+
+    def __init__(self, job: Job, extend: Callable[[float | None], bool]) -> None:
+        self.job = job
+        self._extend = extend
+
+    def beat(self, progress: float | None = None) -> None:
+        """Extends the lease and records progress in [0, 1]. LeaseLost if it is gone."""
+        if not self._extend(progress):
+            raise LeaseLost(self.job.id)
+
+
+Handler = Callable[[JobContext], None]
+
+
+class Worker:
+    """Runs one job at a time until stopped; `start` puts it in a thread, `run` in this one."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        handlers: Mapping[str, Handler],
+        *,
+        name: str,
+        lease_seconds: float,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._queue = queue
+        self._handlers = dict(handlers)
+        self.name = name
+        self._lease_seconds = lease_seconds
+        self._rng = rng or random.Random()
+        self._stopping = threading.Event()
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Runs in a daemon thread; does nothing if it already does."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self.run, name=self.name, daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Lets the running job finish for at most `timeout` s, then returns every lease."""
+        self._stopping.set()
+        self._news.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            self._thread = None
+        self._queue.release(self.name)
+
+    def wake(self) -> None:
+        """Says that there is a new job, so that it need not wait for the next poll."""
+        self._news.set()
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def run(self) -> None:
+        """Drains jobs until `stop`. A store that fails is logged and asked again later."""
+        while not self._stopping.is_set():
+            self._news.clear()
+            try:
+                busy = self.run_one()
+            except MemosError:
+                log.exception("worker %s could not reach the queue", self.name)
+                busy = False
+            if not busy:
+                self._news.wait(_POLL_SECONDS * (0.5 + self._rng.random()))
+
+    def drain(self) -> int:
+        """Runs due jobs until none is left; how many it ran."""
+        done = 0
+        while not self._stopping.is_set() and self.run_one():
+            done += 1
+        return done
+
+    def run_one(self) -> bool:
+        """Leases and runs one due job; False if there is none."""
+        leased = self._queue.lease(
+            self.name, kinds=sorted(self._handlers), limit=1, seconds=self._lease_seconds
+        )
+        for job in leased:
+            self._run(job)
+        return bool(leased)
+
+    def _run(self, job: Job) -> None:
+        try:
+            with self._alive(job) as context:
+                self._handlers[job.kind](context)
+        except LeaseLost:
+            log.warning("job %s (%s) was taken over by another worker", job.id, job.kind)
+        except Exception as error:
+            log.exception("job %s (%s) failed, attempt %d", job.id, job.kind, job.attempts)
+            self._queue.finish(
+                job.id, self.name, error=_reason(error), retry_in=self._backoff(job.attempts)
+            )
+        else:
+            self._queue.finish(job.id, self.name)
+
+    @contextmanager
+    def _alive(self, job: Job) -> Iterator[JobContext]:
+        """Beats from a thread of its own, since a handler may spend long in one model call."""
+        done = threading.Event()
+
+        def extend(progress: float | None) -> bool:
+            return self._queue.heartbeat(
+                job.id, self.name, seconds=self._lease_seconds, progress=progress
+            )
+
+        def beat() -> None:
+            while not done.wait(self._lease_seconds / 3):
+                try:
+                    if not extend(None):
+                        return
+                except MemosError:
+                    log.warning("heartbeat of job %s did not reach the queue", job.id)
+
+        thread = threading.Thread(target=beat, name=f"{self.name}-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield JobContext(job, extend)
+        finally:
+            done.set()
+            thread.join()
+
+    def _backoff(self, attempts: int) -> float:
+        """Exponential with full jitter (AWS Architecture Blog: Exponential Backoff And Jitter)."""
+        ceiling = min(_BACKOFF_LIMIT, _BACKOFF_SECONDS * 2.0**attempts)
+        return self._rng.uniform(_BACKOFF_SECONDS / 2, ceiling)
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,6 @@
+"""The memory service: verbs over protocols, with no knowledge of backends or HTTP."""
+
+from memos.service.memory_os import MemoryOS
+from memos.service.service import DEFAULT_TENANT, Service
+
+__all__ = ["DEFAULT_TENANT", "MemoryOS", "Service"]

@@ -1,0 +1,125 @@
+"""Service: one process's stores, embedder, searcher and worker, shared by all tenants.
+
+Knows protocols only; `memos.assembly` puts the backends in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from memos.config import Settings
+from memos.protocols import Clock, Embedder, NewId, Stores, VectorIndex
+from memos.retrieval.search import Searcher
+from memos.scheduler import Worker
+from memos.service.cubes import Cubes
+from memos.service.indexing import Indexer
+from memos.service.jobs import Handlers, sync_vectors
+from memos.service.keys import Keys
+from memos.service.memory_os import MemoryOS
+from memos.service.reading import Reader
+from memos.service.upkeep import Doctor
+from memos.service.writing import Writer
+from memos.types import ApiKey, Cube, IssuedKey
+
+DEFAULT_TENANT = "default"
+
+
+class Service:
+    """Everything a process needs to serve memories. Thread-safe.
+
+    `open_vector_index` is called at the first need, so that a process with small cubes only never
+    pays for the index; None: there is no vector index and all search is exact.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        embedder: Embedder,
+        *,
+        open_vector_index: Callable[[], VectorIndex] | None,
+        clock: Clock,
+        new_id: NewId,
+    ) -> None:
+        self.settings = settings
+        self.stores = stores
+        self.embedder = embedder
+        self.clock = clock
+        self.new_id = new_id
+        self._open_vector_index = open_vector_index
+        self._vector_index: VectorIndex | None = None
+        self._lock = threading.Lock()
+        source = None if open_vector_index is None else self.vector_index
+        indexer = Indexer(stores.cubes, stores.feed, embedder)
+        self.cubes = Cubes(stores, settings, clock=clock, new_id=new_id)
+        self.keys = Keys(stores, clock=clock, new_id=new_id)
+        self.reader = Reader(stores, settings, clock=clock)
+        self.writer = Writer(
+            stores,
+            indexer,
+            settings,
+            clock=clock,
+            new_id=new_id,
+            has_vector_index=open_vector_index is not None,
+        )
+        self.searcher = Searcher(
+            stores.feed, stores.memories, embedder, source, settings, clock=clock
+        )
+        self.doctor = Doctor(stores, indexer, source)
+        self.worker = Worker(
+            stores.jobs,
+            Handlers(stores, indexer, source).table(),
+            name=f"worker-{new_id()}",
+            lease_seconds=settings.lease_seconds,
+        )
+
+    def vector_index(self) -> VectorIndex:
+        """The vector index, opened when first asked for."""
+        if self._open_vector_index is None:
+            raise RuntimeError("this service has no vector index")
+        with self._lock:
+            if self._vector_index is None:
+                self._vector_index = self._open_vector_index()
+            return self._vector_index
+
+    def purge_vectors(self, cube: Cube) -> None:
+        """After an erase: takes the vector out of the index now, not when a job comes round.
+
+        Small cubes have no index; then there is nothing to open.
+        """
+        if self._open_vector_index is None:
+            return
+        if self.stores.feed.last(cube.id) < self.settings.vector_index_min:
+            return
+        sync_vectors(self.stores, self.vector_index(), cube.id)
+
+    def tenant(self, tenant_id: str = DEFAULT_TENANT, *, actor: str | None = None) -> MemoryOS:
+        """The verbs for one tenant; cheap, made per request."""
+        return MemoryOS(self, tenant_id, actor=actor)
+
+    def authenticate(self, secret: str) -> ApiKey:
+        """NotAuthenticated if there is no such key, or it was revoked."""
+        return self.keys.authenticate(secret)
+
+    def first_key(self) -> IssuedKey | None:
+        """An admin key of the default tenant if there is no key at all, else None."""
+        return self.keys.first(DEFAULT_TENANT)
+
+    def ready(self) -> None:
+        """Returns if requests can be served; else the error that prevents it."""
+        self.stores.health.ping()
+
+    def metrics_snapshot(self) -> Mapping[str, Any]:
+        """Present values for gauges: jobs by (kind, state), projections held and their bytes."""
+        return {"jobs": self.stores.jobs.counts(), **self.searcher.usage()}
+
+    def close(self) -> None:
+        """Stops the worker, returns its leases, closes the stores."""
+        self.worker.stop(self.settings.shutdown_seconds)
+        with self._lock:
+            if self._vector_index is not None:
+                self._vector_index.close()
+                self._vector_index = None
+        self.stores.health.close()

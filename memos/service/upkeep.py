@@ -1,0 +1,114 @@
+"""`doctor`: finds, and on request mends, drift between the truth and what is derived from it.
+
+Checks the database itself, then for each cube the indexed forms (terms and vectors in SQL) and
+the vector index. The in-RAM projection needs no check: it is built from SQL in each process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memos.errors import IndexUnavailable
+from memos.protocols import Stores, VectorIndex
+from memos.service.indexing import Indexer
+from memos.service.jobs import VectorIndexSource, sync_vectors
+from memos.types import Cube, Finding, Memory
+
+_PART = 256
+
+
+class Doctor:
+    def __init__(
+        self, stores: Stores, indexer: Indexer, vector_index: VectorIndexSource | None
+    ) -> None:
+        self._stores = stores
+        self._indexer = indexer
+        self._vector_index = vector_index
+
+    def examine(self, tenant_id: str, *, repair: bool) -> tuple[Finding, ...]:
+        """All findings; none means that all is well."""
+        findings = list(self._stores.health.check(repair=repair))
+        for cube in self._cubes(tenant_id):
+            findings += self._indexed_forms(cube, repair)
+            findings += self._vectors(cube, repair)
+        return tuple(findings)
+
+    def _cubes(self, tenant_id: str) -> Iterator[Cube]:
+        after = None
+        while rows := self._stores.cubes.page(tenant_id, after=after, limit=_PART):
+            yield from rows
+            after = rows[-1].id
+
+    def _indexed_forms(self, cube: Cube, repair: bool) -> list[Finding]:
+        if cube.embedding is not None and cube.embedding.digest != self._indexer.model:
+            return [
+                Finding(
+                    check="embedding-model",
+                    cube_id=cube.id,
+                    problem=f"vectors come from {cube.embedding.id} "
+                    f"({cube.embedding.digest[:12]}); mend with `memos reindex --embed {cube.name}`",
+                    count=1,
+                    repaired=False,
+                )
+            ]
+        count = 0
+        while rows := self._unindexed(cube):
+            count += len(rows)
+            if not repair:
+                break
+            forms = self._indexer.full(cube.id, rows)
+            self._stores.feed.put_indexed(
+                cube.id, [(m.id, m.version, form) for m, form in zip(rows, forms, strict=True)]
+            )
+        if not count:
+            return []
+        problem = "memories without terms or vector of their present version"
+        return [_finding("indexed-form", cube, problem, count, repaired=repair)]
+
+    def _unindexed(self, cube: Cube) -> list[Memory]:
+        return self._stores.feed.unindexed(
+            cube.id, analyzer=self._indexer.analyzer, model=self._indexer.model, limit=_PART
+        )
+
+    def _vectors(self, cube: Cube, repair: bool) -> list[Finding]:
+        """A cube that the vector index has never seen is too small to need it: no finding."""
+        if self._vector_index is None:
+            return []
+        index = self._vector_index()
+        try:
+            if index.reached(cube.id) == 0:
+                return []
+            missing, extra = self._drift(cube, index)
+        except IndexUnavailable as error:
+            return [_finding("vector-index", cube, error.message, 1, repaired=False)]
+        findings = []
+        if missing:
+            problem = "vectors that the index lacks"
+            findings.append(_finding("vector-index", cube, problem, missing, repaired=repair))
+        if extra:
+            problem = "vectors in the index that no live memory has"
+            findings.append(_finding("vector-index", cube, problem, extra, repaired=repair))
+        if findings and repair:
+            index.drop(cube.id)
+            sync_vectors(self._stores, index, cube.id)
+        return findings
+
+    def _drift(self, cube: Cube, index: VectorIndex) -> tuple[int, int]:
+        """(missing, extra), counted up to where the index says it is complete."""
+        reached = index.reached(cube.id)
+        held = index.ids(cube.id)
+        expected: set[str] = set()
+        later: set[str] = set()
+        after = 0
+        while changes := self._stores.feed.changes(cube.id, after=after):
+            after = changes[-1].seq
+            for change in changes:
+                if change.seq > reached:
+                    later.add(change.memory_id)
+                elif change.live and change.vector is not None:
+                    expected.add(change.memory_id)
+        return len(expected - held), len(held - expected - later)
+
+
+def _finding(check: str, cube: Cube, problem: str, count: int, *, repaired: bool) -> Finding:
+    return Finding(check=check, cube_id=cube.id, problem=problem, count=count, repaired=repaired)

@@ -1,0 +1,328 @@
+"""The verbs that change memories: add, update, forget, restore.
+
+A write is prepared (checked, analysed, embedded) outside the database and then committed as one
+transaction, so that what was acknowledged is whole and searchable, and a refusal leaves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from memos.config import Settings
+from memos.errors import (
+    BatchTooLarge,
+    IdempotencyConflict,
+    InvalidInput,
+    MemoryNotFound,
+    StateConflict,
+    VersionConflict,
+)
+from memos.lifecycle import check_step
+from memos.messages import Defaults, Item, normalise
+from memos.protocols import Clock, NewId, Receipt, Stores
+from memos.service.indexing import Indexer
+from memos.types import Added, Cube, Memory, NewJob, NewMemory, State
+from memos.validation import (
+    check_content,
+    check_label,
+    check_memory,
+    check_text,
+    check_time,
+    to_utc,
+)
+from memos.wire import to_json
+
+_SYNC_DELAY = timedelta(seconds=1)
+
+
+class Writer:
+    """Writes of all tenants; callers hand in a cube they may write to."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        indexer: Indexer,
+        settings: Settings,
+        *,
+        clock: Clock,
+        new_id: NewId,
+        has_vector_index: bool,
+    ) -> None:
+        self._stores = stores
+        self._indexer = indexer
+        self._settings = settings
+        self._clock = clock
+        self._new_id = new_id
+        self._has_vector_index = has_vector_index
+
+    def add(
+        self,
+        cube: Cube,
+        items: Sequence[Item],
+        defaults: Defaults,
+        *,
+        wait: bool,
+        idempotency_key: str | None,
+        actor: str | None,
+    ) -> Added:
+        """Durable when it returns; with `wait` also searchable by meaning, else a job does that."""
+        if not items:
+            raise InvalidInput("there is nothing to add; give at least one memory")
+        if len(items) > self._settings.max_batch:
+            raise BatchTooLarge(
+                f"{len(items)} memories in one add; the limit is {self._settings.max_batch} "
+                "(MEMOS_MAX_BATCH). Use add_batch",
+                limit=self._settings.max_batch,
+            )
+        news = self._normalised(items, defaults)
+        request = _request_hash(cube.id, news)
+        if idempotency_key is not None:
+            check_label("idempotency_key", idempotency_key)
+            if (replay := self._replay(cube, idempotency_key, request)) is not None:
+                return replay
+        self._indexer.check_model(cube)
+        memories = [self._memory(cube, new, actor) for new in news]
+        indexed = (
+            self._indexer.full(cube.id, memories) if wait else self._indexer.terms_only(memories)
+        )
+        receipt = None
+        if idempotency_key is not None:
+            receipt = (cube.tenant_id, idempotency_key, Receipt(request, {"verb": "add"}))
+        try:
+            stored, jobs = self._stores.memories.insert(
+                cube.id,
+                memories,
+                indexed,
+                jobs=self._jobs_after_add(cube, memories, wait=wait),
+                receipt=receipt,
+            )
+        except IdempotencyConflict:
+            # Another request with this key was faster; its answer is this one's too.
+            if idempotency_key and (replay := self._replay(cube, idempotency_key, request)):
+                return replay
+            raise
+        return Added(memories=stored, jobs=() if wait else jobs[:1])
+
+    def _normalised(self, items: Sequence[Item], defaults: Defaults) -> list[NewMemory]:
+        news = []
+        for number, item in enumerate(items):
+            at = f"item {number}: " if len(items) > 1 else ""
+            try:
+                new = normalise(item, defaults)
+            except InvalidInput as error:
+                raise type(error)(f"{at}{error.message}", **error.details) from error
+            check_memory(new, self._settings, at=at)
+            news.append(new)
+        return news
+
+    def _memory(self, cube: Cube, new: NewMemory, actor: str | None) -> Memory:
+        now = self._clock()
+        provenance = new.provenance
+        if provenance.actor is None and actor is not None:
+            provenance = replace(provenance, actor=actor)
+        return Memory(
+            id=self._new_id(),
+            cube_id=cube.id,
+            content=new.content,
+            kind=new.kind,
+            state=State.ACTIVATED,
+            version=1,
+            position=0,
+            user_id=new.user_id,
+            agent_id=new.agent_id,
+            session_id=new.session_id,
+            speaker=new.speaker,
+            occurred_at=new.occurred_at,
+            place=new.place,
+            images=new.images,
+            metadata=dict(new.metadata),
+            priority=float(new.priority),
+            expires_at=new.expires_at,
+            provenance=provenance,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def _jobs_after_add(
+        self, cube: Cube, memories: Sequence[Memory], *, wait: bool
+    ) -> list[NewJob]:
+        jobs = []
+        if not wait:
+            ids = [memory.id for memory in memories]
+            jobs.append(
+                NewJob(
+                    tenant_id=cube.tenant_id,
+                    cube_id=cube.id,
+                    kind="index",
+                    payload={"memory_ids": ids},
+                    max_attempts=self._settings.job_attempts,
+                )
+            )
+        return jobs + self.sync_jobs(cube)
+
+    def sync_jobs(self, cube: Cube) -> list[NewJob]:
+        """The job that brings the vector index up to date, for cubes large enough to have one."""
+        if not self._has_vector_index:
+            return []
+        if self._stores.feed.last(cube.id) < self._settings.vector_index_min:
+            return []
+        return [
+            NewJob(
+                tenant_id=cube.tenant_id,
+                cube_id=cube.id,
+                kind="vector_sync",
+                dedupe_key=f"vector_sync:{cube.id}",
+                max_attempts=self._settings.job_attempts,
+                run_at=self._clock() + _SYNC_DELAY,
+            )
+        ]
+
+    def _replay(self, cube: Cube, key: str, request: str) -> Added | None:
+        receipt = self._stores.receipts.find(cube.tenant_id, key)
+        if receipt is None:
+            return None
+        if receipt.request_hash != request:
+            raise IdempotencyConflict(
+                f"idempotency key {key!r} was used for another request; use a new key",
+                key=key,
+            )
+        ids = receipt.result.get("memories", [])
+        found = self._stores.memories.get(cube.id, ids)
+        return Added(
+            memories=tuple(found[i] for i in ids if i in found),
+            jobs=tuple(receipt.result.get("jobs", ()))[:1],
+        )
+
+    def update(
+        self,
+        cube: Cube,
+        memory_id: str,
+        changes: Mapping[str, Any],
+        *,
+        if_version: int | None,
+        reason: str | None,
+        actor: str | None,
+    ) -> Memory:
+        """A new version with `changes` applied; nothing to change is an InvalidInput."""
+        if not changes:
+            raise InvalidInput("there is nothing to update; give at least one field")
+        old = self._current(cube, memory_id, if_version)
+        if old.state is not State.ACTIVATED:
+            raise StateConflict(
+                f"memory {memory_id} is {old.state.value}; restore it before changing it",
+                memory_id=memory_id,
+                state=old.state.value,
+            )
+        new = replace(old, **_in_utc(changes), updated_at=self._clock())
+        self._check_update(new)
+        texts_changed = new.content != old.content or new.images != old.images
+        if texts_changed:
+            self._indexer.check_model(cube)
+        return self._stores.memories.replace(
+            new,
+            expected_version=old.version,
+            operation="update",
+            actor=actor,
+            reason=_checked_reason(reason),
+            indexed=self._indexer.full(cube.id, [new])[0] if texts_changed else None,
+            jobs=self.sync_jobs(cube) if texts_changed else (),
+        )
+
+    def _check_update(self, memory: Memory) -> None:
+        shared = {name: getattr(memory, name) for name in NewMemory.__dataclass_fields__}
+        check_content(memory.content, memory.images, self._settings)
+        check_memory(NewMemory(**shared), self._settings)
+
+    def forget(
+        self,
+        cube: Cube,
+        memory_id: str,
+        *,
+        erase: bool,
+        if_version: int | None,
+        reason: str | None,
+        actor: str | None,
+    ) -> Memory:
+        """Archived, to be restored at will; or erased from every store, leaving a tombstone."""
+        old = self._current(cube, memory_id, if_version)
+        reason = _checked_reason(reason)
+        if erase:
+            check_step(memory_id, old.state, State.ERASED)
+            self._stores.memories.erase(cube.id, memory_id, actor=actor, reason=reason)
+            return self._stores.memories.get(cube.id, [memory_id])[memory_id]
+        return self._move(cube, old, State.ARCHIVED, "forget", reason, actor)
+
+    def restore(
+        self, cube: Cube, memory_id: str, *, reason: str | None, actor: str | None
+    ) -> Memory:
+        """Undoes a `forget`. StateConflict if the memory is not forgotten."""
+        old = self._current(cube, memory_id, None)
+        if old.state is State.ACTIVATED:
+            raise StateConflict(
+                f"memory {memory_id} is activated; there is nothing to restore",
+                memory_id=memory_id,
+                state=old.state.value,
+            )
+        return self._move(cube, old, State.ACTIVATED, "restore", _checked_reason(reason), actor)
+
+    def _move(
+        self,
+        cube: Cube,
+        old: Memory,
+        state: State,
+        operation: str,
+        reason: str | None,
+        actor: str | None,
+    ) -> Memory:
+        check_step(old.id, old.state, state)
+        # What comes back is indexed afresh: the model may have changed while it was away.
+        back = state is State.ACTIVATED
+        if back:
+            self._indexer.check_model(cube)
+        return self._stores.memories.replace(
+            replace(old, state=state, updated_at=self._clock()),
+            expected_version=old.version,
+            operation=operation,
+            actor=actor,
+            reason=reason,
+            indexed=self._indexer.full(cube.id, [old])[0] if back else None,
+            jobs=self.sync_jobs(cube),
+        )
+
+    def _current(self, cube: Cube, memory_id: str, if_version: int | None) -> Memory:
+        found = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
+        if found is None or found.state is State.ERASED:
+            raise MemoryNotFound(
+                f"cube {cube.name!r} has no memory {memory_id!r}", memory_id=memory_id
+            )
+        if if_version is not None and found.version != if_version:
+            raise VersionConflict(
+                f"memory {memory_id} is at version {found.version}, not {if_version}; "
+                "read it again and repeat the change",
+                expected=if_version,
+                actual=found.version,
+            )
+        return found
+
+
+def _in_utc(changes: Mapping[str, Any]) -> dict[str, Any]:
+    done = dict(changes)
+    for name in ("occurred_at", "expires_at"):
+        check_time(name, done.get(name))
+        if done.get(name) is not None:
+            done[name] = to_utc(done[name])
+    return done
+
+
+def _checked_reason(reason: str | None) -> str | None:
+    if reason is not None:
+        check_text("reason", reason)
+    return reason
+
+
+def _request_hash(cube_id: str, news: Sequence[NewMemory]) -> str:
+    return hashlib.sha256(cube_id.encode() + to_json(list(news))).hexdigest()
