@@ -44,8 +44,8 @@ _IRREGULAR_GROUPS = """
     hear heard|mean meant|meet met|run ran|pay paid|sit sat|speak spoke spoken|lead led
     grow grew grown|lose lost|fall fell fallen|send sent|build built|understand understood
     draw drew drawn|break broke broken|spend spent|rise rose risen|drive drove driven
-    wear wore worn|choose chose chosen|teach taught|catch caught|eat ate eaten|fly flew flown|win won
-    sell sold|fight fought|throw threw thrown|sing sang sung|swim swam swum|ride rode ridden
+    wear wore worn|choose chose chosen|teach taught|catch caught|eat ate eaten|fly flew flown
+    win won|sell sold|fight fought|throw threw thrown|sing sang sung|swim swam swum|ride rode ridden
     sleep slept|forget forgot forgotten|become became|drink drank drunk|wake woke woken
     hide hid hidden|steal stole stolen|ring rang rung|shoot shot|seek sought|learn learnt
     dream dreamt|burn burnt|bite bit bitten|blow blew blown|feed fed|freeze froze frozen
@@ -74,10 +74,10 @@ IRREGULAR = _irregular()
 def analyze(text: str) -> list[str]:
     """Terms of `text`, in order: words and numbers folded, stop words out, stemmed.
 
-    Unicode NFKC and casefold; possessive and contracted endings are dropped; irregular forms go to their base; the
-    rest is stemmed by Snowball English (M. Porter, https://snowballstem.org). A text that ends in a
-    question mark gets the mark `QUESTION` as last term. Any text is legal; one of stop words and
-    symbols alone has no terms.
+    Unicode NFKC and casefold; possessive and contracted endings are dropped; irregular forms go to
+    their base; the rest is stemmed by Snowball English (M. Porter, https://snowballstem.org). A
+    text that ends in a question mark gets the mark `QUESTION` as last term. Any text is legal; one
+    of stop words and symbols alone has no terms.
     """
     words = _WORD.findall(_folded(text))
     terms = _stem([IRREGULAR.get(word, word) for word in words if word not in STOPWORDS])

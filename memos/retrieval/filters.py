@@ -17,19 +17,20 @@ Knows no storage and no columns; `memos.retrieval.columns` evaluates the leaves 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Union
 
 from memos.errors import InvalidFilter
+from memos.retrieval.comparison import TESTS
 from memos.types import Memory
 
 TIME_FIELDS = frozenset({"created_at", "expires_at", "occurred_at"})
-NUMBER_FIELDS = frozenset({"position", "priority", "version"})
-TEXT_FIELDS = frozenset({"agent_id", "id", "kind", "place", "session_id", "speaker", "user_id"})
+NUMBER_FIELDS = frozenset({"position", "priority"})
+TEXT_FIELDS = frozenset({"agent_id", "kind", "place", "session_id", "speaker", "user_id"})
 FIELDS = TIME_FIELDS | NUMBER_FIELDS | TEXT_FIELDS
-OPERATORS = frozenset({"contains", "eq", "exists", "gt", "gte", "in", "lt", "lte", "ne", "nin"})
+OPERATORS = frozenset(TESTS)
 MAX_DEPTH = 8
 MAX_LEAVES = 64
 MAX_LIST = 1000
@@ -52,28 +53,48 @@ class Leaf:
 
     def holds(self, value: Any) -> bool:
         """Whether a value of the field satisfies the comparison. Never raises."""
-        return _TESTS[self.op](value, self.operand)
+        return TESTS[self.op](value, self.operand)
+
+    def matches(self, memory: Memory) -> bool:
+        return self.holds(self._value(memory))
+
+    def _value(self, memory: Memory) -> Any:
+        if self.path:
+            return dig(memory.metadata, self.path)
+        value = getattr(memory, self.field)
+        if self.field in TIME_FIELDS:
+            return None if value is None else value.timestamp()
+        return value.value if self.field == "kind" else value
 
 
 @dataclass(frozen=True, slots=True)
 class All:
     parts: tuple[Node, ...]
 
+    def matches(self, memory: Memory) -> bool:
+        return all(part.matches(memory) for part in self.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Either:
     parts: tuple[Node, ...]
+
+    def matches(self, memory: Memory) -> bool:
+        return any(part.matches(memory) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
     part: Node
 
+    def matches(self, memory: Memory) -> bool:
+        return not self.part.matches(memory)
 
-Node = Leaf | All | Either | Not
+
+Node = Union[Leaf, All, Either, Not]  # noqa: UP007  the classes do not know `|` before they exist
 
 
-def parse(filter: Mapping[str, Any] | None) -> Node | None:
+def parse_filter(filter: Mapping[str, Any] | None) -> Node | None:
     """The filter as a tree; None for None or {}. InvalidFilter names the place and the remedy."""
     if filter is None:
         return None
@@ -85,29 +106,6 @@ def parse(filter: Mapping[str, Any] | None) -> Node | None:
             field="filter",
         )
     return None if node == All(()) else node
-
-
-def matches(node: Node | None, memory: Memory) -> bool:
-    """Whether one memory passes."""
-    if node is None:
-        return True
-    if isinstance(node, All):
-        return all(matches(part, memory) for part in node.parts)
-    if isinstance(node, Either):
-        return any(matches(part, memory) for part in node.parts)
-    if isinstance(node, Not):
-        return not matches(node.part, memory)
-    return node.holds(value_of(node, memory))
-
-
-def value_of(leaf: Leaf, memory: Memory) -> Any:
-    """What the leaf's field is in `memory`; times as Unix seconds."""
-    if leaf.path:
-        return dig(memory.metadata, leaf.path)
-    value = getattr(memory, leaf.field)
-    if leaf.field in TIME_FIELDS:
-        return None if value is None else value.timestamp()
-    return value.value if leaf.field == "kind" else value
 
 
 def dig(metadata: Any, path: Sequence[str]) -> Any:
@@ -238,51 +236,6 @@ def _seconds(operand: Any, at: str) -> float:
 
 def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def same(a: Any, b: Any) -> bool:
-    """JSON equality: 1 equals 1.0, but true is not 1; lists and objects by their parts."""
-    if _number(a) and _number(b):
-        return bool(a == b)
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    return type(a) is type(b) and bool(a == b)
-
-
-def _ordered(value: Any, operand: Any, test: Callable[[Any, Any], bool]) -> bool:
-    if (_number(value) and _number(operand)) or (
-        isinstance(value, str) and isinstance(operand, str)
-    ):
-        return test(value, operand)
-    return False
-
-
-def _contains(value: Any, operand: Any) -> bool:
-    if isinstance(value, str):
-        return isinstance(operand, str) and operand in value
-    if isinstance(value, (list, tuple)):
-        return any(same(item, operand) for item in value)
-    return isinstance(value, Mapping) and isinstance(operand, str) and operand in value
-
-
-_TESTS: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": same,
-    "ne": lambda value, operand: not same(value, operand),
-    "in": lambda value, operand: any(same(value, item) for item in operand),
-    "nin": lambda value, operand: not any(same(value, item) for item in operand),
-    "gt": lambda value, operand: _ordered(value, operand, lambda a, b: a > b),
-    "gte": lambda value, operand: _ordered(value, operand, lambda a, b: a >= b),
-    "lt": lambda value, operand: _ordered(value, operand, lambda a, b: a < b),
-    "lte": lambda value, operand: _ordered(value, operand, lambda a, b: a <= b),
-    "contains": _contains,
-    "exists": lambda value, operand: (value is not None) == operand,
-}
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,118 @@
+"""The vectors of a cube in RAM, and who is nearest to a query: exactly, or by way of an index.
+
+Cosine is the dot product, since all vectors have length 1. A row without a vector is all zeros and
+never nearest. Knows rows and vectors; the choice between exact and approximate is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memos.errors import EmbeddingModelChanged
+from memos.retrieval.columns import Mask, Rows, grown
+from memos.retrieval.timeline import Timeline
+
+if TYPE_CHECKING:
+    from memos.protocols import Vector
+
+KERNEL = (1.0, 0.25)
+"""Weight of the cosine 0 and 1 memories away, in the evidence of a window; normalised."""
+
+_CHUNK = 512  # rows gathered at once: 384 floats each stay within a core's cache
+
+
+class Vectors:
+    """float32 matrix (rows, dimensions); `has[row]` says whether the row has a vector."""
+
+    def __init__(self) -> None:
+        self.matrix: Vector = np.zeros((0, 0), np.float32)
+        self.has: Mask = np.zeros(0, np.bool_)
+
+    def put(self, rows: Rows, vectors: Sequence[Vector | None]) -> None:
+        """EmbeddingModelChanged if their dimensions are not those of the rows before them."""
+        size = int(rows.max()) + 1
+        self.has = grown(self.has, size, False)
+        given = {i: vector for i, vector in enumerate(vectors) if vector is not None}
+        there = list(given)
+        self.has[rows] = False
+        if there:
+            block = np.stack(list(given.values()))
+            self._reserve(size, block.shape[1])
+            self.matrix[rows[there]] = block
+            self.has[rows[there]] = True
+        if len(there) < len(rows) and self.matrix.shape[1]:
+            self._reserve(size, self.matrix.shape[1])
+            self.matrix[rows[~self.has[rows]]] = 0
+
+    def remove(self, rows: Rows) -> None:
+        self.has[rows] = False
+        if self.matrix.shape[1]:
+            self.matrix[rows[rows < len(self.matrix)]] = 0
+
+    def dot(self, rows: Rows, query: Vector) -> NDArray[np.float32]:
+        """Cosines of some rows, shape (len(rows),); row -1 gives 0."""
+        result = np.zeros(len(rows), np.float32)
+        if not self.matrix.shape[1]:
+            return result
+        buffer = np.empty((min(_CHUNK, len(rows)), self.matrix.shape[1]), np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            block = buffer[: len(part)]
+            np.take(self.matrix, part, axis=0, out=block, mode="wrap")
+            np.dot(block, query, out=result[start : start + _CHUNK])
+        return result
+
+    def nearest(self, query: Vector, allowed: Mask, limit: int) -> Rows:
+        """The `limit` allowed rows of highest cosine, best first; exact."""
+        size = min(len(allowed), len(self.matrix))
+        usable = allowed[:size] & self.has[:size]
+        rows = np.flatnonzero(usable)
+        if not len(rows):
+            return rows
+        if 3 * len(rows) > size:
+            cosines = (self.matrix[:size] @ query)[rows]
+        else:
+            cosines = self.dot(rows, query)
+        return rows[top(cosines, limit)]
+
+    def windows(self, rows: Rows, query: Vector, timeline: Timeline) -> NDArray[np.float32]:
+        """Cosine of each row, smoothed over its direct neighbours.
+
+        The same as the dot product with the weighted mean vector of the window, at no extra vector.
+        """
+        before, after = timeline.before[rows], timeline.after[rows]
+        cosines = self.dot(np.concatenate([rows, before, after]), query).reshape(3, -1)
+        beside = (before >= 0).astype(np.float32) + (after >= 0)
+        total = KERNEL[0] * cosines[0] + KERNEL[1] * (cosines[1] + cosines[2])
+        return np.asarray(total / (KERNEL[0] + KERNEL[1] * beside), np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        return self.matrix.nbytes + self.has.nbytes
+
+    def _reserve(self, size: int, dimensions: int) -> None:
+        if not self.matrix.shape[1]:
+            self.matrix = np.zeros((0, dimensions), np.float32)
+        elif self.matrix.shape[1] != dimensions:
+            raise EmbeddingModelChanged(
+                f"the cube holds vectors of {self.matrix.shape[1]} and of {dimensions} dimensions; "
+                "run `memos reindex --embed` on it",
+                stored=self.matrix.shape[1],
+                present=dimensions,
+            )
+        self.matrix = grown(self.matrix, size, 0)
+
+
+def top(scores: NDArray[np.float32], limit: int) -> Rows:
+    """Indices of the `limit` highest scores, best first; earlier ones first among equals."""
+    if limit < len(scores):
+        # All that reach the limit-th score, so that ties do not depend on the partition.
+        least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        chosen = np.flatnonzero(scores >= least)
+    else:
+        chosen = np.arange(len(scores))
+    return chosen[np.argsort(-scores[chosen], kind="stable")][:limit]
