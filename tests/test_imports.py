@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("api", "benchmarks", "kvcache", "storage")
 BACKENDS = ("memos.storage", "memos.kvcache")
 CONTRACTS = ("memos.types", "memos.errors", "memos.protocols")
-SMALL_CONTRACTS = ("memos.config", "memos.wire", "memos.__version__")
+PURE = ("memos.config", "memos.messages", "memos.validation", "memos.wire")
 
 # A layer that may import nothing of memos but itself and these.
 ONLY = {
     "memos.storage": CONTRACTS,
     "memos.kvcache": CONTRACTS,
-    "memos.client": (*CONTRACTS, *SMALL_CONTRACTS),
+    "memos.client": (*CONTRACTS, *PURE, "memos.__version__"),
     **dict.fromkeys(CONTRACTS, CONTRACTS),
 }
 # A layer that may import anything of memos but these; the first that fits a module counts.
