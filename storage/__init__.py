@@ -3,3 +3,63 @@
 Imported as `memos.storage`. Knows the protocols of the core and nothing of retrieval,
 HTTP or the key-value caches. Importing this package loads no backend.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memos.protocols import Clock, NewId, Stores
+
+__all__ = ["open_stores"]
+
+
+def open_stores(
+    url: str,
+    *,
+    new_id: NewId,
+    clock: Clock,
+    lock_timeout: float = 10.0,
+    statement_timeout: float = 30.0,
+) -> Stores:
+    """The repositories over the database at `url`, which is made or brought up to date first.
+
+    `url` is an SQLAlchemy URL of a SQLite file (`sqlite:////folder/memos.db`) or of PostgreSQL
+    (`postgresql://user@host/database`). Timeouts are in seconds; `lock_timeout` is how long a write
+    waits for others, `statement_timeout` bounds one statement on PostgreSQL. Many processes may
+    open the same database at once. `Stores.health.close()` closes all of them.
+
+    Raises InvalidSetting for a URL that can't be used, MissingDependency without the driver,
+    SchemaMismatch for a database of a newer version, and the other StorageErrors.
+    """
+    from memos.protocols import Stores
+    from memos.storage.audit import AuditTrail
+    from memos.storage.cubes import SqlCubeStore
+    from memos.storage.engine import Database
+    from memos.storage.feed import SqlChangeFeed
+    from memos.storage.health import SqlStoreHealth
+    from memos.storage.jobs import SqlJobQueue
+    from memos.storage.keys import SqlKeyStore
+    from memos.storage.links import SqlLinkStore
+    from memos.storage.memories import SqlMemoryStore
+    from memos.storage.migrations import migrate
+    from memos.storage.receipts import SqlReceiptStore
+
+    database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
+    jobs = SqlJobQueue(database, new_id=new_id, clock=clock)
+    audit = AuditTrail(new_id=new_id, clock=clock)
+    return Stores(
+        cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
+        memories=SqlMemoryStore(database, jobs=jobs, audit=audit, clock=clock),
+        feed=SqlChangeFeed(database),
+        links=SqlLinkStore(database),
+        jobs=jobs,
+        keys=SqlKeyStore(database, audit=audit),
+        receipts=SqlReceiptStore(database, clock=clock),
+        health=SqlStoreHealth(database),
+    )

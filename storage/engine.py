@@ -1,0 +1,227 @@
+"""The database: connections, transactions and the settings that make them safe.
+
+Knows how SQLite and PostgreSQL are opened, locked and asked; knows nothing of what is stored.
+Reads run without a transaction (each statement sees one snapshot); writes take the write lock
+first, so they never fail halfway for having to wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.engine import URL, make_url
+
+from memos.errors import InvalidSetting, MissingDependency, StorageError, StorageUnavailable
+from memos.storage.errors import translated
+
+log = logging.getLogger("memos.storage")
+
+_BEGIN = "memos_begin"
+
+
+class Database:
+    """One SQLite file or PostgreSQL database. Thread-safe.
+
+    `lock_timeout` and `statement_timeout` are in seconds. Opening creates the SQLite file (mode
+    0600, its folder 0700) but no tables.
+    """
+
+    def __init__(
+        self, url: str, *, lock_timeout: float = 10.0, statement_timeout: float = 30.0
+    ) -> None:
+        parsed = _parse(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.lock_timeout = lock_timeout
+        self.path = Path(parsed.database or "") if self.is_sqlite else None
+        self.place = str(self.path or parsed.render_as_string(hide_password=True))
+        self._turn = threading.Lock()
+        # A process that died may have left erased text in the log.
+        self._unscrubbed = self.is_sqlite
+        with translated(self.place):
+            if self.path is not None:
+                _create_file(self.path)
+                self.engine = _sqlite(parsed, lock_timeout)
+                self._reader: Engine = self.engine
+                self._writer: Engine = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+                self._use_wal()
+            else:
+                self.engine = _postgres(parsed, lock_timeout, statement_timeout)
+                self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+                self._writer = self.engine
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection whose statements each see what is committed when they start."""
+        with translated(self.place), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end, rolled back on any error."""
+        with translated(self.place):
+            if not self.is_sqlite:
+                with self._writer.begin() as connection:
+                    yield connection
+                return
+            # SQLite lets one write at a time. Threads of this process queue up here, where waking
+            # is prompt; only other processes are waited for by SQLite's polling.
+            if not self._turn.acquire(timeout=self.lock_timeout):
+                raise StorageUnavailable(
+                    f"{self.place}: other writes took longer than {self.lock_timeout:g} s;"
+                    " nothing was written; try again"
+                )
+            try:
+                with self._writer.begin() as connection:
+                    yield connection
+                if self._unscrubbed:
+                    self._scrub()
+            finally:
+                self._turn.release()
+
+    @contextmanager
+    def erasing(self) -> Iterator[Connection]:
+        """As `write`; afterwards the deleted bytes are gone from SQLite's files, not only unlinked.
+
+        Pages are overwritten by `secure_delete`; the write-ahead log still holds earlier copies and
+        is emptied here. While a long read keeps it in use, every later write tries again.
+        PostgreSQL keeps dead rows until its own vacuum.
+        """
+        with self.write() as connection:
+            yield connection
+            self._unscrubbed = self.is_sqlite
+
+    def _scrub(self) -> None:
+        """Empties the write-ahead log. Never fails: what was erased is committed already."""
+        with self._reader.connect() as connection:
+            try:
+                connection.exec_driver_sql("PRAGMA busy_timeout=1000")
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+            except exc.OperationalError as error:
+                log.warning("%s: erased text is still in the log: %s", self.place, error.orig)
+                busy = True
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={int(self.lock_timeout * 1000)}")
+        self._unscrubbed = bool(busy)
+
+    def _use_wal(self) -> None:
+        """Write-ahead logging: readers and the writer do not wait for each other."""
+        deadline = time.monotonic() + self.lock_timeout
+        while True:
+            try:
+                with self._reader.connect() as connection:
+                    mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
+                break
+            except exc.OperationalError as error:
+                # The switch needs the file alone and does not wait for it.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        if mode != "wal":
+            raise StorageError(
+                f"{self.place}: this file system does not allow write-ahead logging (journal mode"
+                f" is {mode}); put data_dir on a local disk"
+            )
+
+    def close(self) -> None:
+        """Closes all connections; the last one of SQLite moves its log into the file."""
+        with translated(self.place):
+            self.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError as error:
+        raise InvalidSetting(
+            "database_url is not a URL; use sqlite:////folder/memos.db or"
+            " postgresql://user:password@host/database",
+            setting="database_url",
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise InvalidSetting(
+                "database_url names no file; memories need one: sqlite:////folder/memos.db",
+                setting="database_url",
+            )
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidSetting(
+        f"database_url is for {backend}; only sqlite and postgresql are supported",
+        setting="database_url",
+    )
+
+
+def _create_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        # The log files beside it get the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _sqlite(url: URL, lock_timeout: float) -> Engine:
+    engine = create_engine(
+        url, pool_size=16, max_overflow=64, pool_timeout=lock_timeout, pool_use_lifo=True
+    )
+    pragmas = (
+        f"PRAGMA busy_timeout={int(lock_timeout * 1000)}",
+        # What was acknowledged survives power loss, not only the death of the process.
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA secure_delete=ON",
+        "PRAGMA temp_store=MEMORY",
+        # Per connection, in KiB. No mmap: a file that is cut short would kill the process by SIGBUS
+        # where a read gives an error.
+        "PRAGMA cache_size=-16384",
+    )
+
+    def connected(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver would otherwise begin transactions by itself, late and without the write lock.
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma).close()
+
+    def begun(connection: Connection) -> None:
+        statement = connection.get_execution_options().get(_BEGIN)
+        if statement:
+            connection.exec_driver_sql(statement)
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begun)
+    return engine
+
+
+def _postgres(url: URL, lock_timeout: float, statement_timeout: float) -> Engine:
+    given = url.query.get("options", "")
+    options = " ".join(
+        (
+            given if isinstance(given, str) else " ".join(given),
+            f"-c statement_timeout={int(statement_timeout * 1000)}",
+            f"-c lock_timeout={int(lock_timeout * 1000)}",
+        )
+    )
+    try:
+        return create_engine(
+            url.difference_update_query(["options"]),
+            pool_size=16,
+            max_overflow=16,
+            pool_timeout=lock_timeout,
+            pool_pre_ping=True,
+            pool_use_lifo=True,
+            isolation_level="READ COMMITTED",
+            connect_args={"options": options.strip(), "connect_timeout": 10},
+        )
+    except ImportError as error:
+        raise MissingDependency(
+            "PostgreSQL needs psycopg; install it with: pip install 'memos-engine[postgres]'"
+        ) from error

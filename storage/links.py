@@ -1,0 +1,76 @@
+"""Links between memories in SQL. Knows nothing of what a relation means."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, or_, select
+
+from memos.errors import AlreadyExists, NotFound
+from memos.storage.engine import Database
+from memos.storage.errors import taken
+from memos.storage.feed import take_numbers
+from memos.storage.memories import memory_missing
+from memos.storage.records import checked, link_of, micros
+from memos.storage.tables import link, memory
+from memos.types import Link, State
+
+
+class SqlLinkStore:
+    """`memos.protocols.LinkStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def put(self, new: Link) -> Link:
+        row = checked(
+            {
+                "id": new.id,
+                "cube_id": new.cube_id,
+                "source_id": new.source_id,
+                "target_id": new.target_id,
+                "relation": new.relation,
+                "reason": new.reason,
+                "created_at": micros(new.created_at),
+            }
+        )
+        ends = select(memory.c.id).where(
+            memory.c.cube_id == new.cube_id,
+            memory.c.id.in_([new.source_id, new.target_id]),
+            memory.c.state != State.ERASED.value,
+        )
+        same = select(link).where(
+            link.c.cube_id == new.cube_id,
+            link.c.source_id == new.source_id,
+            link.c.target_id == new.target_id,
+            link.c.relation == new.relation,
+        )
+        with self._db.write() as connection:
+            # The cube's lock keeps both ends from being erased meanwhile.
+            take_numbers(connection, new.cube_id, 0)
+            present = set(connection.execute(ends).scalars())
+            for end in (new.source_id, new.target_id):
+                if end not in present:
+                    raise memory_missing(new.cube_id, end)
+            existing = connection.execute(same).first()
+            if existing is not None:
+                return link_of(existing)
+            with taken(lambda: AlreadyExists(f"there is already a link with the id {new.id}")):
+                connection.execute(insert(link), row)
+        return new
+
+    def of(self, cube_id: str, memory_id: str) -> tuple[Link, ...]:
+        query = (
+            select(link)
+            .where(
+                link.c.cube_id == cube_id,
+                or_(link.c.source_id == memory_id, link.c.target_id == memory_id),
+            )
+            .order_by(link.c.created_at, link.c.id)
+        )
+        with self._db.read() as connection:
+            return tuple(link_of(row) for row in connection.execute(query))
+
+    def remove(self, cube_id: str, link_id: str) -> None:
+        change = delete(link).where(link.c.cube_id == cube_id, link.c.id == link_id)
+        with self._db.write() as connection:
+            if connection.execute(change).rowcount == 0:
+                raise NotFound(f"there is no link {link_id!r} in this cube", link_id=link_id)

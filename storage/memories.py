@@ -1,0 +1,320 @@
+"""Memories in SQL: the truth. Every write is one transaction with its history and its jobs.
+
+Knows the rules of storing (versions, change numbers, erasure), not those of the lifecycle: which
+step a state allows is decided before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+
+from memos.errors import AlreadyExists, InvalidInput, MemoryNotFound, VersionConflict
+from memos.protocols import Clock, Indexed, Receipt
+from memos.storage.audit import AuditTrail
+from memos.storage.engine import Database
+from memos.storage.errors import taken
+from memos.storage.feed import take_numbers
+from memos.storage.jobs import SqlJobQueue
+from memos.storage.receipts import put_receipt
+from memos.storage.records import (
+    checked,
+    indexed_row,
+    memory_of,
+    memory_row,
+    micros,
+    version_of,
+    version_row,
+)
+from memos.storage.tables import indexed, link, memory, memory_version
+from memos.types import Kind, Memory, MemoryVersion, NewJob, Provenance, State
+
+_CHUNK = 500
+
+_insert_memories = insert(memory)
+_insert_versions = insert(memory_version)
+_insert_indexed = insert(indexed)
+_select_ids = select(memory).where(
+    memory.c.cube_id == bindparam("cube"), memory.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+def memory_missing(cube_id: str, memory_id: str) -> MemoryNotFound:
+    return MemoryNotFound(
+        f"there is no memory {memory_id!r} in this cube", memory_id=memory_id, cube=cube_id
+    )
+
+
+class SqlMemoryStore:
+    """`memos.protocols.MemoryStore`."""
+
+    def __init__(
+        self, database: Database, *, jobs: SqlJobQueue, audit: AuditTrail, clock: Clock
+    ) -> None:
+        self._db = database
+        self._jobs = jobs
+        self._audit = audit
+        self._clock = clock
+
+    def insert(
+        self,
+        cube_id: str,
+        memories: Sequence[Memory],
+        indexed: Sequence[Indexed],
+        *,
+        jobs: Sequence[NewJob] = (),
+        receipt: tuple[str, str, Receipt] | None = None,
+    ) -> tuple[tuple[Memory, ...], tuple[str, ...]]:
+        if len(memories) != len(indexed):
+            raise InvalidInput(f"{len(memories)} memories came with {len(indexed)} indexed forms")
+        with self._db.write() as connection:
+            last, _ = take_numbers(connection, cube_id, len(memories))
+            first = last - len(memories) + 1
+            stored = tuple(
+                dataclasses.replace(item, cube_id=cube_id, version=1, position=position)
+                for position, item in enumerate(memories, first)
+            )
+            job_ids = self._jobs.add(connection, jobs)
+            if receipt is not None:
+                tenant_id, key, content = receipt
+                ids = {"memories": [item.id for item in stored], "jobs": list(job_ids)}
+                put_receipt(
+                    connection,
+                    tenant_id,
+                    key,
+                    Receipt(content.request_hash, {**content.result, **ids}),
+                    at=micros(self._clock()),
+                )
+            if stored:
+                _insert(connection, stored, indexed)
+        return stored, job_ids
+
+    def replace(
+        self,
+        memory: Memory,
+        *,
+        expected_version: int,
+        operation: str,
+        actor: str | None,
+        reason: str | None,
+        indexed: Indexed | None,
+        jobs: Sequence[NewJob] = (),
+    ) -> Memory:
+        with self._db.write() as connection:
+            seq, _ = take_numbers(connection, memory.cube_id, 1)
+            present = _present(connection, memory.cube_id, memory.id)
+            if present.version != expected_version:
+                raise VersionConflict(
+                    f"memory {memory.id} is at version {present.version}, not {expected_version};"
+                    " read it again and repeat the change",
+                    expected=expected_version,
+                    actual=present.version,
+                )
+            stored = dataclasses.replace(
+                memory,
+                version=expected_version + 1,
+                position=present.position,
+                created_at=present.created_at,
+            )
+            _update(connection, stored, seq)
+            connection.execute(
+                _insert_versions,
+                checked(
+                    version_row(
+                        stored,
+                        operation=operation,
+                        changed_at=stored.updated_at,
+                        actor=actor,
+                        reason=reason,
+                    )
+                ),
+            )
+            _reindex(connection, stored, indexed)
+            self._jobs.add(connection, jobs)
+        return stored
+
+    def erase(self, cube_id: str, memory_id: str, *, actor: str | None, reason: str | None) -> None:
+        with self._db.erasing() as connection:
+            take_numbers(connection, cube_id, 0)
+            present = _present(connection, cube_id, memory_id)
+            if present.state is State.ERASED:
+                return
+            seq, tenant_id = take_numbers(connection, cube_id, 1)
+            now = self._clock()
+            tombstone = dataclasses.replace(
+                _blank(present), version=present.version + 1, updated_at=now
+            )
+            _update(connection, tombstone, seq)
+            versions = memory_version.c
+            connection.execute(
+                update(memory_version)
+                .where(versions.cube_id == cube_id, versions.memory_id == memory_id)
+                # Reasons may quote the text.
+                .values(snapshot=None, reason=None)
+            )
+            entry = version_row(
+                tombstone, operation="erase", changed_at=now, actor=actor, reason=reason
+            )
+            connection.execute(_insert_versions, checked({**entry, "snapshot": None}))
+            connection.execute(
+                delete(indexed).where(
+                    indexed.c.cube_id == cube_id, indexed.c.memory_id == memory_id
+                )
+            )
+            connection.execute(
+                delete(link).where(
+                    link.c.cube_id == cube_id,
+                    or_(link.c.source_id == memory_id, link.c.target_id == memory_id),
+                )
+            )
+            self._audit.record(
+                connection,
+                tenant_id=tenant_id,
+                actor=actor,
+                action="memory.erase",
+                target=memory_id,
+                detail={"cube": cube_id, "versions": tombstone.version},
+            )
+
+    def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
+        found: dict[str, Memory] = {}
+        wanted = list(ids)
+        with self._db.read() as connection:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = {"cube": cube_id, "ids": wanted[start : start + _CHUNK]}
+                for row in connection.execute(_select_ids, chunk):
+                    found[row[1]] = memory_of(row)
+        return found
+
+    def page(
+        self,
+        cube_id: str,
+        *,
+        after: int = 0,
+        limit: int,
+        states: Sequence[State] = (State.ACTIVATED,),
+        kinds: Sequence[Kind] = (),
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+    ) -> list[Memory]:
+        query = select(memory).where(memory.c.cube_id == cube_id, memory.c.position > after)
+        if states:
+            query = query.where(memory.c.state.in_([state.value for state in states]))
+        if kinds:
+            query = query.where(memory.c.kind.in_([kind.value for kind in kinds]))
+        scope = {"user_id": user_id, "agent_id": agent_id, "session_id": session_id}
+        for name, value in scope.items():
+            if value is not None:
+                query = query.where(memory.c[name] == value)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(memory.c.position).limit(limit))
+            return [memory_of(row) for row in rows]
+
+    def history(self, cube_id: str, memory_id: str) -> tuple[MemoryVersion, ...]:
+        columns = memory_version.c
+        query = (
+            select(memory_version)
+            .where(columns.cube_id == cube_id, columns.memory_id == memory_id)
+            .order_by(columns.version)
+        )
+        with self._db.read() as connection:
+            versions = tuple(version_of(row) for row in connection.execute(query))
+        if not versions:
+            raise memory_missing(cube_id, memory_id)
+        return versions
+
+
+def _insert(connection: Connection, stored: Sequence[Memory], forms: Sequence[Indexed]) -> None:
+    rows = [
+        memory_row(item, seq=item.position, position=item.position, version=1) for item in stored
+    ]
+    with taken(lambda: _id_taken(stored)):
+        connection.execute(_insert_memories, rows)
+    connection.execute(
+        _insert_versions,
+        [
+            checked(
+                version_row(
+                    item,
+                    operation="add",
+                    changed_at=item.created_at,
+                    actor=item.provenance.actor,
+                    reason=None,
+                )
+            )
+            for item in stored
+        ],
+    )
+    connection.execute(
+        _insert_indexed,
+        [
+            indexed_row(item.cube_id, item.id, 1, form)
+            for item, form in zip(stored, forms, strict=True)
+        ],
+    )
+
+
+def _id_taken(stored: Sequence[Memory]) -> AlreadyExists:
+    ids = [item.id for item in stored]
+    return AlreadyExists(
+        f"one of these {len(ids)} ids is already in the cube, or twice in the batch: {ids[0]} …"
+        if len(ids) > 1
+        else f"memory {ids[0]} is already in the cube",
+    )
+
+
+def _present(connection: Connection, cube_id: str, memory_id: str) -> Memory:
+    """The memory as it is; the cube's row lock, held by the caller, keeps it so."""
+    row = connection.execute(_select_ids, {"cube": cube_id, "ids": [memory_id]}).first()
+    if row is None:
+        raise memory_missing(cube_id, memory_id)
+    return memory_of(row)
+
+
+def _update(connection: Connection, stored: Memory, seq: int) -> None:
+    row: dict[str, Any] = memory_row(
+        stored, seq=seq, position=stored.position, version=stored.version
+    )
+    connection.execute(
+        update(memory).where(memory.c.cube_id == stored.cube_id, memory.c.id == stored.id),
+        row,
+    )
+
+
+def _reindex(connection: Connection, stored: Memory, form: Indexed | None) -> None:
+    mine = (indexed.c.cube_id == stored.cube_id, indexed.c.memory_id == stored.id)
+    if form is None:
+        # Only a form of the version just replaced is still right.
+        connection.execute(
+            update(indexed)
+            .where(*mine, indexed.c.version == stored.version - 1)
+            .values(version=stored.version)
+        )
+        return
+    connection.execute(delete(indexed).where(*mine))
+    connection.execute(
+        _insert_indexed, indexed_row(stored.cube_id, stored.id, stored.version, form)
+    )
+
+
+def _blank(present: Memory) -> Memory:
+    """What stays of an erased memory: that it was there, and when."""
+    return dataclasses.replace(
+        present,
+        content="",
+        state=State.ERASED,
+        user_id=None,
+        agent_id=None,
+        session_id=None,
+        speaker=None,
+        occurred_at=None,
+        place=None,
+        images=(),
+        metadata={},
+        expires_at=None,
+        provenance=Provenance(source=present.provenance.source),
+    )
