@@ -102,11 +102,14 @@ def _check(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     choices = limits.get("choices")
     if choices and value not in choices:
         raise InvalidSetting(f"{name} is {value!r}; use one of {', '.join(choices)}", setting=name)
-    for bound, bad in (("minimum", lambda v, b: v < b), ("maximum", lambda v, b: v > b)):
-        if bound in limits and bad(value, limits[bound]):
-            raise InvalidSetting(
-                f"{name} is {value!r}; the {bound} is {limits[bound]}", setting=name
-            )
+    if "minimum" in limits and value < limits["minimum"]:
+        raise InvalidSetting(
+            f"{name} is {value!r}; the minimum is {limits['minimum']}", setting=name
+        )
+    if "maximum" in limits and value > limits["maximum"]:
+        raise InvalidSetting(
+            f"{name} is {value!r}; the maximum is {limits['maximum']}", setting=name
+        )
 
 
 def _parse(name: str, text: str, kind: type) -> Any:

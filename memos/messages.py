@@ -94,7 +94,7 @@ def as_items(content: Item | Sequence[Item]) -> list[Item]:
     """`add` takes one item or a sequence of them."""
     if isinstance(content, (str, Message, NewMemory)):
         return [content]
-    if isinstance(content, Iterable) and not isinstance(content, bytes | bytearray | Mapping):
+    if not isinstance(content, bytes | bytearray | Mapping) and hasattr(content, "__iter__"):
         return list(content)
     raise InvalidInput(
         f"add got a {type(content).__name__}; give it a string, a Message, a NewMemory or a list"

@@ -113,8 +113,7 @@ def to_utc(value: datetime) -> datetime:
 
 
 def check_priority(name: str, value: float) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or not 0 <= value <= 1:
+    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:
         raise InvalidInput(f"{name} is {value!r}; it must be a number from 0 to 1", field=name)
 
 

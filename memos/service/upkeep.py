@@ -46,7 +46,7 @@ class Doctor:
                     check="embedding-model",
                     cube_id=cube.id,
                     problem=f"vectors come from {cube.embedding.id} "
-                    f"({cube.embedding.digest[:12]}); mend with `memos reindex --embed {cube.name}`",
+                    f"({cube.embedding.digest[:12]}); mend: `memos reindex --embed {cube.name}`",
                     count=1,
                     repaired=False,
                 )
