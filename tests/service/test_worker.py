@@ -1,0 +1,99 @@
+import threading
+
+from memos.scheduler import Worker
+from memos.types import JobState, NewJob
+
+
+def queue_job(service, **fields):
+    given = {"tenant_id": "default", "cube_id": None, "kind": "test", **fields}
+    return service.stores.jobs.enqueue(NewJob(**given))
+
+
+def worker_with(service, handler, name="w1"):
+    return Worker(service.stores.jobs, {"test": handler}, name=name, lease_seconds=5)
+
+
+def test_a_job_runs_once_and_succeeds(service, memos):
+    memos.add("so that the tenant exists")
+    ran = []
+    job = queue_job(service, payload={"n": 1})
+    worker = worker_with(service, lambda context: ran.append(context.job.payload["n"]))
+    assert worker.drain() == 1
+    assert ran == [1]
+    assert memos.job(job).state is JobState.SUCCEEDED
+
+
+def test_a_failure_is_recorded_tried_again_and_at_last_dead(service, memos, clock):
+    memos.add("so that the tenant exists")
+    job = queue_job(service, max_attempts=2)
+
+    def broken(context):
+        raise ValueError("no luck")
+
+    worker = worker_with(service, broken)
+    assert worker.drain() == 1
+    failed = memos.job(job)
+    assert (failed.state, failed.attempts) == (JobState.FAILED, 1)
+    assert "ValueError: no luck" in failed.error
+    assert failed.run_at > clock.now
+    assert not worker.run_one()
+    clock.forward(minutes=10)
+    assert worker.drain() == 1
+    assert memos.job(job).state is JobState.DEAD
+    memos.retry_job(job)
+    assert memos.job(job).state is JobState.QUEUED
+
+
+def test_a_dead_workers_job_is_taken_over(service, memos, clock):
+    memos.add("so that the tenant exists")
+    job = queue_job(service)
+    taken = service.stores.jobs.lease("crashed", kinds=["test"], limit=1, seconds=30)
+    assert [j.id for j in taken] == [job]
+    worker = worker_with(service, lambda context: None)
+    assert not worker.run_one()
+    clock.forward(seconds=31)
+    assert worker.run_one()
+    assert memos.job(job).state is JobState.SUCCEEDED
+    service.stores.jobs.finish(job, "crashed", error="late", retry_in=1)
+    assert memos.job(job).state is JobState.SUCCEEDED
+
+
+def test_two_workers_share_the_jobs(service, memos):
+    memos.add("so that the tenant exists")
+    ran, lock = [], threading.Lock()
+
+    def handler(context):
+        with lock:
+            ran.append(context.job.id)
+
+    ids = {queue_job(service) for _ in range(30)}
+    workers = [worker_with(service, handler, name=f"w{n}") for n in range(4)]
+    threads = [threading.Thread(target=w.drain) for w in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ran) == sorted(ids)
+
+
+def test_stop_returns_leases(service, memos):
+    memos.add("so that the tenant exists")
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(context):
+        started.set()
+        go_on.wait(10)
+
+    worker = worker_with(service, slow)
+    job = queue_job(service)
+    worker.start()
+    assert started.wait(5)
+    worker.stop(timeout=0.1)
+    assert memos.job(job).state is JobState.QUEUED
+    assert memos.job(job).attempts == 0
+    go_on.set()
+
+
+def test_a_dedupe_key_keeps_one_waiting(service, memos):
+    memos.add("so that the tenant exists")
+    assert queue_job(service, dedupe_key="k") == queue_job(service, dedupe_key="k")
