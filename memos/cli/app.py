@@ -1,0 +1,116 @@
+"""The command group: which commands there are, and how each ends.
+
+Loads no command before it is called: `memos --help` reads the table below and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from memos.cli import failures
+from memos.cli.options import Group, global_options
+from memos.cli.session import Session
+from memos.errors import MemosError
+
+# name: (module in memos.cli and attribute, what help says)
+COMMANDS = {
+    "add": ("adding:add", "Add a text, a file, or many memories as JSON lines."),
+    "search": ("reading:search", "Find the memories that answer a question."),
+    "get": ("reading:get", "Show memories by id."),
+    "list": ("reading:list_", "List the memories of a cube."),
+    "history": ("reading:history", "Show all versions of a memory."),
+    "update": ("changing:update", "Change fields of a memory; makes a new version."),
+    "forget": ("changing:forget", "Archive memories, or erase them for good."),
+    "restore": ("changing:restore", "Bring archived memories back."),
+    "link": ("linking:link", "Connect two memories."),
+    "links": ("linking:links", "List the links of a memory."),
+    "unlink": ("linking:unlink", "Remove a link."),
+    "cube": ("cubes:cube", "Create, list, show and delete cubes."),
+    "key": ("keys:key", "Create, list and revoke API keys."),
+    "jobs": ("jobs:jobs", "List, show, await and retry background jobs."),
+    "serve": ("serving:serve", "Run the HTTP service."),
+    "worker": ("serving:worker", "Run background jobs in the foreground."),
+    "reindex": ("upkeep:reindex", "Rebuild what is derived from the memories."),
+    "doctor": ("upkeep:doctor", "Find and repair drift between the stores."),
+    "config": ("upkeep:config", "Show every setting and where it comes from."),
+    "demo": ("demo:demo", "See it work: a server, a conversation, four questions."),
+    "bench": ("bench:bench", "Run a benchmark of the checkout."),
+    "completion": ("completion:completion", "Print a shell completion script."),
+}
+
+
+class Memos(Group):
+    """The top group; its commands are loaded by name."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        loaded = getattr(import_module(f"memos.cli.{module}"), attribute)
+        assert isinstance(loaded, click.Command)
+        return loaded
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def main(  # type: ignore[override]  # click's overloads only differ in what is returned
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Runs a command line; errors of ours become a message and an exit code."""
+        session = extra.setdefault("obj", Session())
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, prog_name, **extra)
+        except MemosError as error:
+            code = failures.report(error, as_json=session.json)
+        except click.ClickException as error:
+            code = failures.report_usage(error, as_json=session.json)
+        except click.Abort:
+            click.echo("interrupted", err=True)
+            code = failures.INTERRUPTED
+        # Commands return nothing; a number comes from Exit or from the errors above.
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+cli = Memos(
+    "memos",
+    help="A memory operating system for LLM agents.\n\nCommands work in this process on the data"
+    " folder, or, with --url or MEMOS_URL, over HTTP.",
+    epilog=failures.EXIT_CODES,
+    params=[*global_options()],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(context: click.Context, option: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from memos import __version__
+
+        click.echo(f"memos {__version__}")
+        context.exit()
+
+
+cli.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_version,
+        help="Show the version.",
+    )
+)
+
+
+def main() -> None:
+    """The entry point of the command `memos`."""
+    cli.main(prog_name="memos")
