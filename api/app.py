@@ -1,0 +1,97 @@
+"""The FastAPI application around a service. Knows routes and layers; starts no server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
+
+from memos import __version__
+from memos.api import errors, openapi
+from memos.api.batches import AT_ONCE
+from memos.api.idempotency import Turns
+from memos.api.items import NDJSON_NAMES
+from memos.api.limits import Edge
+from memos.api.metrics import Metrics
+from memos.api.routes import cubes, health, jobs, keys, memories, search
+
+if TYPE_CHECKING:
+    from memos.service import Service
+
+ROUTERS = (cubes.router, memories.router, search.router, jobs.router, keys.router, health.router)
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application. Its lifespan runs the worker, if the settings say so, and returns its
+    leases; the caller closes the service."""
+    app = FastAPI(
+        title="memos",
+        version=__version__,
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        docs_url=None,  # both pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    metrics = Metrics(service.metrics_snapshot)
+    app.state.service = service
+    app.state.metrics = metrics
+    app.state.turns = Turns()
+    app.state.streams = _streams
+    app.state.methods_at = _methods_at
+    app.state.batches = CapacityLimiter(AT_ONCE)
+    app.state.stopping = asyncio.Event()
+    app.state.stop_left = lambda: service.settings.shutdown_seconds
+    errors.install(app)
+    app.add_middleware(
+        Edge,
+        max_body_bytes=service.settings.max_body_bytes,
+        new_id=service.new_id,
+        metrics=metrics,
+        streams=_streams,
+    )
+    app.openapi = openapi.generator(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    in_process = service.settings.worker_in_process
+    if in_process:
+        service.worker.start()
+    try:
+        yield
+    finally:
+        app.state.stopping.set()
+        if in_process:
+            await run_in_threadpool(service.worker.stop, app.state.stop_left())
+
+
+def _streams(scope: Scope) -> bool:
+    """Whether the request's body is a stream of lines, bounded line by line where it is read."""
+    if not scope["path"].endswith("/memories/batch"):
+        return False
+    kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return kind.decode("latin-1") in NDJSON_NAMES
+
+
+def _methods_at(path: str) -> list[str]:
+    """All methods that some route answers at this path, for `Allow`."""
+    routes = (route for router in ROUTERS for route in router.routes)
+    return sorted(
+        method
+        for route in routes
+        if isinstance(route, APIRoute) and route.path_regex.match(path)
+        for method in route.methods or ()
+    )

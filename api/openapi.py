@@ -1,0 +1,203 @@
+"""The OpenAPI document: the routes' own, completed with problems, headers, keys and examples.
+
+What holds for all operations is added here once, so that no route can forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from memos.api.errors import PROBLEM_MEDIA, PROBLEM_TYPE
+from memos.api.examples import EXAMPLES, MEMORY
+from memos.api.items import NDJSON
+from memos.wire import to_builtins
+
+DESCRIPTION = (
+    "Stores what agents experience and gives back the right part of it. Errors are problem "
+    "documents (RFC 9457) whose `code` is stable. Writes may carry an Idempotency-Key."
+)
+TAGS = [
+    {"name": "memories", "description": "What is remembered."},
+    {"name": "search", "description": "Finding it again."},
+    {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
+    {"name": "jobs", "description": "Durable background work."},
+    {"name": "keys", "description": "Who may do what."},
+    {"name": "health", "description": "For operators; no key needed."},
+]
+
+_READ = (400, 401, 403, 404, 422, 500, 503)
+_WRITE = (*_READ, 408, 409, 413, 415, 507)
+_OPEN: dict[str, tuple[int, ...]] = {"health": (500,), "ready": (500, 503), "metrics": (500, 503)}
+_PRECONDITION = {"update", "forget"}
+_TAGGED = {"get", "update", "forget", "restore"}
+
+_PROBLEM = {
+    "type": "object",
+    "description": "A problem document (RFC 9457). Some codes have further members.",
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was wrong, and what to do."},
+        "instance": {"type": "string"},
+        "code": {"type": "string", "description": "Stable, for programs."},
+        "request_id": {"type": "string", "description": "Also in the service's log."},
+        "errors": {
+            "type": "array",
+            "description": "With status 422: each fault of the input.",
+            "items": {
+                "type": "object",
+                "required": ["in", "field", "message", "type"],
+                "properties": {
+                    "in": {"type": "string"},
+                    "field": {"type": "string"},
+                    "message": {"type": "string"},
+                    "type": {"type": "string"},
+                },
+            },
+        },
+    },
+    "examples": [
+        {
+            "type": f"{PROBLEM_TYPE}memory-not-found",
+            "title": "Memory not found",
+            "status": 404,
+            "detail": "cube 'default' has no memory '01HXA8Q5T9V0J4M2K7N3P6R8SD'",
+            "instance": "/v1/cubes/default/memories/01HXA8Q5T9V0J4M2K7N3P6R8SD",
+            "code": "memory-not-found",
+            "request_id": "01HXA8Q5T9V0J4M2K7N3P6R8SF",
+        }
+    ],
+}
+_BATCH_LINE = {
+    "description": "One line: progress, the end, or the problem that stopped it.",
+    "type": "object",
+    "required": ["done"],
+    "properties": {
+        "done": {"type": "integer", "minimum": 0},
+        "ids": {"type": "array", "items": {"type": "string"}},
+        "complete": {"const": True},
+        "problem": {"$ref": "#/components/schemas/Problem"},
+    },
+}
+
+
+def generator(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """The function that FastAPI calls for the document; it is made once."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(app)
+        return app.openapi_schema
+
+    return document
+
+
+def _completed(app: FastAPI) -> dict[str, Any]:
+    found = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    components = found.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = _PROBLEM
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [to_builtins(example)]
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    for path in found["paths"].values():
+        for operation in path.values():
+            _complete(operation)
+    return found
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    name = operation["operationId"]
+    answers = operation["responses"]
+    answers.pop("422", None)
+    if name not in _OPEN:
+        operation["security"] = [{"bearer": []}, {"header": []}]
+    for status in _problems_of(operation):
+        answers[str(status)] = _problem_answer(status)
+    if name == "add_batch":
+        _complete_batch(operation)
+    for status, answer in answers.items():
+        headers = answer.setdefault("headers", {})
+        headers["X-Request-Id"] = _header("Of this request; echoed if it was sent.")
+        if name in _TAGGED and status.startswith("2"):
+            headers["ETag"] = _header("The version in quotes, for If-Match.")
+        if "Idempotency-Key" in _parameters(operation) and status.startswith("2"):
+            headers["Idempotency-Replayed"] = _header("`true` if this is the first answer again.")
+
+
+def _problems_of(operation: dict[str, Any]) -> set[int]:
+    name = operation["operationId"]
+    writes = "Idempotency-Key" in _parameters(operation)
+    if name in _OPEN:
+        return set(_OPEN[name])
+    statuses = set(_WRITE if writes or "requestBody" in operation else _READ)
+    return statuses | ({412} if name in _PRECONDITION else set())
+
+
+def _parameters(operation: dict[str, Any]) -> set[str]:
+    return {parameter["name"] for parameter in operation.get("parameters", ())}
+
+
+def _problem_answer(status: int) -> dict[str, Any]:
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("How to sign in.")
+    if status == 503:
+        headers["Retry-After"] = _header("Seconds to wait.")
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": headers,
+        "content": {PROBLEM_MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _complete_batch(operation: dict[str, Any]) -> None:
+    item = {
+        "anyOf": [
+            {"$ref": "#/components/schemas/NewMemoryIn"},
+            {"$ref": "#/components/schemas/MessageIn"},
+            {"type": "string"},
+        ]
+    }
+    lines = '{"content": "I moved to Lisbon."}\n{"role": "user", "content": "In March."}\n'
+    operation["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "array", "items": item},
+                "example": [{"content": "I moved to Lisbon."}],
+            },
+            NDJSON: {
+                "schema": {"type": "string", "description": "One item as JSON per line."},
+                "example": lines,
+            },
+        },
+    }
+    operation["responses"]["200"]["content"] = {
+        NDJSON: {
+            "schema": _BATCH_LINE,
+            "example": {"done": 2, "ids": [MEMORY.id]},
+        }
+    }

@@ -1,0 +1,104 @@
+"""Query parameters, as strict as the bodies: an unknown or misspelt one is refused.
+
+Knows names and shapes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from memos.api.schemas import Label
+from memos.errors import InvalidFilter
+from memos.types import JobState, Kind, State
+
+
+def _flag(value: Any) -> Any:
+    """Only the two words: `wait=yes` or `wait=1` may mean what they look like, `wait=no` must not
+    come as a surprise."""
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError(f"{value[:20]!r} is neither true nor false")
+        return value == "true"
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Cursor = Annotated[str, Field(description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Field(ge=1)]
+
+
+class Query(BaseModel):
+    """Base of all query models."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Paging(Query):
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class MemoriesQuery(Paging):
+    kinds: list[Kind] = []
+    states: list[State] = [State.ACTIVATED]
+    user_id: Label | None = None
+    agent_id: Label | None = None
+    session_id: Label | None = None
+    filter: Annotated[
+        str | None,
+        Field(description="The metadata filter as JSON.", examples=['{"topic": "home"}']),
+    ] = None
+
+    def parsed_filter(self) -> Mapping[str, Any] | None:
+        """InvalidFilter if it is no JSON object."""
+        if self.filter is None:
+            return None
+        try:
+            return msgspec.json.decode(self.filter, type=dict[str, Any])
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+            raise InvalidFilter(
+                f"the filter is no JSON object: {error}. Write it like "
+                '{"topic": {"eq": "home"}}',
+                field="filter",
+            ) from error
+
+
+class AddQuery(Query):
+    wait: Annotated[
+        Flag,
+        Field(description="false: answer when it is durable, and leave the rest to a job."),
+    ] = True
+
+
+class BatchQuery(Query):
+    batch_size: Annotated[
+        int, Field(ge=1, description="Memories that are made durable together.")
+    ] = 256
+
+
+class ForgetQuery(Query):
+    erase: Annotated[Flag, Field(description="true: gone from every store, with no way back.")] = (
+        False
+    )
+    reason: str | None = None
+
+
+class JobsQuery(Paging):
+    state: list[JobState] = []
+    cube: str | None = None
+
+
+class JobQuery(Query):
+    wait: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=60,
+            allow_inf_nan=False,
+            description="Seconds to wait for the job's end before the answer.",
+        ),
+    ] = 0.0
