@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -50,6 +50,7 @@ class Factor:
         self.codes: NDArray[np.int32] = np.zeros(0, np.int32)
         self.values: list[Any] = [None]
         self._code: dict[Any, int] = {_key(None): 0}
+        self._numbers: NDArray[np.float64] = np.zeros(0, np.float64)
 
     def code(self, value: Any) -> int:
         """The code of `value`, a new one if it is new."""
@@ -69,8 +70,30 @@ class Factor:
 
     def where(self, leaf: filters.Leaf, size: int) -> Mask:
         """Rows for which the comparison holds, shape (size,)."""
-        truth = np.fromiter(map(leaf.holds, self.values), np.bool_, len(self.values))
-        return truth[self.codes[:size]]
+        return self._truth(leaf)[self.codes[:size]]
+
+    def _truth(self, leaf: filters.Leaf) -> Mask:
+        """The comparison for each distinct value; without a loop over them where that is possible.
+
+        A column of identifiers or numbers has about as many distinct values as rows.
+        """
+        op, operand = leaf.op, leaf.operand
+        if op in _ORDER and is_number(operand):
+            with np.errstate(invalid="ignore"):
+                return np.asarray(_COMPARE[op](self._as_numbers(), operand), np.bool_)
+        wanted = [operand] if op in ("eq", "ne") else operand if op in ("in", "nin") else [[]]
+        if any(isinstance(item, (list, tuple, Mapping)) for item in wanted):
+            return np.fromiter(map(leaf.holds, self.values), np.bool_, len(self.values))
+        truth = np.zeros(len(self.values), np.bool_)
+        truth[[code for item in wanted if (code := self.find(item)) is not None]] = True
+        return truth if op in ("eq", "in") else ~truth
+
+    def _as_numbers(self) -> NDArray[np.float64]:
+        if len(self._numbers) != len(self.values):
+            new = self.values[len(self._numbers) :]
+            more = [float(value) if is_number(value) else np.nan for value in new]
+            self._numbers = np.append(self._numbers, more)
+        return self._numbers
 
     @property
     def nbytes(self) -> int:
@@ -201,6 +224,9 @@ def _where_number(column: NDArray[np.float64], leaf: filters.Leaf) -> Mask:
         return np.where(np.isnan(column), leaf.holds(None), leaf.holds(0.0))
     with np.errstate(invalid="ignore"):
         return np.asarray(_COMPARE[leaf.op](column, float(leaf.operand)), np.bool_)
+
+
+_ORDER = frozenset({"gt", "gte", "lt", "lte"})
 
 
 def _nothing(column: NDArray[np.float64], operand: float) -> Mask:

@@ -52,6 +52,7 @@ class Lexical:
         self._windows: NDArray[np.float64] = np.zeros(0, np.float64)
         self._norms: dict[str, Scores] = {}
         self._tokens = 0
+        self._entries = 0
 
     def add(self, rows: Rows, texts: Sequence[str | None]) -> None:
         """Indexes new rows; `texts` are terms joined by one blank. Call `measure` when linked."""
@@ -88,7 +89,9 @@ class Lexical:
             self._forward[row] = None
         for term in terms:
             posted = _posted(self._postings[term])
-            self._postings[term] = array("q", posted[~gone[posted >> _TF_BITS]].tobytes())
+            kept = posted[~gone[posted >> _TF_BITS]]
+            self._entries -= len(posted) - len(kept)
+            self._postings[term] = array("q", kept.tobytes())
         self._lengths[rows] = 0
         self._windows[rows] = 0
         self.asks[rows] = False
@@ -127,7 +130,7 @@ class Lexical:
             # A step maps rows one to one, so no target occurs twice but -1, which nobody reads.
             for distance, there in timeline.around(rows):
                 spread[there] += KERNEL[distance] * tf
-            hit = np.flatnonzero(spread[:size])
+            hit = np.flatnonzero(spread[:size] > 0)
             scores[hit] += _gain(spread[hit], norm[hit], self.rows, len(hit))
         return scores
 
@@ -168,7 +171,7 @@ class Lexical:
     @property
     def nbytes(self) -> int:
         arrays = (self.asks, self._lengths, self._windows)
-        posted = 8 * sum(map(len, self._postings)) + 180 * len(self._postings)
+        posted = 8 * self._entries + 180 * len(self._postings)
         return sum(a.nbytes for a in arrays) + posted + 4 * self._tokens + 90 * len(self._forward)
 
     def _post(self, rows: Rows, terms: NDArray[np.int64]) -> None:
@@ -178,6 +181,7 @@ class Lexical:
         posted = (keys & 0xFFFFFFFF) << _TF_BITS | np.minimum(counts, _TF_MAX)
         ids, starts = np.unique(keys >> 32, return_index=True)
         raw = posted.astype(np.int64).tobytes()
+        self._entries += len(posted)
         bounds = [*(starts * 8).tolist(), len(raw)]
         for i, term in enumerate(ids.tolist()):
             self._postings[term].frombytes(raw[bounds[i] : bounds[i + 1]])

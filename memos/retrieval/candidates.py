@@ -1,0 +1,144 @@
+"""From a query to candidates with their raw scores: lexical and dense, over the allowed rows.
+
+Small cubes and narrow scopes are searched exactly. In large ones a vector index proposes, and what
+changed since the index was built is looked at exactly, so that an index that lags loses nothing;
+every cosine is then taken from the projection's own vectors. Knows no priors.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memos.errors import IndexUnavailable
+from memos.protocols import VectorIndex
+from memos.retrieval.analysis import QUESTION, analyze
+from memos.retrieval.columns import Mask, Rows
+from memos.retrieval.dense import top
+from memos.retrieval.projection import Projection
+from memos.types import ParsedQuery
+
+if TYPE_CHECKING:
+    from memos.protocols import Vector
+
+POOL = 50
+"""The best this many of each channel calibrate it; at least this many are scored."""
+MAX_PROPOSED = 1000
+"""Asking an index for more than this costs more than looking at everything."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Rows with raw scores; `core` marks the best of either channel, which calibrate both.
+
+    `degraded` says what could not be used.
+    """
+
+    rows: Rows
+    lexical: NDArray[np.float32]
+    dense: NDArray[np.float32] | None
+    core: Mask
+    degraded: str | None
+
+
+class CandidateFinder:
+    def __init__(self, index: Callable[[], VectorIndex] | None, *, index_min: int) -> None:
+        self._index = index
+        self._index_min = index_min
+
+    def find(
+        self,
+        cube_id: str,
+        projection: Projection,
+        query: ParsedQuery,
+        vector: Vector | None,
+        allowed: Mask,
+        *,
+        limit: int,
+    ) -> Candidates:
+        """The `limit` best allowed rows of each channel; with phrases all that may hold them.
+
+        `vector` None: no dense channel.
+        """
+        size = projection.columns.size
+        scores = projection.lexical.windows(query.terms, projection.timeline, size)
+        if query.phrases:
+            allowed = allowed & _may_hold(projection, query, size)
+        hits = np.flatnonzero((scores > 0) & allowed)
+        lexical = hits[top(scores[hits], limit)]
+        dense, degraded = np.zeros(0, np.int64), None
+        if vector is not None:
+            dense, degraded = self._nearest(cube_id, projection, vector, allowed, limit)
+        rows = np.flatnonzero(allowed) if query.phrases else np.union1d(lexical, dense)
+        return Candidates(
+            rows=rows,
+            lexical=scores[rows],
+            dense=None
+            if vector is None
+            else projection.vectors.windows(rows, vector, projection.timeline),
+            core=np.isin(rows, np.concatenate([lexical[:POOL], dense[:POOL]])),
+            degraded=degraded,
+        )
+
+    def _nearest(
+        self, cube_id: str, projection: Projection, vector: Vector, allowed: Mask, limit: int
+    ) -> tuple[Rows, str | None]:
+        if self._index is not None and len(projection) >= self._index_min:
+            count = int(np.count_nonzero(allowed))
+            share = int(1.2 * limit * len(projection) / max(count, 1)) + 10
+            if count >= self._index_min and share <= MAX_PROPOSED:
+                try:
+                    found = self._proposed(cube_id, projection, vector, allowed, limit, share)
+                except IndexUnavailable as error:
+                    _log.warning("searched cube %s exactly: %s", cube_id, error)
+                    exact = projection.vectors.nearest(vector, allowed, limit)
+                    return exact, f"the vector index could not answer ({error})"
+                if found is not None:
+                    return found, None
+        return projection.vectors.nearest(vector, allowed, limit), None
+
+    def _proposed(
+        self,
+        cube_id: str,
+        projection: Projection,
+        vector: Vector,
+        allowed: Mask,
+        limit: int,
+        share: int,
+    ) -> Rows | None:
+        """None where the index lags too far, or knows too few that are allowed."""
+        assert self._index is not None
+        index = self._index()
+        reached = index.reached(cube_id)
+        seq = projection.columns.seq[: len(allowed)]
+        changed = np.flatnonzero((seq > reached) & allowed)
+        if len(changed) > self._index_min:
+            return None
+        rows = [projection.row(found) for found, _ in index.query(cube_id, vector, limit=share)]
+        known = np.array([r for r in rows if r is not None], np.int64)
+        known = known[known < len(allowed)]
+        known = known[allowed[known] & (seq[known] <= reached)]
+        if len(known) + len(changed) < limit:
+            return None
+        both = np.union1d(known, changed)
+        both = both[projection.vectors.has[both]]
+        return both[top(projection.vectors.dot(both, vector), limit)]
+
+
+def _may_hold(projection: Projection, query: ParsedQuery, size: int) -> Mask:
+    """Rows whose terms hold those of every phrase; the texts themselves are looked at last."""
+    mask = np.ones(size, np.bool_)
+    for phrase in query.phrases:
+        terms = [term for term in analyze(phrase) if term != QUESTION]
+        if terms:
+            holds = np.zeros(size, np.bool_)
+            holds[projection.lexical.phrase(terms)] = True
+            mask &= holds
+    return mask

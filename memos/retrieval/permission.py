@@ -1,0 +1,72 @@
+"""What a search may return: asked of the projection's columns first, of the truth itself last.
+
+Both forms are kept beside each other, since they must agree: state, expiry, scope, kinds, time and
+filter. Knows no scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from memos.retrieval.columns import Columns, Mask
+from memos.retrieval.filters import Node
+from memos.types import Memory, Search, State
+
+_SCOPE = ("user_id", "agent_id", "session_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A request's conditions at the moment `now`."""
+
+    request: Search
+    filter: Node | None
+    now: datetime
+
+    def rows(self, columns: Columns) -> Mask:
+        """Rows that pass, shape (columns.size,)."""
+        size = columns.size
+        mask: Mask = columns.live[:size].copy()
+        if not size:
+            return mask
+        # A comparison with NaN is false: without expiry a memory does not expire.
+        mask &= ~(columns.numbers["expires_at"][:size] <= self.now.timestamp())
+        for name in _SCOPE:
+            wanted = getattr(self.request, name)
+            if wanted is not None:
+                mask &= columns.equals(name, wanted)
+        if self.request.kinds:
+            kinds = [columns.equals("kind", kind.value) for kind in self.request.kinds]
+            mask &= np.logical_or.reduce(kinds)
+        occurred = columns.numbers["occurred_at"][:size]
+        if self.request.since is not None:
+            mask &= occurred >= self.request.since.timestamp()
+        if self.request.until is not None:
+            mask &= occurred < self.request.until.timestamp()
+        if self.filter is not None:
+            mask &= columns.where(self.filter)
+        return mask
+
+    def allows(self, memory: Memory) -> bool:
+        """The same of one memory as the truth has it now."""
+        request = self.request
+        if memory.state is not State.ACTIVATED:
+            return False
+        if memory.expires_at is not None and memory.expires_at <= self.now:
+            return False
+        for name in _SCOPE:
+            wanted = getattr(request, name)
+            if wanted is not None and getattr(memory, name) != wanted:
+                return False
+        if request.kinds and memory.kind not in request.kinds:
+            return False
+        if (request.since or request.until) and memory.occurred_at is None:
+            return False
+        if request.since and memory.occurred_at and memory.occurred_at < request.since:
+            return False
+        if request.until and memory.occurred_at and memory.occurred_at >= request.until:
+            return False
+        return self.filter is None or self.filter.matches(memory)

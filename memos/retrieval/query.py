@@ -1,0 +1,82 @@
+"""How a query is read: phrases in quotes, speakers named, time windows, terms, text to embed.
+
+Speakers' names are taken out of what is embedded and matched, since in a conversation of few people
+a name says who, not what, and swamps everything else. Knows the grammar, not the memories: it is
+given the known speakers and the years they span. Any text is legal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from memos.retrieval.analysis import QUESTION, analyze, fold
+from memos.retrieval.speakers import Speakers
+from memos.retrieval.times import Window, windows
+from memos.types import ParsedQuery
+
+MAX_PHRASES = 8
+
+_QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|«([^«»]+)»')
+_QUOTES = re.compile(r'["“”«»]')
+_ASKING = re.compile(r"\b(?:ask|question)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A parsed query with what only the search needs.
+
+    `preferred`: speakers whose memories are meant, if the query names exactly one (a first name may
+    stand for several). `about_questions`: asking itself is the subject.
+    """
+
+    query: ParsedQuery
+    windows: tuple[Window, ...]
+    preferred: frozenset[str]
+    about_questions: bool
+
+
+def read(text: str, *, speakers: Speakers, now: datetime, years: Sequence[int]) -> Reading:
+    """Reads a query. `years`: those that a date without a year may mean."""
+    phrases = tuple(
+        dict.fromkeys(
+            folded
+            for groups in _QUOTED.findall(text)
+            if re.search(r"\w", folded := fold("".join(groups)))
+        )
+    )[:MAX_PHRASES]
+    mentions = speakers.find(text)
+    named = {mention.speakers for mention in mentions}
+    bare = _QUOTES.sub(" ", text)
+    for mention in reversed(mentions):
+        bare = bare[: mention.start] + " " + bare[mention.end :]
+    bare = " ".join(bare.split())
+    if not re.search(r"\w", bare):
+        bare = " ".join(text.split())
+    when = windows(text, now=now, years=years)
+    terms = tuple(dict.fromkeys(term for term in analyze(bare) if term != QUESTION))
+    query = ParsedQuery(
+        text=text,
+        dense_text=bare,
+        terms=terms,
+        phrases=phrases,
+        speakers=tuple(sorted(frozenset().union(*named))),
+        since=when[0].since if len(when) == 1 else None,
+        until=when[0].until if len(when) == 1 else None,
+    )
+    return Reading(
+        query=query,
+        windows=when,
+        preferred=next(iter(named)) if len(named) == 1 else frozenset(),
+        about_questions=bool(_ASKING.search(text)),
+    )
+
+
+def has_phrases(text: str, phrases: Sequence[str]) -> bool:
+    """Whether a text holds every phrase, as whole words; `phrases` are folded."""
+    folded = fold(text)
+    return all(
+        re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", folded) is not None for phrase in phrases
+    )
