@@ -27,6 +27,9 @@ log = logging.getLogger("memos.storage")
 
 _BEGIN = "memos_begin"
 
+# Seconds.
+_IDLE = 1.0
+
 
 class Database:
     """One SQLite file or PostgreSQL database. Thread-safe.
@@ -44,6 +47,7 @@ class Database:
         self.path = Path(parsed.database or "") if self.is_sqlite else None
         self.place = str(self.path or parsed.render_as_string(hide_password=True))
         self._turn = threading.Lock()
+        self._added, self._analyze_at = 0, 1000
         # A process that died may have left erased text in the log.
         self._unscrubbed = self.is_sqlite
         with translated(self.place):
@@ -131,6 +135,21 @@ class Database:
                 f" is {mode}); put data_dir on a local disk"
             )
 
+    def grown(self, rows: int) -> None:
+        """Tells that `rows` memories were added. PostgreSQL plans by statistics that its autovacuum
+        takes a minute or more to make; until then it would read whole cubes where an index serves,
+        so they are made here each time that this process has doubled what it added.
+        """
+        if self.is_sqlite:
+            return
+        with self._turn:
+            self._added += rows
+            if self._added < self._analyze_at:
+                return
+            self._analyze_at = self._added * 2
+        with self.read() as connection:
+            connection.exec_driver_sql("ANALYZE memory, memory_version, indexed")
+
     def close(self) -> None:
         """Closes all connections; the last one of SQLite moves its log into the file."""
         with translated(self.place):
@@ -211,12 +230,11 @@ def _postgres(url: URL, lock_timeout: float, statement_timeout: float) -> Engine
         )
     )
     try:
-        return create_engine(
+        engine = create_engine(
             url.difference_update_query(["options"]),
             pool_size=16,
             max_overflow=16,
             pool_timeout=lock_timeout,
-            pool_pre_ping=True,
             pool_use_lifo=True,
             isolation_level="READ COMMITTED",
             connect_args={"options": options.strip(), "connect_timeout": 10},
@@ -225,3 +243,20 @@ def _postgres(url: URL, lock_timeout: float, statement_timeout: float) -> Engine
         raise MissingDependency(
             "PostgreSQL needs psycopg; install it with: pip install 'memos-engine[postgres]'"
         ) from error
+
+    def returned(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    def taken(connection: Any, record: Any, _proxy: Any) -> None:
+        # A connection that lay idle may have been closed by the server; asking each time would
+        # double the time of a short read.
+        if time.monotonic() - record.info.get("used", time.monotonic()) < _IDLE:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.DisconnectionError from error
+
+    event.listen(engine, "checkin", returned)
+    event.listen(engine, "checkout", taken)
+    return engine

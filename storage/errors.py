@@ -111,10 +111,12 @@ def translate(error: BaseException, place: str) -> MemosError:
     return StorageError(f"{place}: {type(cause).__name__}: {text}")
 
 
-def is_unique_violation(error: exc.IntegrityError) -> bool:
+def is_unique_violation(error: BaseException) -> bool:
     """Whether a unique or primary key was already taken (and not, say, a parent missing)."""
-    state = getattr(error.orig, "sqlstate", None)
-    return state == "23505" or "UNIQUE constraint failed" in str(error.orig)
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.IntegrityError):
+        return "UNIQUE constraint failed" in str(cause)
+    return getattr(cause, "sqlstate", None) == "23505"
 
 
 @contextmanager
@@ -122,7 +124,7 @@ def taken(conflict: Callable[[], MemosError]) -> Iterator[None]:
     """A unique key that is already there leaves this block as the error that `conflict` makes."""
     try:
         yield
-    except exc.IntegrityError as error:
+    except Exception as error:
         if is_unique_violation(error):
             raise conflict() from error
         raise

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
 
 from memos.protocols import Change, Indexed
+from memos.storage.bulk import by_ids, load
 from memos.storage.cubes import cube_missing
 from memos.storage.engine import Database
 from memos.storage.records import digest, indexed_row, memory_of, vector_of
@@ -84,9 +85,6 @@ _vectors = select(indexed.c.text_sha256, indexed.c.vector).where(
     indexed.c.model == bindparam("model"),
     indexed.c.vector.is_not(None),
 )
-_versions = select(memory.c.id, memory.c.version).where(
-    memory.c.cube_id == bindparam("cube"), memory.c.id.in_(bindparam("ids", expanding=True))
-)
 _stamp = (
     update(memory)
     .where(memory.c.cube_id == bindparam("cube"), memory.c.id == bindparam("stamped"))
@@ -95,7 +93,6 @@ _stamp = (
 _delete_form = delete(indexed).where(
     indexed.c.cube_id == bindparam("cube"), indexed.c.memory_id == bindparam("stamped")
 )
-_insert_forms = insert(indexed)
 
 
 def take_numbers(connection: Connection, cube_id: str, count: int) -> tuple[int, str]:
@@ -174,11 +171,9 @@ class SqlChangeFeed:
     def put_indexed(self, cube_id: str, items: Sequence[tuple[str, int, Indexed]]) -> int:
         with self._db.write() as connection:
             take_numbers(connection, cube_id, 0)
-            present: dict[str, int] = {}
             ids = [memory_id for memory_id, _, _ in items]
-            for start in range(0, len(ids), _CHUNK):
-                chunk = {"cube": cube_id, "ids": ids[start : start + _CHUNK]}
-                present.update((row[0], row[1]) for row in connection.execute(_versions, chunk))
+            known = by_ids(connection, memory, cube_id, ids, "id, version")
+            present = {row[0]: row[1] for row in known}
             # By id, so that the same memory twice in `items` is stored once, as it came last.
             rows = {
                 memory_id: indexed_row(cube_id, memory_id, version, form)
@@ -194,7 +189,7 @@ class SqlChangeFeed:
             ]
             connection.execute(_stamp, stamps)
             connection.execute(_delete_form, stamps)
-            connection.execute(_insert_forms, list(rows.values()))
+            load(connection, indexed, [row.values() for row in rows.values()])
         return len(rows)
 
     def unindexed(self, cube_id: str, *, analyzer: str, model: str, limit: int) -> list[Memory]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, insert, or_, select
 
 from memos.errors import AlreadyExists, NotFound
+from memos.storage.bulk import by_ids
 from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.feed import take_numbers
@@ -32,11 +33,6 @@ class SqlLinkStore:
                 "created_at": micros(new.created_at),
             }
         )
-        ends = select(memory.c.id).where(
-            memory.c.cube_id == new.cube_id,
-            memory.c.id.in_([new.source_id, new.target_id]),
-            memory.c.state != State.ERASED.value,
-        )
         same = select(link).where(
             link.c.cube_id == new.cube_id,
             link.c.source_id == new.source_id,
@@ -46,9 +42,10 @@ class SqlLinkStore:
         with self._db.write() as connection:
             # The cube's lock keeps both ends from being erased meanwhile.
             take_numbers(connection, new.cube_id, 0)
-            present = set(connection.execute(ends).scalars())
-            for end in (new.source_id, new.target_id):
-                if end not in present:
+            ends = (new.source_id, new.target_id)
+            states = dict(map(tuple, by_ids(connection, memory, new.cube_id, ends, "id, state")))
+            for end in ends:
+                if states.get(end, State.ERASED.value) == State.ERASED.value:
                     raise memory_missing(new.cube_id, end)
             existing = connection.execute(same).first()
             if existing is not None:

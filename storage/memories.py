@@ -10,11 +10,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from memos.errors import AlreadyExists, InvalidInput, MemoryNotFound, VersionConflict
 from memos.protocols import Clock, Indexed, Receipt
 from memos.storage.audit import AuditTrail
+from memos.storage.bulk import by_ids, load
 from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.feed import take_numbers
@@ -32,14 +33,8 @@ from memos.storage.records import (
 from memos.storage.tables import indexed, link, memory, memory_version
 from memos.types import Kind, Memory, MemoryVersion, NewJob, Provenance, State
 
-_CHUNK = 500
-
-_insert_memories = insert(memory)
-_insert_versions = insert(memory_version)
+_insert_version = insert(memory_version)
 _insert_indexed = insert(indexed)
-_select_ids = select(memory).where(
-    memory.c.cube_id == bindparam("cube"), memory.c.id.in_(bindparam("ids", expanding=True))
-)
 
 
 def memory_missing(cube_id: str, memory_id: str) -> MemoryNotFound:
@@ -90,6 +85,7 @@ class SqlMemoryStore:
                 )
             if stored:
                 _insert(connection, stored, indexed)
+        self._db.grown(len(stored))
         return stored, job_ids
 
     def replace(
@@ -121,7 +117,7 @@ class SqlMemoryStore:
             )
             _update(connection, stored, seq)
             connection.execute(
-                _insert_versions,
+                _insert_version,
                 checked(
                     version_row(
                         stored,
@@ -158,7 +154,7 @@ class SqlMemoryStore:
             entry = version_row(
                 tombstone, operation="erase", changed_at=now, actor=actor, reason=reason
             )
-            connection.execute(_insert_versions, checked({**entry, "snapshot": None}))
+            connection.execute(_insert_version, checked({**entry, "snapshot": None}))
             connection.execute(
                 delete(indexed).where(
                     indexed.c.cube_id == cube_id, indexed.c.memory_id == memory_id
@@ -180,14 +176,9 @@ class SqlMemoryStore:
             )
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
-        found: dict[str, Memory] = {}
-        wanted = list(ids)
         with self._db.read() as connection:
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = {"cube": cube_id, "ids": wanted[start : start + _CHUNK]}
-                for row in connection.execute(_select_ids, chunk):
-                    found[row[1]] = memory_of(row)
-        return found
+            rows = by_ids(connection, memory, cube_id, ids)
+        return {row[1]: memory_of(row) for row in rows}
 
     def page(
         self,
@@ -230,29 +221,29 @@ class SqlMemoryStore:
 
 def _insert(connection: Connection, stored: Sequence[Memory], forms: Sequence[Indexed]) -> None:
     rows = [
-        memory_row(item, seq=item.position, position=item.position, version=1) for item in stored
+        memory_row(item, seq=item.position, position=item.position, version=1).values()
+        for item in stored
+    ]
+    versions = [
+        checked(
+            version_row(
+                item,
+                operation="add",
+                changed_at=item.created_at,
+                actor=item.provenance.actor,
+                reason=None,
+            )
+        ).values()
+        for item in stored
     ]
     with taken(lambda: _id_taken(stored)):
-        connection.execute(_insert_memories, rows)
-    connection.execute(
-        _insert_versions,
+        load(connection, memory, rows)
+    load(connection, memory_version, versions)
+    load(
+        connection,
+        indexed,
         [
-            checked(
-                version_row(
-                    item,
-                    operation="add",
-                    changed_at=item.created_at,
-                    actor=item.provenance.actor,
-                    reason=None,
-                )
-            )
-            for item in stored
-        ],
-    )
-    connection.execute(
-        _insert_indexed,
-        [
-            indexed_row(item.cube_id, item.id, 1, form)
+            indexed_row(item.cube_id, item.id, 1, form).values()
             for item, form in zip(stored, forms, strict=True)
         ],
     )
@@ -269,10 +260,10 @@ def _id_taken(stored: Sequence[Memory]) -> AlreadyExists:
 
 def _present(connection: Connection, cube_id: str, memory_id: str) -> Memory:
     """The memory as it is; the cube's row lock, held by the caller, keeps it so."""
-    row = connection.execute(_select_ids, {"cube": cube_id, "ids": [memory_id]}).first()
-    if row is None:
+    rows = by_ids(connection, memory, cube_id, [memory_id])
+    if not rows:
         raise memory_missing(cube_id, memory_id)
-    return memory_of(row)
+    return memory_of(rows[0])
 
 
 def _update(connection: Connection, stored: Memory, seq: int) -> None:

@@ -98,7 +98,7 @@ def checked(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def memory_row(memory: Memory, *, seq: int, position: int, version: int) -> dict[str, Any]:
-    """All columns of `memory`."""
+    """The columns of `tables.memory` in their order."""
     provenance = memory.provenance
     return checked(
         {

@@ -99,6 +99,8 @@ memory = Table(
     Index("ix_memory_position", "cube_id", "position", unique=True),
 )
 
+# No foreign keys from here and from `indexed` to `memory`: PostgreSQL plans their checks while the
+# tables are still empty, and then reads the whole cube for each row. `StoreHealth.check` looks.
 memory_version = Table(
     "memory_version",
     metadata,
@@ -111,9 +113,6 @@ memory_version = Table(
     Column("reason", Text),
     Column("snapshot", Text),
     PrimaryKeyConstraint("cube_id", "memory_id", "version", name="pk_memory_version"),
-    ForeignKeyConstraint(
-        ["cube_id", "memory_id"], ["memory.cube_id", "memory.id"], name="fk_memory_version_memory"
-    ),
 )
 
 # What the derived indexes are made of: at most one row per memory, and the version it is of.
@@ -129,9 +128,6 @@ indexed = Table(
     Column("terms", Text),
     Column("vector", LargeBinary),
     PrimaryKeyConstraint("cube_id", "memory_id", name="pk_indexed"),
-    ForeignKeyConstraint(
-        ["cube_id", "memory_id"], ["memory.cube_id", "memory.id"], name="fk_indexed_memory"
-    ),
     Index("ix_indexed_text", "cube_id", "text_sha256"),
 )
 

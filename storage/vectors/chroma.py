@@ -16,7 +16,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +124,7 @@ class ChromaIndex:
         with self._write:
             try:
                 with self._translated(f"drop cube {cube_id}"):
-                    if self._collection(cube_id) is not None:
-                        del self._collections[cube_id]
-                        self._chroma().delete_collection(_name(cube_id))
+                    self._delete_collection(cube_id)
             except IndexUnavailable:
                 if self._closed:
                     raise
@@ -154,37 +152,48 @@ class ChromaIndex:
         found = self._collections.get(cube_id)
         if found is not None:
             return found
+        from chromadb.errors import NotFoundError
+
         with self._open:
-            if create:
-                found = client.get_or_create_collection(
+            try:
+                found = client.get_collection(_name(cube_id), embedding_function=None)
+                _probe(found)
+            except NotFoundError:
+                if not create:
+                    return None
+                found = client.create_collection(
                     _name(cube_id), configuration=_configuration(), embedding_function=None
                 )
-            else:
-                from chromadb.errors import NotFoundError
-
-                try:
-                    found = client.get_collection(_name(cube_id), embedding_function=None)
-                except NotFoundError:
-                    return None
             return self._collections.setdefault(cube_id, found)
+
+    def _delete_collection(self, cube_id: str) -> None:
+        from chromadb.errors import NotFoundError
+
+        self._collections.pop(cube_id, None)
+        with suppress(NotFoundError):
+            self._chroma().delete_collection(_name(cube_id))
 
     def _start(self) -> None:
         try:
             from chromadb.api.client import Client
-            from chromadb.config import Settings
+            from chromadb.config import Settings, System
         except ImportError as error:
             raise MissingDependency(
                 "the vector index needs chromadb: pip install chromadb, or set vector_index=none"
             ) from error
         try:
-            with self._translated("open it"):
-                self._client = Client(
-                    settings=Settings(
+            with self._translated("be opened"):
+                # Started here and not by a client: a client keeps even one that failed to start,
+                # by its path, for every later client of this process.
+                system = System(
+                    Settings(
                         is_persistent=True,
                         persist_directory=str(self._path),
                         anonymized_telemetry=False,
                     )
                 )
+                system.start()
+                self._client = Client.from_system(system)
         except IndexUnavailable as error:
             self._broken = error
 
@@ -267,6 +276,13 @@ def _configuration() -> CreateCollectionConfiguration:
             "sync_threshold": 4000,
         }
     }
+
+
+def _probe(collection: Collection) -> None:
+    """Raises Chroma's InternalError if the graph lacks the oldest rows. Chroma itself answers from
+    what is left when the graph's files are gone; this also loads the graph before the first search.
+    """
+    collection.get(limit=16, include=["embeddings"])
 
 
 def _reached(collection: Collection) -> int:

@@ -233,16 +233,16 @@ def _create(connection: Connection, cube_id: str, dimensions: int) -> None:
     )
 
 
-def _require_extension(connection: Connection, place: str) -> None:
-    version = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+def _require_extension(connection: Connection, place: str, *, name: str = "vector") -> None:
+    version = f"SELECT extversion FROM pg_extension WHERE extname = '{name}'"
     found = connection.exec_driver_sql(version).scalar()
     if found is None:
         try:
-            connection.exec_driver_sql("CREATE EXTENSION vector")
+            connection.exec_driver_sql(f"CREATE EXTENSION {name}")
         except exc.DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
             todo = (
-                "let a superuser run CREATE EXTENSION vector in it"
+                "let a superuser run CREATE EXTENSION vector"
                 if state == "42501"
                 else "install pgvector 0.8 or newer on the server"
             )

@@ -83,11 +83,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("snapshot", sa.Text),
         sa.PrimaryKeyConstraint("cube_id", "memory_id", "version", name="pk_memory_version"),
-        sa.ForeignKeyConstraint(
-            ["cube_id", "memory_id"],
-            ["memory.cube_id", "memory.id"],
-            name="fk_memory_version_memory",
-        ),
     )
     op.create_table(
         "indexed",
@@ -100,9 +95,6 @@ def upgrade() -> None:
         sa.Column("terms", sa.Text),
         sa.Column("vector", sa.LargeBinary),
         sa.PrimaryKeyConstraint("cube_id", "memory_id", name="pk_indexed"),
-        sa.ForeignKeyConstraint(
-            ["cube_id", "memory_id"], ["memory.cube_id", "memory.id"], name="fk_indexed_memory"
-        ),
     )
     op.create_index("ix_indexed_text", "indexed", ["cube_id", "text_sha256"])
     op.create_table(
