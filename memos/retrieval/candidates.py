@@ -21,6 +21,7 @@ from memos.retrieval.analysis import QUESTION, analyze
 from memos.retrieval.columns import Mask, Rows
 from memos.retrieval.dense import top
 from memos.retrieval.projection import Projection
+from memos.retrieval.query import Reading
 from memos.types import ParsedQuery
 
 if TYPE_CHECKING:
@@ -38,13 +39,15 @@ _log = logging.getLogger(__name__)
 class Candidates:
     """Rows with raw scores; `core` marks the best of either channel, which calibrate both.
 
-    `degraded` says what could not be used.
+    `phrase` marks those that hold the words of the query's phrases in their order. `degraded`
+    says what could not be used.
     """
 
     rows: Rows
     lexical: NDArray[np.float32]
     dense: NDArray[np.float32] | None
     core: Mask
+    phrase: Mask
     degraded: str | None
 
 
@@ -57,26 +60,34 @@ class CandidateFinder:
         self,
         cube_id: str,
         projection: Projection,
-        query: ParsedQuery,
+        reading: Reading,
         vector: Vector | None,
         allowed: Mask,
         *,
         limit: int,
     ) -> Candidates:
-        """The `limit` best allowed rows of each channel; with phrases all that may hold them.
+        """The `limit` best allowed rows of each channel, and those that may hold the phrases.
 
-        `vector` None: no dense channel.
+        `exact`: only the latter. `vector` None: no dense channel.
         """
         size = projection.columns.size
+        query = reading.query
         scores = projection.lexical.windows(query.terms, projection.timeline, size)
+        holding = np.zeros(0, np.int64)
         if query.phrases:
-            allowed = allowed & _may_hold(projection, query, size)
+            holds = allowed & _may_hold(projection, query, size)
+            holding = np.flatnonzero(holds)
+            if reading.exact:
+                allowed = holds
         hits = np.flatnonzero((scores > 0) & allowed)
         lexical = hits[top(scores[hits], limit)]
         dense, degraded = np.zeros(0, np.int64), None
         if vector is not None:
             dense, degraded = self._nearest(cube_id, projection, vector, allowed, limit)
-        rows = np.flatnonzero(allowed) if query.phrases else np.union1d(lexical, dense)
+        rows = np.union1d(lexical, dense)
+        if len(holding):
+            best = holding if reading.exact else holding[top(scores[holding], limit)]
+            rows = np.union1d(rows, best)
         return Candidates(
             rows=rows,
             lexical=scores[rows],
@@ -84,6 +95,7 @@ class CandidateFinder:
             if vector is None
             else projection.vectors.windows(rows, vector, projection.timeline),
             core=np.isin(rows, np.concatenate([lexical[:POOL], dense[:POOL]])),
+            phrase=np.isin(rows, holding),
             degraded=degraded,
         )
 
@@ -133,7 +145,10 @@ class CandidateFinder:
 
 
 def _may_hold(projection: Projection, query: ParsedQuery, size: int) -> Mask:
-    """Rows whose terms hold those of every phrase; the texts themselves are looked at last."""
+    """Rows whose terms hold those of every phrase; the texts themselves are looked at last.
+
+    A phrase of stop words alone excludes nothing here.
+    """
     mask = np.ones(size, np.bool_)
     for phrase in query.phrases:
         terms = [term for term in analyze(phrase) if term != QUESTION]

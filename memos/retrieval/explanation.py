@@ -15,7 +15,8 @@ def explained(
     """Why the memory was found, strongest share first."""
     ordered = sorted(breakdown, key=lambda share: -abs(share.weighted))
     sentences = [_sentence(share, memory, reading) for share in ordered]
-    sentences += [f'it holds the phrase "{phrase}"' for phrase in reading.query.phrases]
+    if reading.exact:
+        sentences += [f'it holds the phrase "{phrase}"' for phrase in reading.query.phrases]
     if degraded:
         sentences.append(f"degraded: {degraded}; all vectors were searched exactly instead")
     return tuple(sentences)
@@ -38,4 +39,6 @@ def _sentence(share: Contribution, memory: Memory, reading: Reading) -> str:
         return f"{size} time: it falls in the time that the query names, or shortly after"
     if share.channel == "question":
         return f"{size} question: it ends in a question, which asserts nothing itself"
+    if share.channel == "phrase":
+        return f"{size} phrase: it has the words in quotes, in their order"
     return f"{size} {share.channel}: {memory.priority:g}, where 0.5 is usual"

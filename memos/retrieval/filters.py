@@ -211,6 +211,8 @@ def _scalar(key: str, path: tuple[str, ...], operand: Any, at: str) -> Any:
         return _seconds(operand, at)
     if isinstance(operand, datetime):
         return _utc(operand).astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    if isinstance(operand, int) and not -(2**63) <= operand < 2**63:
+        raise InvalidFilter(f"{at} is an integer beyond 64 bits", field=at)
     if operand is None or isinstance(operand, (bool, int, float, str, list, tuple, Mapping)):
         return operand
     raise InvalidFilter(f"{at} is {_shown(operand)}; use a JSON value", field=at)

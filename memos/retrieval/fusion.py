@@ -33,6 +33,8 @@ TIME = 1.0
 """It was said within a time that the query names."""
 QUESTION = -1.0
 """A memory that ends in a question asserts nothing itself."""
+PHRASE = 2.0
+"""It holds the words that the query has in quotes, in their order."""
 PRIORITY = 1.0
 """Times (priority - 0.5): a memory of the usual priority is not moved."""
 GRACE = timedelta(days=7)
@@ -81,6 +83,9 @@ def fuse(found: Candidates, projection: Projection, reading: Reading) -> Fused:
     parts = [Part("lexical", found.lexical, calibrated(found.lexical, found.core), LEXICAL)]
     if found.dense is not None:
         parts.append(Part("dense", found.dense, calibrated(found.dense, found.core), DENSE))
+    if found.phrase.any() and not reading.exact:
+        holds = found.phrase.astype(np.float32)
+        parts.append(Part("phrase", holds, holds, PHRASE))
     for channel, weight, prior in _PRIORS:
         raw = prior(rows, projection, reading)
         if raw is not None:

@@ -29,13 +29,16 @@ class Reading:
     """A parsed query with what only the search needs.
 
     `preferred`: speakers whose memories are meant, if the query names exactly one (a first name may
-    stand for several). `about_questions`: asking itself is the subject.
+    stand for several). `about_questions`: asking itself is the subject. `exact`: phrases are all
+    that was asked for, so that nothing without them may be found; within a longer question, where
+    quotes hold a title as often, they are preferred.
     """
 
     query: ParsedQuery
     windows: tuple[Window, ...]
     preferred: frozenset[str]
     about_questions: bool
+    exact: bool
 
 
 def read(text: str, *, speakers: Speakers, now: datetime, years: Sequence[int]) -> Reading:
@@ -71,6 +74,7 @@ def read(text: str, *, speakers: Speakers, now: datetime, years: Sequence[int]) 
         windows=when,
         preferred=next(iter(named)) if len(named) == 1 else frozenset(),
         about_questions=bool(_ASKING.search(text)),
+        exact=bool(phrases) and not analyze(_QUOTED.sub(" ", text)),
     )
 
 

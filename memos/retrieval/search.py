@@ -146,7 +146,7 @@ class Searcher:
             found = self._finder.find(
                 cube_id,
                 projection,
-                reading.query,
+                reading,
                 vector,
                 allowed,
                 limit=max(POOL, 2 * request.limit),
@@ -156,7 +156,7 @@ class Searcher:
             order = np.lexsort((position, -fused.scores))
             if request.mmr is not None:
                 order = _spread(order, fused, projection, request)
-            if not reading.query.phrases:
+            if not reading.exact:
                 order = order[: 2 * request.limit + _SPARE]
             versions = projection.columns.version[found.rows[order]].tolist()
             ids = [projection.ids[row] for row in found.rows[order].tolist()]
@@ -190,7 +190,7 @@ class Searcher:
                     if last_try:
                         continue
                     return None
-                if has_phrases(text_of(memory), reading.query.phrases):
+                if not reading.exact or has_phrases(text_of(memory), reading.query.phrases):
                     confirmed.append((at, memory))
             if len(confirmed) >= limit:
                 break
