@@ -8,7 +8,7 @@ from typing import Any
 from memos.config import Settings
 from memos.errors import MemoryNotFound
 from memos.protocols import Clock, Stores
-from memos.retrieval.filters import matches, parse_filter
+from memos.retrieval.filters import parse_filter
 from memos.service import cursors
 from memos.types import Cube, Kind, Link, Memory, MemoryVersion, Page, State
 from memos.validation import check_label, check_limit
@@ -78,7 +78,7 @@ class Reader:
                 row
                 for row in rows
                 if (row.expires_at is None or row.expires_at > now)
-                and (wanted is None or matches(wanted, row))
+                and (wanted is None or wanted.matches(row))
             )
         items = tuple(found[:limit])
         more = len(found) > limit
