@@ -80,7 +80,14 @@ def _documented(status: int, document: dict[str, Any], request_id: str | None) -
     return error
 
 
-def unsent(error: Exception, *, url: str, seconds: float) -> MemosError:
+def never_sent(error: Exception) -> bool:
+    """Whether the service can't have seen the request."""
+    import httpx
+
+    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+
+
+def unanswered(error: Exception, *, url: str, seconds: float) -> MemosError:
     """The error for an exception of the HTTP library."""
     import httpx
 

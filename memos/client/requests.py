@@ -322,6 +322,7 @@ def create_key(
         body=json_body({"name": name, "role": role, "cubes": list(cubes)}),
         headers=idempotency(idempotency_key),
         read=reader(IssuedKey),
+        repeatable=False,  # a secret is answered once; a repetition would only be refused
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from memos.client.problems import problem, unsent
+from memos.client.problems import never_sent, problem, unanswered
 from memos.client.requests import Request
 from memos.errors import InvalidSetting, MemosError, ServiceUnavailable, WaitTimeout
 
@@ -58,12 +58,13 @@ class Attempts:
 
     def failed(self, error: Exception) -> float:
         """After an exception of the HTTP library."""
-        translated = unsent(error, url=self._url, seconds=self._seconds)
+        translated = unanswered(error, url=self._url, seconds=self._seconds)
         # Not after a read timeout: the server is busy with this very call, and the caller's
         # patience is used up.
         again = isinstance(translated, ServiceUnavailable) and not isinstance(
             translated, WaitTimeout
         )
+        again = again and (self._request.repeatable or never_sent(error))
         return self._pause(translated, again=again, asked=None, cause=error)
 
     def answered(self, status: int, headers: Mapping[str, str], body: bytes) -> float | None:
@@ -74,7 +75,7 @@ class Attempts:
         # 504 by the service itself says that what was waited for isn't done: an answer, no failure.
         # Only a proxy's answer keeps its status among the details.
         unfinished = isinstance(error, WaitTimeout) and "status" not in error.details
-        again = status in RETRIED and not unfinished
+        again = status in RETRIED and not unfinished and self._request.repeatable
         return self._pause(error, again=again, asked=headers.get("retry-after"), cause=None)
 
     def _pause(
@@ -83,7 +84,7 @@ class Attempts:
         wanted = seconds_of(asked, now=self._now) if asked else None
         exhausted = self._made >= self._policy.retries
         too_long = wanted is not None and wanted > self._policy.longest
-        if not (again and self._request.repeatable) or exhausted or too_long:
+        if not again or exhausted or too_long:
             raise error from cause
         backoff = min(self._policy.ceiling, self._policy.first * 2.0**self._made)
         self._made += 1
