@@ -26,8 +26,6 @@ if TYPE_CHECKING:
         State,
     )
 
-__version__ = "0.1.0"
-
 __all__ = [
     "UNSET",
     "AsyncClient",

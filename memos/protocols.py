@@ -213,9 +213,8 @@ class ChangeFeed(Protocol):
         ...
 
     def put_indexed(self, cube_id: str, items: Sequence[tuple[str, int, Indexed]]) -> int:
-        """Stores indexed forms by (memory id, version); stale versions are passed over, and a part
-        (terms, vector) that is None keeps what is stored. Stamps the memories with new change
-        numbers. Answers how many were stored."""
+        """Replaces indexed forms by (memory id, version); stale versions are passed over. Stamps
+        the memories with new change numbers. Answers how many were stored."""
         ...
 
     def unindexed(self, cube_id: str, *, analyzer: str, model: str, limit: int) -> list[Memory]:

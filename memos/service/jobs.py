@@ -81,15 +81,12 @@ class Handlers:
             )
 
     def _re_analyse(self, cube: Cube, context: JobContext) -> None:
-        """Terms anew from the texts; vectors stay, so that no model is needed. Memories that have
-        no vector yet get one."""
+        """Terms anew from the texts. Vectors are those that SQL holds of the same texts, so the
+        model is asked only for memories that have none yet."""
         after, done = 0, 0
         while rows := self._stores.memories.page(cube.id, after=after, limit=_PART):
             after = rows[-1].position
-            forms = self._indexer.terms_only(rows)
-            self._stores.feed.put_indexed(
-                cube.id, [(m.id, m.version, f) for m, f in zip(rows, forms, strict=True)]
-            )
+            self._put(cube, rows)
             done += len(rows)
             context.beat(0.5 * done / (done + _PART))
         self._fill(cube, context)
