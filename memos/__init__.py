@@ -52,6 +52,9 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Stated once, in pyproject.toml; asked for only here, since the look-up loads a lot.
+        return import_module("importlib.metadata").version("memos-engine")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME.get(name, "memos.types")), name)

@@ -12,7 +12,6 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from memos import __version__
 from memos.client.requests import Request
 from memos.client.retries import Attempts, Policy
 from memos.config import client_environment
@@ -62,6 +61,8 @@ class Connection:
 
     def http_options(self) -> dict[str, Any]:
         """Arguments for `httpx.Client` and `httpx.AsyncClient`."""
+        from memos import __version__  # loads a lot, so not with the module
+
         headers = {"User-Agent": f"memos-python/{__version__}", "Accept": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"

