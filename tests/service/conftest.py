@@ -9,6 +9,9 @@ from memos.assembly import build
 from memos.config import load
 from memos.service import MemoryOS, Service
 from memos.testing import HashEmbedder
+from tests.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
 
 
 class Clock:
