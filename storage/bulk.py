@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, TextClause, text
 
+from memos.storage.records import storable
+
 
 def load(connection: Connection, table: Table, rows: Sequence[Iterable[Any]]) -> None:
     """Inserts `rows`, each with a value for every column of `table` in their order."""
@@ -37,7 +39,7 @@ def by_ids(
     filled, and would read all of it.
     """
     # No row can have an id that no database can hold.
-    keys: Any = [key for key in ids if "\0" not in key and _is_unicode(key)]
+    keys: Any = [key for key in ids if storable(key)]
     if connection.dialect.name == "sqlite":
         keys = json.dumps(keys)
     statement = _lookup(connection.dialect.name, table.name, columns)
@@ -57,13 +59,6 @@ def _lookup(dialect: str, table: str, columns: str) -> TextClause:
         f" CROSS JOIN LATERAL (SELECT * FROM {table} WHERE cube_id = :cube AND id = wanted.id"
         f" LIMIT 1) AS {table}"
     )
-
-
-def _is_unicode(key: str) -> bool:
-    try:
-        return key.isascii() or bool(key.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _names(table: Table) -> str:

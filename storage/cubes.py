@@ -24,7 +24,14 @@ from memos.storage.audit import AuditTrail
 from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.jobs import SqlJobQueue
-from memos.storage.records import checked, cube_of, json_text, micros, moment_or_none
+from memos.storage.records import (
+    checked,
+    cube_of,
+    json_text,
+    micros,
+    moment_or_none,
+    storable,
+)
 from memos.storage.tables import cube, indexed, link, memory, memory_version
 from memos.types import Cube, CubeDescription, EmbeddingModel, NewJob, State
 
@@ -81,6 +88,8 @@ class SqlCubeStore:
         return new
 
     def get(self, tenant_id: str, name_or_id: str) -> Cube:
+        if not storable(name_or_id):
+            raise cube_missing(name_or_id)
         query = (
             select(*_columns)
             .where(

@@ -79,6 +79,14 @@ def json_text(value: Mapping[str, Any] | Sequence[Any]) -> str:
     return text
 
 
+def storable(text: str) -> bool:
+    """Whether every database can hold this text: no NUL character, no lone surrogate."""
+    try:
+        return "\0" not in text and (text.isascii() or bool(text.encode()))
+    except UnicodeEncodeError:
+        return False
+
+
 def checked(row: dict[str, Any]) -> dict[str, Any]:
     """The row, if its texts are such as every database can hold."""
     for name, value in row.items():

@@ -273,7 +273,7 @@ def _configuration() -> CreateCollectionConfiguration:
             "max_neighbors": 16,
             "ef_construction": 128,
             "ef_search": 128,
-            "sync_threshold": 4000,
+            "sync_threshold": 2000,
         }
     }
 
@@ -294,14 +294,24 @@ def _record(collection: Collection, seq: int) -> None:
         collection.modify(metadata={REACHED: seq})
 
 
+def _is_full(path: Path) -> bool:
+    """Chroma's message often leaves out why it could not write."""
+    try:
+        free = os.statvfs(path)
+    except OSError:
+        return False
+    return free.f_bavail * free.f_frsize < 1 << 20
+
+
 def _error(error: BaseException, path: Path, doing: str) -> StorageError:
     """What Chroma's errors mean; most reach us as one class with SQLite's text in it."""
     text = str(error)
     details: dict[str, Any] = {"path": str(path)}
     low = text.lower()
-    if "disk is full" in low or "no space left" in low or "(code: 13)" in low:
+    if "disk is full" in low or "no space left" in low or _is_full(path):
         return StorageFull(
-            f"no space left in {path} for the vector index; nothing was lost, free some and retry",
+            f"can't {doing}: no space left in {path} for the vector index; nothing of the memories"
+            " themselves is lost: free some space",
             **details,
         )
     if "readonly" in low or "read-only" in low or "permission denied" in low:
