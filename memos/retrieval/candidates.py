@@ -8,7 +8,7 @@ every cosine is then taken from the projection's own vectors. Knows no priors.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from memos.protocols import VectorIndex
 from memos.retrieval.analysis import QUESTION, analyze
 from memos.retrieval.columns import Mask, Rows
 from memos.retrieval.dense import top
+from memos.retrieval.lexical import Posting
 from memos.retrieval.projection import Projection
 from memos.retrieval.query import Reading
 from memos.types import ParsedQuery
@@ -39,12 +40,13 @@ _log = logging.getLogger(__name__)
 class Candidates:
     """Rows with raw scores; `core` marks the best of either channel, which calibrate both.
 
-    `phrase` marks those that hold the words of the query's phrases in their order. `degraded`
-    says what could not be used.
+    `session` is NaN for memories of no session. `phrase` marks those that hold the words of the
+    query's phrases in their order. `degraded` says what could not be used.
     """
 
     rows: Rows
     lexical: NDArray[np.float32]
+    session: NDArray[np.float32]
     dense: NDArray[np.float32] | None
     core: Mask
     phrase: Mask
@@ -72,30 +74,30 @@ class CandidateFinder:
         """
         size = projection.columns.size
         query = reading.query
-        scores = projection.lexical.windows(query.terms, projection.timeline, size)
+        found = projection.lexical.find(query.terms)
+        scores = projection.lexical.windows(found, projection.timeline, size)
         holding = np.zeros(0, np.int64)
         if query.phrases:
             holds = allowed & _may_hold(projection, query, size)
             holding = np.flatnonzero(holds)
             if reading.exact:
                 allowed = holds
-        hits = np.flatnonzero((scores > 0) & allowed)
-        lexical = hits[top(scores[hits], limit)]
+        lexical = top(scores * allowed, limit, above=0.0)
         dense, degraded = np.zeros(0, np.int64), None
         if vector is not None:
             dense, degraded = self._nearest(cube_id, projection, vector, allowed, limit)
         rows = np.union1d(lexical, dense)
-        if len(holding):
-            best = holding if reading.exact else holding[top(scores[holding], limit)]
-            rows = np.union1d(rows, best)
+        best = holding if reading.exact else holding[top(scores[holding], limit)]
+        rows = np.union1d(rows, best)
         return Candidates(
             rows=rows,
             lexical=scores[rows],
+            session=_session_scores(projection, found, rows),
             dense=None
             if vector is None
             else projection.vectors.windows(rows, vector, projection.timeline),
-            core=np.isin(rows, np.concatenate([lexical[:POOL], dense[:POOL]])),
-            phrase=np.isin(rows, holding),
+            core=_members(rows, np.concatenate([lexical[:POOL], dense[:POOL]])),
+            phrase=_members(rows, best),
             degraded=degraded,
         )
 
@@ -142,6 +144,22 @@ class CandidateFinder:
         both = np.union1d(known, changed)
         both = both[projection.vectors.has[both]]
         return both[top(projection.vectors.dot(both, vector), limit)]
+
+
+def _session_scores(
+    projection: Projection, found: Sequence[Posting], rows: Rows
+) -> NDArray[np.float32]:
+    columns = projection.columns
+    by_chain = projection.lexical.sessions(found, columns.chain.codes, columns.size)
+    chain = columns.chain.codes[rows]
+    return np.where(chain > 0, by_chain[chain], np.float32(np.nan))
+
+
+def _members(rows: Rows, some: Rows) -> Mask:
+    """Which of `rows`, sorted, are among `some`, all of which are among `rows`."""
+    mask = np.zeros(len(rows), np.bool_)
+    mask[np.searchsorted(rows, some)] = True
+    return mask
 
 
 def _may_hold(projection: Projection, query: ParsedQuery, size: int) -> Mask:

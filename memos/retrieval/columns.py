@@ -66,7 +66,12 @@ class Factor:
 
     def put(self, rows: Sequence[int] | Rows, values: Sequence[Any], size: int) -> None:
         self.codes = grown(self.codes, size, 0)
-        self.codes[rows] = [self.code(value) for value in values]
+        find = self._code.get
+        codes = [find(v) if v is None or type(v) is str else self.code(v) for v in values]
+        self.codes[rows] = [
+            self.code(value) if code is None else code
+            for code, value in zip(codes, values, strict=True)
+        ]
 
     def where(self, leaf: filters.Leaf, size: int) -> Mask:
         """Rows for which the comparison holds, shape (size,)."""
@@ -113,7 +118,7 @@ class Columns:
             name: np.zeros(0, np.float64) for name in _NUMBERS
         }
         self.chain = Factor()
-        """(user_id, session_id) of memories that belong to a session; neighbours share it."""
+        """User and session of memories that belong to a session; neighbours share both."""
         self._metadata: list[str] = []
         self._metadata_bytes = 0
         self._keys: OrderedDict[tuple[str, ...], Factor] = OrderedDict()
@@ -133,7 +138,10 @@ class Columns:
         for name in _NUMBERS:
             self.numbers[name] = column = grown(self.numbers[name], size, np.nan)
             column[rows] = [_number(getattr(change, name)) for change in changes]
-        chains = [None if c.session_id is None else [c.user_id, c.session_id] for c in changes]
+        # Ids have no NUL and are not empty, so the joint is unambiguous.
+        chains = [
+            None if c.session_id is None else f"{c.user_id or ''}\0{c.session_id}" for c in changes
+        ]
         self.chain.put(rows, chains, size)
         self._put_metadata(rows, changes)
 
@@ -261,6 +269,8 @@ def _parsed(raw: str) -> Any:
 
 def _key(value: Any) -> Any:
     """A hashable that is equal for equal JSON values and keeps true apart from 1."""
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, (list, dict)):
         return json.dumps(value, sort_keys=True), list
     return value, bool if isinstance(value, bool) else None

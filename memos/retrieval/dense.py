@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 KERNEL = (1.0, 0.25)
 """Weight of the cosine 0 and 1 memories away, in the evidence of a window; normalised."""
 
+_MAX_EXPECTED = 1_000_000
+_BLOCK = 64
 _CHUNK = 512  # rows gathered at once: 384 floats each stay within a core's cache
 
 
@@ -31,6 +33,14 @@ class Vectors:
     def __init__(self) -> None:
         self.matrix: Vector = np.zeros((0, 0), np.float32)
         self.has: Mask = np.zeros(0, np.bool_)
+        self._expected = 0
+
+    def expect(self, rows: int) -> None:
+        """How many rows are to come, so that a load does not copy the matrix as it grows.
+
+        Memory is taken when rows are written, so that a guess too high costs nothing.
+        """
+        self._expected = min(rows, _MAX_EXPECTED)
 
     def check(self, vectors: Sequence[Vector | None]) -> None:
         """EmbeddingModelChanged if they differ in dimensions from each other or from the matrix."""
@@ -109,11 +119,13 @@ class Vectors:
 
     @property
     def nbytes(self) -> int:
-        return self.matrix.nbytes + self.has.nbytes
+        """What is in use; capacity beyond has not been written and is not resident."""
+        used = int(np.count_nonzero(self.has))
+        return int(used * self.matrix.shape[1] * 4 + self.has.nbytes)
 
     def _reserve(self, size: int, dimensions: int) -> None:
         if not self.matrix.shape[1]:
-            self.matrix = np.zeros((0, dimensions), np.float32)
+            self.matrix = np.zeros((self._expected + 1, dimensions), np.float32)
         self.matrix = grown(self.matrix, size, 0)
 
 
@@ -125,12 +137,26 @@ def _cosines(
     return np.asarray(np.einsum("ij,j->i", block, query, out=out), np.float32)
 
 
-def top(scores: NDArray[np.float32], limit: int) -> Rows:
-    """Indices of the `limit` highest scores, best first; earlier ones first among equals."""
-    if limit < len(scores):
+def top(scores: NDArray[np.float32], limit: int, *, above: float = -np.inf) -> Rows:
+    """Indices of the `limit` highest scores, best first; earlier ones first among equals.
+
+    Only scores higher than `above` count.
+    """
+    chosen = np.flatnonzero((scores >= _floor(scores, limit)) & (scores > above))
+    if limit < len(chosen):
+        left = scores[chosen]
         # All that reach the limit-th score, so that ties do not depend on the partition.
-        least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-        chosen = np.flatnonzero(scores >= least)
-    else:
-        chosen = np.arange(len(scores))
+        chosen = chosen[left >= np.partition(left, len(left) - limit)[len(left) - limit]]
     return chosen[np.argsort(-scores[chosen], kind="stable")][:limit]
+
+
+def _floor(scores: NDArray[np.float32], limit: int) -> float:
+    """A score that the `limit` best reach: the limit-th best of the maxima of blocks.
+
+    So that only few need be partitioned, which is what costs.
+    """
+    blocks = len(scores) // _BLOCK
+    if blocks <= 2 * limit:
+        return -np.inf
+    best = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+    return float(np.partition(best, blocks - limit)[blocks - limit])

@@ -33,6 +33,8 @@ def _sentence(share: Contribution, memory: Memory, reading: Reading) -> str:
         return (
             f"{size} dense: its window's cosine to the query is {share.raw:.3f}, rank {share.rank}"
         )
+    if share.channel == "session":
+        return f"{size} session: BM25 of its session as a whole is {share.raw:.2f}"
     if share.channel == "speaker":
         return f"{size} speaker: {memory.speaker} said it, whom the query names"
     if share.channel == "time":

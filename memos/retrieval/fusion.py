@@ -27,11 +27,12 @@ Scores = NDArray[np.float32]
 
 LEXICAL = 1.0
 DENSE = 1.0
-SPEAKER = 2.0
+SESSION = 0.25
+SPEAKER = 3.0
 """The one speaker that the query names said it. Names are taken out of the channels in return."""
-TIME = 1.0
+TIME = 1.5
 """It was said within a time that the query names."""
-QUESTION = -1.0
+QUESTION = -1.5
 """A memory that ends in a question asserts nothing itself."""
 PHRASE = 2.0
 """It holds the words that the query has in quotes, in their order."""
@@ -74,7 +75,7 @@ class Fused:
         )
 
 
-CHANNELS = ("lexical", "dense")
+CHANNELS = ("lexical", "dense", "session")
 
 
 def fuse(found: Candidates, projection: Projection, reading: Reading) -> Fused:
@@ -83,6 +84,7 @@ def fuse(found: Candidates, projection: Projection, reading: Reading) -> Fused:
     parts = [Part("lexical", found.lexical, calibrated(found.lexical, found.core), LEXICAL)]
     if found.dense is not None:
         parts.append(Part("dense", found.dense, calibrated(found.dense, found.core), DENSE))
+    parts.append(_session(found))
     if found.phrase.any() and not reading.exact:
         holds = found.phrase.astype(np.float32)
         parts.append(Part("phrase", holds, holds, PHRASE))
@@ -94,6 +96,14 @@ def fuse(found: Candidates, projection: Projection, reading: Reading) -> Fused:
     for part in parts:
         total += np.float32(part.weight) * part.calibrated
     return Fused(rows, total, tuple(parts))
+
+
+def _session(found: Candidates) -> Part:
+    """The session's share; a memory of no session is neither helped nor harmed."""
+    member = ~np.isnan(found.session)
+    raw = np.where(member, found.session, np.float32(0))
+    value = np.where(member, calibrated(raw, found.core & member), np.float32(0))
+    return Part("session", raw, value, SESSION)
 
 
 def calibrated(raw: Scores, core: Mask) -> Scores:
@@ -111,8 +121,10 @@ def _speaker(rows: Rows, projection: Projection, reading: Reading) -> Scores | N
     if not reading.preferred:
         return None
     factor = projection.columns.texts["speaker"]
-    codes = [code for name in reading.preferred if (code := factor.find(name)) is not None]
-    return np.isin(factor.codes[rows], codes).astype(np.float32)
+    said = np.zeros(len(rows), np.bool_)
+    for name in reading.preferred:
+        said |= factor.codes[rows] == factor.find(name)
+    return said.astype(np.float32)
 
 
 def _time(rows: Rows, projection: Projection, reading: Reading) -> Scores | None:

@@ -18,6 +18,7 @@ import math
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,11 @@ KERNEL = (1.0, 0.5, 0.25)
 """Weight of a term that stands 0, 1, 2 memories away."""
 
 Scores = NDArray[np.float32]
+Posting = tuple[Rows, Scores]
+"""The rows that hold a term, each once, and how often."""
 
 _TF_BITS = 8
+_MANY = 8
 _TF_MAX = (1 << _TF_BITS) - 1
 
 
@@ -53,6 +57,7 @@ class Lexical:
         self._norms: dict[str, Scores] = {}
         self._tokens = 0
         self._entries = 0
+        self._sessions = (0, 0)
 
     def add(self, rows: Rows, texts: Sequence[str | None]) -> None:
         """Indexes new rows; `texts` are terms joined by one blank. Call `measure` when linked."""
@@ -61,21 +66,19 @@ class Lexical:
         self._lengths = grown(self._lengths, size, 0)
         self._windows = grown(self._windows, size, 0)
         self._forward.extend([None] * (size - len(self._forward)))
-        lengths: list[int] = []
-        flat: list[int] = []
-        for row, text in zip(rows.tolist(), texts, strict=True):
-            words = text.split() if text else []
-            self.asks[row] = words[-1:] == [QUESTION]
-            if self.asks[row]:
-                words.pop()
-            ids = array("i", map(self._term.__getitem__, words))
-            self._forward[row] = ids
-            lengths.append(len(ids))
-            flat.extend(ids)
+        plain = [(text or "").removesuffix(QUESTION).rstrip() for text in texts]
+        self.asks[rows] = [text is not None and text.endswith(QUESTION) for text in texts]
+        lengths = [text.count(" ") + 1 if text else 0 for text in plain]
+        words = " ".join(filter(None, plain))
+        ids = array("i", map(self._term.__getitem__, words.split(" ") if words else ()))
+        start = 0
+        for row, length in zip(rows.tolist(), lengths, strict=True):
+            self._forward[row] = ids[start : start + length]
+            start += length
         self._lengths[rows] = lengths
         self.rows += len(rows)
-        self._tokens += len(flat)
-        self._post(np.repeat(rows, lengths), np.array(flat, np.int64))
+        self._tokens += len(ids)
+        self._post(np.repeat(rows, lengths), np.array(ids, np.int64))
 
     def remove(self, rows: Rows) -> None:
         gone = np.zeros(len(self._lengths), np.bool_)
@@ -106,54 +109,64 @@ class Lexical:
         self._windows[rows] = length
         self._norms.clear()
 
-    def turns(self, terms: Iterable[str], size: int) -> Scores:
+    def find(self, terms: Iterable[str]) -> list[Posting]:
+        """The postings of those terms that occur at all; each distinct term once."""
+        codes = [self._term.get(term) for term in sorted(set(terms))]
+        found = [_posted(self._postings[code]) for code in codes if code is not None]
+        return [
+            (posted >> _TF_BITS, (posted & _TF_MAX).astype(np.float32))
+            for posted in found
+            if len(posted)
+        ]
+
+    def turns(self, found: Sequence[Posting], size: int) -> Scores:
         """BM25 of each row by itself, shape (size,); 0 where no term occurs."""
         scores = np.zeros(size, np.float32)
         norm = self._norm("turns", self._lengths, size)
-        for term in set(terms):
-            rows, tf = self._find(term)
-            if len(rows):
-                scores[rows] += _gain(tf, norm[rows], self.rows, len(rows))
+        for rows, tf in found:
+            scores[rows] += _weight(self.rows, len(rows)) * tf / (tf + norm[rows])
         return scores
 
-    def windows(self, terms: Iterable[str], timeline: Timeline, size: int) -> Scores:
+    def windows(self, found: Sequence[Posting], timeline: Timeline, size: int) -> Scores:
         """BM25 of the window around each row, shape (size,)."""
         scores = np.zeros(size, np.float32)
         norm = self._norm("windows", self._windows, size)
         spread = np.zeros(len(self._lengths), np.float32)
-        for term in sorted(set(terms)):
-            rows, tf = self._find(term)
-            if not len(rows):
-                continue
+        part = np.empty(size, np.float32)
+        for rows, tf in found:
             spread.fill(0)
             spread[rows] = tf
             # A step maps rows one to one, so no target occurs twice but -1, which nobody reads.
             for distance, there in timeline.around(rows):
-                spread[there] += KERNEL[distance] * tf
-            hit = np.flatnonzero(spread[:size] > 0)
-            scores[hit] += _gain(spread[hit], norm[hit], self.rows, len(hit))
+                spread[there] += np.float32(KERNEL[distance]) * tf
+            frequency = spread[:size]
+            hit = frequency > 0
+            df = int(np.count_nonzero(hit))
+            weight = _weight(self.rows, df)
+            if _MANY * df > size:
+                # Whole columns in place are faster than picking out the rows that count.
+                np.add(frequency, norm, out=part)
+                np.divide(frequency, part, out=part)
+                part *= weight
+                scores += part
+            else:
+                at = np.flatnonzero(hit)
+                tf = frequency[at]
+                scores[at] += weight * tf / (tf + norm[at])
         return scores
 
-    def sessions(self, terms: Iterable[str], chain: NDArray[np.int32], size: int) -> Scores:
-        """BM25 of the session each row belongs to, shape (size,); 0 for rows of none."""
+    def sessions(self, found: Sequence[Posting], chain: NDArray[np.int32], size: int) -> Scores:
+        """BM25 of each chain, by code; 0 for code 0, which is no session."""
         chain = chain[:size]
-        inside = chain > 0
-        if not inside.any():
-            return np.zeros(size, np.float32)
-        length = np.bincount(chain, self._lengths[:size]).astype(np.float64)
-        length[0] = 0
-        count = len(np.unique(chain[inside]))
-        norm = _saturation(length, count, float(length.sum()))
-        total = np.zeros(len(length), np.float32)
-        for term in sorted(set(terms)):
-            rows, tf = self._find(term)
-            if not len(rows):
-                continue
-            sums = np.bincount(chain[rows], tf, len(length))
+        count, norm = self._session_norm(chain, size)
+        total = np.zeros(len(norm), np.float32)
+        for rows, tf in found:
+            sums = np.bincount(chain[rows], tf, len(norm)).astype(np.float32)
             sums[0] = 0
-            hit = np.flatnonzero(sums)
-            total[hit] += _gain(sums[hit].astype(np.float32), norm[hit], count, len(hit))
-        return total[chain]
+            hit = np.flatnonzero(sums > 0)
+            tf = sums[hit]
+            total[hit] += _weight(count, len(hit)) * tf / (tf + norm[hit])
+        return total
 
     def phrase(self, terms: Sequence[str]) -> Rows:
         """Rows in which the terms follow each other directly (stop words between do not count)."""
@@ -186,13 +199,6 @@ class Lexical:
         for i, term in enumerate(ids.tolist()):
             self._postings[term].frombytes(raw[bounds[i] : bounds[i + 1]])
 
-    def _find(self, term: str) -> tuple[Rows, Scores]:
-        code = self._term.get(term)
-        if code is None:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        posted = _posted(self._postings[code])
-        return posted >> _TF_BITS, (posted & _TF_MAX).astype(np.float32)
-
     def _norm(self, name: str, lengths: NDArray[np.float64], size: int) -> Scores:
         norm = self._norms.get(name)
         if norm is None or len(norm) != size:
@@ -201,15 +207,26 @@ class Lexical:
             self._norms[name] = norm
         return norm
 
+    def _session_norm(self, chain: NDArray[np.int32], size: int) -> tuple[int, Scores]:
+        """How many sessions there are, and their norms by chain code."""
+        norm = self._norms.get("sessions")
+        if norm is None or self._sessions[0] != size:
+            length = np.bincount(chain, self._lengths[:size], 1).astype(np.float64)
+            length[0] = 0
+            count = int(np.count_nonzero(np.bincount(chain, minlength=1)[1:]))
+            norm = _saturation(length, count, float(length.sum()))
+            self._norms["sessions"], self._sessions = norm, (size, count)
+        return self._sessions[1], norm
+
 
 def _saturation(lengths: NDArray[np.float64], count: int, total: float) -> Scores:
     average = total / count if count and total else 1.0
     return (K1 * (1 - B + B * lengths / average)).astype(np.float32)
 
 
-def _gain(tf: Scores, norm: Scores, count: int, df: int) -> Scores:
-    idf = math.log(1 + (count - df + 0.5) / (df + 0.5))
-    return np.asarray(np.float32(idf * (K1 + 1)) * tf / (tf + norm), np.float32)
+def _weight(count: int, df: int) -> Any:
+    """idf * (k1 + 1), a float32 so that arrays of them stay so."""
+    return np.float32((K1 + 1) * math.log(1 + (count - df + 0.5) / (df + 0.5)))
 
 
 def _posted(postings: array[int]) -> NDArray[np.int64]:

@@ -223,6 +223,8 @@ class Projections:
         if projection.broken:
             return
         loading = not projection.whole
+        if loading:
+            projection.vectors.expect(last)
         try:
             while projection.seq < last:
                 changes = self._feed.changes(cube_id, after=projection.seq, limit=PAGE)
