@@ -18,7 +18,7 @@ from memos.api import errors, openapi
 from memos.api.batches import AT_ONCE
 from memos.api.idempotency import Turns
 from memos.api.items import NDJSON_NAMES
-from memos.api.limits import Edge
+from memos.api.limits import BODY_SECONDS, Edge
 from memos.api.metrics import Metrics
 from memos.api.routes import cubes, health, jobs, keys, memories, search
 
@@ -59,6 +59,7 @@ def create_app(service: Service) -> FastAPI:
         new_id=service.new_id,
         metrics=metrics,
         streams=_streams,
+        body_seconds=BODY_SECONDS,
     )
     app.openapi = openapi.generator(app)  # type: ignore[method-assign]
     return app

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import Request
@@ -40,7 +41,8 @@ class BatchAnswer(Response):
     """Reads the rest of the request while it answers it.
 
     The head is sent with the first line, so that a batch that fails at its start is a plain problem
-    document with its status; a later failure is a last line with `problem` and `done`.
+    document with its status; a later failure is a last line with `problem` and `done`. `body` is
+    the request's if it was read already, None to stream it.
     """
 
     media_type = NDJSON
@@ -52,6 +54,7 @@ class BatchAnswer(Response):
         *,
         settings: Settings,
         batch_size: int,
+        body: bytes | None,
         limiter: CapacityLimiter,
         stopping: asyncio.Event,
     ) -> None:
@@ -61,6 +64,7 @@ class BatchAnswer(Response):
         self._add = add
         self._settings = settings
         self._batch_size = batch_size
+        self._body = body
         self._limiter = limiter
         self._stopping = stopping
         self._lines: asyncio.Queue[bytes | Problem | None] = asyncio.Queue()
@@ -69,19 +73,28 @@ class BatchAnswer(Response):
         self._done = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._limiter.available_tokens < 1:
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(self)
+        except anyio.WouldBlock:
             await self._busy().response()(scope, receive, send)
             return
+        try:
+            await self._run(scope, receive, send)
+        finally:
+            self._limiter.release_on_behalf_of(self)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        source = Chunks(receive, loop, self._stopping)
-        work = asyncio.ensure_future(
-            anyio.to_thread.run_sync(self._work, source, loop, limiter=self._limiter)
-        )
+        chunks = Chunks(receive, loop, self._stopping)
+        source = chunks if self._body is None else [self._body]
+        # A thread apart from those that answer other requests: this one may wait for its client.
+        thread = anyio.to_thread.run_sync(self._work, source, loop, limiter=CapacityLimiter(1))
+        work = asyncio.ensure_future(thread)
         try:
             await self._carry(scope, receive, send)
         finally:
             self._gone.set()
-            source.close()
+            chunks.close()
             await asyncio.shield(work)
 
     def _busy(self) -> Problem:
@@ -106,7 +119,7 @@ class BatchAnswer(Response):
         if started:
             await send({"type": "http.response.body", "body": b""})
 
-    def _work(self, source: Chunks, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self, source: Iterable[bytes], loop: asyncio.AbstractEventLoop) -> None:
         """In a thread of its own: reads, adds, reports."""
 
         def put(line: bytes | Problem) -> None:
@@ -122,7 +135,7 @@ class BatchAnswer(Response):
         finally:
             loop.call_soon_threadsafe(self._lines.put_nowait, None)
 
-    def _add_all(self, source: Chunks, put: Callable[[bytes], None]) -> bytes | Problem:
+    def _add_all(self, source: Iterable[bytes], put: Callable[[bytes], None]) -> bytes | Problem:
         """The last line: the batch is complete, or what stopped it."""
         items = Items(self._request, source, self._settings)
         try:

@@ -6,7 +6,7 @@ Knows bytes, lines and JSON; adds nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -87,7 +87,7 @@ class Items:
     Stopping instead of raising lets the items before it be added.
     """
 
-    def __init__(self, request: Request, source: Chunks, settings: Settings) -> None:
+    def __init__(self, request: Request, source: Iterable[bytes], settings: Settings) -> None:
         self._request = request
         self._source = source
         self._settings = settings
@@ -109,24 +109,28 @@ class Items:
 
     def _lines(self) -> Iterator[Item]:
         """Lines end with \\n; empty ones are passed over but counted."""
-        limit = self._settings.max_body_bytes
         number, rest = 0, b""
         for chunk in self._source:
             *lines, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
             for line in lines:
                 number += 1
                 yield from self._line(line, number)
-            if len(rest) > limit:
-                raise PayloadTooLarge(
-                    f"line {number + 1} has more than {limit} bytes, the limit "
-                    "(MEMOS_MAX_BODY_BYTES); end each item with a line break",
-                    line=number + 1,
-                )
+            self._check_length(rest, number + 1)
         yield from self._line(rest, number + 1)
+
+    def _check_length(self, line: bytes, number: int) -> None:
+        limit = self._settings.max_body_bytes
+        if len(line) > limit:
+            raise PayloadTooLarge(
+                f"line {number} has more than {limit} bytes, the limit (MEMOS_MAX_BODY_BYTES); "
+                "end each item with a line break",
+                line=number,
+            )
 
     def _line(self, line: bytes, number: int) -> Iterator[Item]:
         if not line.strip():
             return
+        self._check_length(line, number)
         at = f"line {number}: "
         try:
             value = decode(line)

@@ -22,7 +22,7 @@ from memos.protocols import NewId
 log = logging.getLogger("memos.api")
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
-_BODY_SECONDS = 30.0
+BODY_SECONDS = 30.0
 """How long a client may be silent in the middle of a body."""
 _DRAIN_SECONDS = 5.0
 
@@ -38,7 +38,7 @@ class Edge:
         new_id: NewId,
         metrics: Metrics,
         streams: Callable[[Scope], bool],
-        body_seconds: float = _BODY_SECONDS,
+        body_seconds: float,
     ) -> None:
         self._app = app
         self._max = max_body_bytes

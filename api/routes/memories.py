@@ -14,7 +14,7 @@ from memos.api.auth import Caller, Gate, needs
 from memos.api.batches import BatchAnswer
 from memos.api.bodies import media_type, unsupported
 from memos.api.idempotency import Repeatable, mark_replayed
-from memos.api.items import NDJSON_NAMES
+from memos.api.items import NDJSON_NAMES, is_ndjson
 from memos.api.queries import AddQuery, BatchQuery, ForgetQuery, MemoriesQuery
 from memos.api.responses import CubeName, MemoryId, WireResponse, nothing, versioned
 from memos.api.schemas import AddIn, LinkIn, ReasonIn, UpdateIn
@@ -105,6 +105,7 @@ async def add_batch(
         part,
         settings=settings,
         batch_size=min(query.batch_size, settings.max_batch),
+        body=None if is_ndjson(request) else await request.body(),
         limiter=state.batches,
         stopping=state.stopping,
     )

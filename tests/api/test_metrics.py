@@ -1,0 +1,85 @@
+"""What Prometheus sees."""
+
+from __future__ import annotations
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from memos.types import NewJob
+from tests.server import running_server
+
+
+def samples(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = httpx.get(f"{url}/metrics").text
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def labels(**values: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(values.items()))
+
+
+def test_requests_searches_memories_and_jobs_are_counted():
+    with running_server(worker_in_process=False) as server:
+        with httpx.Client(base_url=server.url, headers=server.headers) as http:
+            for text in ("one", "two"):
+                http.post("/v1/cubes/default/memories", json={"content": text})
+            http.post("/v1/cubes/default/memories/batch", json=["three", "four"])
+            http.post("/v1/cubes/default/search", json={"text": "one"})
+            http.get("/v1/cubes/default/memories/none")
+            http.get("/nowhere/at/all")
+            http.post("/v1/cubes/default/memories?wait=false", json={"content": "five"})
+        server.service.stores.jobs.enqueue(
+            NewJob(tenant_id="default", cube_id=None, kind="vector_drop", payload={"cube_id": "x"})
+        )
+        found = samples(server.url)
+
+        def requests(method: str, route: str, status: str) -> float:
+            where = labels(method=method, route=route, status=status)
+            return found[("memos_http_requests_total", where)]
+
+        memories = "/v1/cubes/{cube}/memories"
+        assert requests("POST", memories, "201") == 2
+        assert requests("POST", memories, "202") == 1
+        assert requests("POST", f"{memories}/batch", "200") == 1
+        assert requests("GET", f"{memories}/{{id}}", "404") == 1
+        assert requests("GET", "unmatched", "404") == 1
+        latency = ("memos_http_request_seconds_count", labels(method="POST", route=memories))
+        assert found[latency] == 3
+        assert found[("memos_memories_added_total", ())] == 5
+        for part in ("embed", "search", "total"):
+            assert found[("memos_search_seconds_count", labels(part=part))] == 1
+        assert found[("memos_jobs", labels(kind="index", state="queued"))] == 1
+        assert found[("memos_jobs", labels(kind="vector_drop", state="queued"))] == 1
+        assert found[("memos_job_queue_depth", ())] == 2
+
+
+def test_two_servers_in_a_process_count_apart():
+    with running_server() as one, running_server() as two:
+        httpx.get(f"{one.url}/v1/cubes", headers=one.headers)
+        where = labels(method="GET", route="/v1/cubes", status="200")
+        assert ("memos_http_requests_total", where) in samples(one.url)
+        assert ("memos_http_requests_total", where) not in samples(two.url)
+
+
+def test_a_replayed_add_is_not_counted_again():
+    with running_server() as server:
+        headers = {**server.headers, "Idempotency-Key": "k"}
+        for _ in range(3):
+            httpx.post(
+                f"{server.url}/v1/cubes/default/memories", json={"content": "x"}, headers=headers
+            )
+        assert samples(server.url)[("memos_memories_added_total", ())] == 1
+
+
+def test_ids_never_become_labels():
+    with running_server() as server:
+        for number in range(20):
+            httpx.get(f"{server.url}/v1/jobs/{number}", headers=server.headers)
+            httpx.get(f"{server.url}/random/{number}")
+            httpx.request(f"METHOD{number}", f"{server.url}/health")
+        series = [key for key in samples(server.url) if key[0] == "memos_http_requests_total"]
+        assert len(series) <= 4
