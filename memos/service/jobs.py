@@ -127,11 +127,12 @@ def sync_vectors(
     newest = stores.feed.last(cube_id)
     after = index.reached(cube_id)
     while changes := stores.feed.changes(cube_id, after=after, limit=_SYNC_PART):
-        after = changes[-1].seq
+        before, after = after, changes[-1].seq
         gone = [c.memory_id for c in changes if not _has_vector(c)]
         held = [(c.memory_id, c.vector) for c in changes if _has_vector(c)]
         if gone:
-            index.delete(cube_id, gone, seq=after)
+            # Only the last write of a part may record its end: a crash can come between the two.
+            index.delete(cube_id, gone, seq=before if held else after)
         if held:
             vectors = np.stack([vector for _, vector in held if vector is not None])
             index.upsert(cube_id, [i for i, _ in held], vectors, seq=after)
