@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from memos.benchmarks import evidence_metrics, locomo_data, locomo_report, report
 from memos.benchmarks.locomo_result import DEPTH, OURS, Answer, Ingest, Result
-from memos.errors import MemosError
+from memos.errors import MemosError, ServiceUnavailable
 from memos.types import SearchResult
 
 if TYPE_CHECKING:
@@ -143,7 +143,9 @@ def ingest(service: Service, conversation: locomo_data.Conversation, cube: str) 
         done = progress.done
     seconds = time.perf_counter() - start
     if done != len(memories):
-        raise AssertionError(f"{done} of {len(memories)} turns of {conversation.id} were stored")
+        raise ServiceUnavailable(
+            f"{done} of {len(memories)} turns of {conversation.id} were stored"
+        )
     return Ingest(conversation=conversation.id, turns=done, seconds=seconds)
 
 

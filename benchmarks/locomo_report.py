@@ -18,7 +18,12 @@ _SHOWN = (
     "mrr",
     "session_recall@5",
 )
+_SHORT = {
+    **{f"recall@{k}": f"R@{k}" for k in (1, 5, 10, 20, 50)},
+    "session_recall@5": "session R@5",
+}
 _PLOT = "recall.png"
+_WIDTH = 140
 
 
 def group_title(group: str) -> str:
@@ -28,19 +33,22 @@ def group_title(group: str) -> str:
 
 def show(result: Result) -> None:
     """Prints the comparison, our figures by category, and the run's cost."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
+    # A pipe has no width of its own; tables folded to rich's 80 columns can't be read.
+    console.width = console.width if console.is_terminal else _WIDTH
     for title, headers, rows in _tables(result):
-        table = Table(title=title, title_justify="left")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for number, header in enumerate(headers):
-            table.add_column(header, justify="right" if number else "left", overflow="fold")
+            table.add_column(_SHORT.get(header, header), justify="right" if number else "left")
         for row in rows:
             table.add_row(*row, style="bold" if row[0] == OURS else None)
         console.print(table)
     for line in _facts(result):
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def write(result: Result, out: Path) -> Path:
