@@ -39,7 +39,7 @@ COMMANDS = {
     "doctor": ("upkeep:doctor", "Find and repair drift between the stores."),
     "config": ("upkeep:config", "Show every setting and where it comes from."),
     "demo": ("demo:demo", "See it work: a server, a conversation, four questions."),
-    "bench": ("bench:bench", "Run a benchmark of the checkout."),
+    "bench": ("bench:bench", "Run a benchmark."),
     "completion": ("completion:completion", "Print a shell completion script."),
 }
 

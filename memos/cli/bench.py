@@ -1,4 +1,4 @@
-"""`memos bench`: runs a benchmark of the checkout.
+"""`memos bench`: runs a benchmark.
 
 Knows where benchmarks are and hands their arguments on; each one's options are its own.
 """
@@ -49,11 +49,19 @@ def _entry(name: str) -> Callable[[list[str]], Any]:
     known = _names()
     if not known:
         raise MissingDependency(
-            "benchmarks are only in a checkout of the repository; clone it and run this there"
+            "this installation has no memos.benchmarks; install the package anew, or work in a"
+            " checkout of the repository"
         )
     if name not in known:
         raise click.UsageError(f"no benchmark {name!r}; there are {', '.join(known)} and all")
-    module = importlib.import_module(f"memos.benchmarks.{name}")
+    try:
+        module = importlib.import_module(f"memos.benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("memos"):
+            raise
+        raise MissingDependency(
+            f"the benchmark {name} needs {error.name}; pip install 'memos-engine[bench]'"
+        ) from error
     entry: Callable[[list[str]], Any] = module.main
     return entry
 

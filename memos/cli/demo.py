@@ -62,6 +62,8 @@ def demo(session: Session) -> None:
     """Start a server, add a conversation, ask four questions, stop the server."""
     conversation, questions = sample()
     with tempfile.TemporaryDirectory(prefix="memos-demo-") as folder:
+        if not share_models(Path(folder) / "data", session.settings().data_dir / "models"):
+            _say(session, "The first start exports the embedding model, once; it is kept.")
         _say(session, "Starting a service on a temporary folder …")
         started = time.monotonic()
         with server(Path(folder)) as (url, admin_key):
@@ -145,6 +147,21 @@ def _say(session: Session, message: str) -> None:
 
 
 # The server
+
+
+def share_models(data: Path, models: Path) -> bool:
+    """Lets the temporary folder use and fill the user's own folder of exported models, so that the
+    work is done once and not for each demo. Whether there were any."""
+    data.mkdir(parents=True)
+    try:
+        models.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = any(models.glob("*/model.onnx"))
+    except OSError:
+        known = False
+    if not os.access(models, os.W_OK):
+        return False  # the demo keeps its export to itself
+    (data / "models").symlink_to(models, target_is_directory=True)
+    return known
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from memos.types import Job, JobState
 if TYPE_CHECKING:
     from memos.cli.session import Memories
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.1
 _ENDED = (JobState.SUCCEEDED, JobState.DEAD, JobState.CANCELLED)
 
 

@@ -38,7 +38,7 @@ def serve(session: Session, host: str | None, port: int | None, no_worker: bool)
 
     On the first start it issues an admin key and keeps it in the data folder's file first-key.
     """
-    _refuse_url(session, "serve")
+    session.only_here("serve")
     settings = session.settings(
         host=host, port=port, worker_in_process=False if no_worker else None
     )
@@ -83,7 +83,7 @@ def keep_first_key(folder: Path, secret: str) -> Path:
 @pass_session
 def worker(session: Session) -> None:
     """Run background jobs until SIGINT or SIGTERM; unfinished ones go back to the queue."""
-    _refuse_url(session, "worker")
+    session.only_here("worker")
     settings = session.settings()
     _log(settings)
     from memos.assembly import build
@@ -111,12 +111,6 @@ def worker(session: Session) -> None:
 def _restore(handlers: dict[signal.Signals, Any]) -> None:
     for name, handler in handlers.items():
         signal.signal(name, handler)
-
-
-def _refuse_url(session: Session, name: str) -> None:
-    # MEMOS_URL is for clients and may well be set where the service starts.
-    if session.url is not None:
-        raise click.UsageError(f"`memos {name}` runs the service itself; leave --url out")
 
 
 def _log(settings: Settings) -> None:

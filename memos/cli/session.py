@@ -66,11 +66,12 @@ class Session:
                 yield memory
 
     def only_here(self, command: str) -> None:
-        """For commands that work on the data folder itself."""
-        if self.service_url is not None:
+        """For commands on the data folder itself. MEMOS_URL, which is for clients, may well be set
+        where the service runs; only --url shows that something else was meant."""
+        if self.url is not None:
             raise click.UsageError(
                 f"`memos {command}` works on the data folder, not over HTTP; run it on the"
-                " service's machine, without --url and MEMOS_URL"
+                " service's machine, without --url"
             )
 
 

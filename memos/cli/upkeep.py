@@ -60,6 +60,7 @@ def doctor(session: Session, repair: bool) -> None:
     session.only_here("doctor")
     import memos
 
+    output.note(session, f"looking at {session.settings().data_dir}")
     with memos.open(data_dir=session.data_dir) as memory:
         findings = memory.doctor(repair=repair)
     rows = [
