@@ -34,7 +34,7 @@ TIME = 1.5
 """It was said within a time that the query names."""
 QUESTION = -1.5
 """A memory that ends in a question asserts nothing itself."""
-PHRASE = 2.0
+PHRASE = 3.0
 """It holds the words that the query has in quotes, in their order."""
 PRIORITY = 1.0
 """Times (priority - 0.5): a memory of the usual priority is not moved."""
