@@ -34,8 +34,8 @@ TIME = 1.5
 """It was said within a time that the query names."""
 QUESTION = -1.5
 """A memory that ends in a question asserts nothing itself."""
-PHRASE = 3.0
-"""It holds the words that the query has in quotes, in their order."""
+PHRASE = 6.0
+"""It holds the words that the query has in quotes, in their order: quotes are meant."""
 PRIORITY = 1.0
 """Times (priority - 0.5): a memory of the usual priority is not moved."""
 GRACE = timedelta(days=7)
