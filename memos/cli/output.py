@@ -78,16 +78,21 @@ def note(session: Session, message: str) -> None:
 
 
 def table(*columns: str, rows: Iterable[Sequence[Any]], fixed: Sequence[str] = ("id",)) -> Table:
-    """A table of plain texts; the `fixed` columns are never wrapped or cut."""
+    """A table of plain texts; the `fixed` columns are never wrapped or cut, empty ones left out."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[clean("" if cell is None else str(cell)) for cell in row] for row in rows]
+    shown = [
+        number for number in range(len(columns)) if not cells or any(row[number] for row in cells)
+    ]
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in columns:
+    for number in shown:
+        name = columns[number]
         made.add_column(name, no_wrap=name in fixed, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(clean("" if cell is None else str(cell))) for cell in row))
+    for row in cells:
+        made.add_row(*(Text(row[number]) for number in shown))
     return made
 
 

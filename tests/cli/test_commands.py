@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from memos import errors, types
 from memos.cli import cli
-from memos.cli.failures import exit_code
+from memos.cli.failures import EXIT_CODES, exit_code
 from memos.client import Client
 from memos.testing import HashEmbedder
 from memos.types import Added, AddProgress, Job, Memory, Page, SearchResult
@@ -378,6 +379,13 @@ def test_every_error_has_an_exit_code(kind: type[errors.MemosError]) -> None:
     }
     nearest = next(base.__name__ for base in kind.__mro__ if base.__name__ in expected)
     assert exit_code(kind("x")) == expected[nearest]
+
+
+def test_the_exit_codes_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows == re.findall(r"^  (\d+)  (.+)$", EXIT_CODES, re.MULTILINE)
+    assert len(rows) == 9
 
 
 def test_a_stored_text_can_not_steer_the_terminal(run: Run, cube: str) -> None:
