@@ -169,11 +169,19 @@ class Projections:
         self._lock = threading.Lock()
 
     @contextmanager
-    def fresh(self, cube_id: str) -> Iterator[Projection]:
-        """The cube's projection, for reading, complete up to now. CubeNotFound if it is gone."""
-        projection = self._refreshed(cube_id)
-        with projection.lock.read():
-            yield projection
+    def fresh(self, cube_id: str, *, seen: int | None = None) -> Iterator[Projection]:
+        """The cube's projection, for reading, complete up to now. CubeNotFound if it is gone.
+
+        With `seen`, complete up to that change number at least, without asking for a newer one.
+        """
+        while True:
+            projection = self._of(cube_id)
+            if seen is None or not projection.whole or projection.seq < seen:
+                projection = self._refreshed(cube_id)
+            with projection.lock.read():
+                if not projection.broken:
+                    yield projection
+                    return
 
     def drop(self, cube_id: str) -> None:
         """Forgets a cube's projection; the next search loads it again."""

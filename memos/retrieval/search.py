@@ -86,9 +86,11 @@ class Searcher:
         check_search(request, self._settings)
         permission = Permission(request, parse_filter(request.filter), self._clock())
         self._check_model(cube)
-        reading, vector, embed_ms = self._read(cube.id, permission)
+        reading, vector, seen, embed_ms = self._read(cube.id, permission)
         for attempt in range(ATTEMPTS):
-            found = self._candidates(cube.id, permission, reading, vector)
+            found = self._candidates(
+                cube.id, permission, reading, vector, seen=seen if attempt == 0 else None
+            )
             last_try = attempt == ATTEMPTS - 1
             confirmed = self._confirmed(cube.id, found, permission, reading, last_try=last_try)
             if confirmed is not None:
@@ -125,23 +127,33 @@ class Searcher:
                 present=present.digest,
             )
 
-    def _read(self, cube_id: str, permission: Permission) -> tuple[Reading, Vector | None, float]:
-        """The query as read, its vector (None if the cube has none) and embedding's ms."""
+    def _read(
+        self, cube_id: str, permission: Permission
+    ) -> tuple[Reading, Vector | None, int, float]:
+        """The query as read, its vector (None if the cube has none), the change number that the
+        search must see, and the milliseconds of embedding."""
         with self._projections.fresh(cube_id) as projection:
+            seen = projection.seq
             speakers, years = projection.speakers(), projection.years()
             dense = bool(projection.vectors.has.any())
         reading = read(permission.request.text, speakers=speakers, now=permission.now, years=years)
         if not dense:
-            return reading, None, 0.0
+            return reading, None, seen, 0.0
         begun = time.perf_counter()
         vector = self._embedder.embed([reading.query.dense_text])[0]
-        return reading, vector, (time.perf_counter() - begun) * 1000
+        return reading, vector, seen, (time.perf_counter() - begun) * 1000
 
     def _candidates(
-        self, cube_id: str, permission: Permission, reading: Reading, vector: Vector | None
+        self,
+        cube_id: str,
+        permission: Permission,
+        reading: Reading,
+        vector: Vector | None,
+        *,
+        seen: int | None,
     ) -> _Found:
         request = permission.request
-        with self._projections.fresh(cube_id) as projection:
+        with self._projections.fresh(cube_id, seen=seen) as projection:
             allowed = permission.rows(projection.columns)
             found = self._finder.find(
                 cube_id,
