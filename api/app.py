@@ -61,7 +61,7 @@ def create_app(service: Service) -> FastAPI:
         streams=_streams,
         body_seconds=BODY_SECONDS,
     )
-    app.openapi = openapi.generator(app)  # type: ignore[method-assign]
+    app.openapi = openapi.generator(app, service.settings)  # type: ignore[method-assign]
     return app
 
 
@@ -88,11 +88,18 @@ def _streams(scope: Scope) -> bool:
 
 
 def _methods_at(path: str) -> list[str]:
-    """All methods that some route answers at this path, for `Allow`."""
-    routes = (route for router in ROUTERS for route in router.routes)
+    """All methods at this path, for `Allow`. Of two templates that fit, such as `/memories/batch`
+    and `/memories/{id}`, the one with fewer parameters is meant."""
+    routes = [
+        route
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(path)
+    ]
+    fewest = min((len(route.param_convertors) for route in routes), default=0)
     return sorted(
         method
         for route in routes
-        if isinstance(route, APIRoute) and route.path_regex.match(path)
+        if len(route.param_convertors) == fewest
         for method in route.methods or ()
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from memos.api.routes.health import Health
 from memos.types import (
     Added,
     ApiKey,
@@ -152,6 +153,7 @@ EXAMPLES: Mapping[str, Any] = {
         earliest=_THEN,
         latest=_THEN,
     ),
+    "Health": Health(status="ok", version="0.1.0"),
     "IssuedKey": IssuedKey(key=_KEY, secret="memos_..."),
     "Job": _JOB,
     "Link": _LINK,

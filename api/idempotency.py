@@ -33,6 +33,7 @@ KeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
+        json_schema_extra={"minLength": 1, "maxLength": _MAX_CHARS, "pattern": "^[\\x20-\\x7e]+$"},
         description="Makes it safe to send the request again: the same key and request give the "
         "first answer, marked `Idempotency-Replayed: true`.",
     ),

@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from memos.api.errors import PROBLEM_MEDIA, PROBLEM_TYPE
 from memos.api.examples import EXAMPLES, MEMORY
 from memos.api.items import NDJSON
+from memos.config import Settings
 from memos.wire import to_builtins
 
 DESCRIPTION = (
@@ -88,18 +89,18 @@ _BATCH_LINE = {
 }
 
 
-def generator(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The function that FastAPI calls for the document; it is made once."""
+def generator(app: FastAPI, settings: Settings) -> Callable[[], dict[str, Any]]:
+    """The function that FastAPI calls for the document; made once, with the settings' limits."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _completed(app)
+            app.openapi_schema = _completed(app, settings)
         return app.openapi_schema
 
     return document
 
 
-def _completed(app: FastAPI) -> dict[str, Any]:
+def _completed(app: FastAPI, settings: Settings) -> dict[str, Any]:
     found = get_openapi(
         title=app.title,
         version=app.version,
@@ -118,10 +119,21 @@ def _completed(app: FastAPI) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
+    maxima = {"limit": settings.max_limit, "batch_size": settings.max_batch}
+    schemas["SearchIn"]["properties"]["limit"]["maximum"] = settings.max_limit
     for path in found["paths"].values():
         for operation in path.values():
             _complete(operation)
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] in maxima:
+                    _limit(parameter["schema"], maxima[parameter["name"]])
     return found
+
+
+def _limit(schema: dict[str, Any], most: int) -> None:
+    for kind in schema.get("anyOf", [schema]):
+        if kind["type"] == "integer":
+            kind["maximum"] = most
 
 
 def _complete(operation: dict[str, Any]) -> None:

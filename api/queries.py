@@ -12,8 +12,10 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from memos.api.schemas import Label
-from memos.errors import InvalidFilter
+from memos.errors import InvalidFilter, InvalidInput
 from memos.types import JobState, Kind, State
+
+_BATCH_SIZE = 256
 
 
 def _flag(value: Any) -> Any:
@@ -76,8 +78,18 @@ class AddQuery(Query):
 
 class BatchQuery(Query):
     batch_size: Annotated[
-        int, Field(ge=1, description="Memories that are made durable together.")
-    ] = 256
+        int | None,
+        Field(ge=1, description="Memories that are made durable together; 256 if left out."),
+    ] = None
+
+    def size(self, most: int) -> int:
+        """InvalidInput for more than `most`."""
+        if self.batch_size is not None and self.batch_size > most:
+            raise InvalidInput(
+                f"batch_size is {self.batch_size}; the limit is {most} (MEMOS_MAX_BATCH)",
+                field="batch_size",
+            )
+        return self.batch_size or min(_BATCH_SIZE, most)
 
 
 class ForgetQuery(Query):

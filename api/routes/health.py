@@ -10,7 +10,6 @@ from starlette.responses import Response
 from memos import __version__
 from memos.api.metrics import CONTENT_TYPE
 from memos.api.responses import WireResponse
-from memos.errors import ServiceUnavailable
 
 router = APIRouter(tags=["health"])
 
@@ -33,9 +32,7 @@ async def health() -> Response:
 
 @router.get("/ready", operation_id="ready", summary="Whether it can serve", response_model=Health)
 def ready(request: Request) -> Response:
-    """503 while the database can't be used, and as soon as the service is stopping."""
-    if request.app.state.stopping.is_set():
-        raise ServiceUnavailable("the service is stopping")
+    """503 while the database can't be used."""
     request.app.state.service.ready()
     return WireResponse(Health(status="ready", version=__version__))
 

@@ -30,6 +30,7 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
+        json_schema_extra={"pattern": r'^("[1-9][0-9]{0,17}"|\*)$'},
         description='The ETag of the version to change, such as "3"; 412 if it has changed since.',
     ),
 ]
@@ -104,7 +105,7 @@ async def add_batch(
         request,
         part,
         settings=settings,
-        batch_size=min(query.batch_size, settings.max_batch),
+        batch_size=query.size(settings.max_batch),
         body=None if is_ndjson(request) else await request.body(),
         limiter=state.batches,
         stopping=state.stopping,

@@ -63,7 +63,9 @@ class Place:
     job: str
     key: str
 
-    def call(self, url: str, operation: Operation, headers: dict[str, str]) -> httpx.Response:
+    def call(
+        self, wire: httpx.Client, operation: Operation, headers: dict[str, str]
+    ) -> httpx.Response:
         if "/jobs/" in operation.path:
             own = self.job
         elif "/keys/" in operation.path:
@@ -71,8 +73,8 @@ class Place:
         else:
             own = self.memory
         path = operation.path.format(cube=self.cube, id=own, link_id=self.link)
-        return httpx.request(
-            operation.method, url + path, headers=headers, json=BODIES.get(operation.name)
+        return wire.request(
+            operation.method, path, headers=headers, json=BODIES.get(operation.name)
         )
 
 
@@ -87,6 +89,13 @@ def place(server: Running) -> Place:
     mine.wait_for(job.id)
     key = mine.create_key("victim").key
     return Place(cube.id, memories[0].id, link.id, job.id, key.id)
+
+
+@pytest.fixture(scope="module")
+def wire(server: Running):
+    """Signed in as nobody."""
+    with httpx.Client(base_url=server.url, timeout=20) as client:
+        yield client
 
 
 @pytest.fixture
@@ -130,8 +139,8 @@ def test_the_list_of_operations_is_the_documents(server):
     ],
     ids=["none", "wrong", "basic", "empty", "latin-1"],
 )
-def test_without_a_good_key_nothing_is_answered(server, place, operation, headers):
-    answer = place.call(server.url, operation, headers)
+def test_without_a_good_key_nothing_is_answered(wire, place, operation, headers):
+    answer = place.call(wire, operation, headers)
     assert answer.status_code == 401
     assert answer.json()["code"] == "not-authenticated"
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -151,24 +160,24 @@ def by_role(*, allowed: bool) -> list[object]:
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(("operation", "role"), by_role(allowed=False))
-def test_too_small_a_role_is_refused(server, place, operation, role):
-    answer = place.call(server.url, operation, server.key(role=role))
+def test_too_small_a_role_is_refused(server, wire, place, operation, role):
+    answer = place.call(wire, operation, server.key(role=role))
     assert answer.status_code == 403
     assert answer.json()["code"] == "permission-denied"
 
 
 @pytest.mark.parametrize(("operation", "role"), by_role(allowed=True))
-def test_a_role_opens_what_it_says(server, operation, role):
+def test_a_role_opens_what_it_says(server, wire, operation, role):
     nothing = Place(cube="none", memory="none", link="none", job="none", key="none")
-    answer = nothing.call(server.url, operation, server.key(role=role))
+    answer = nothing.call(wire, operation, server.key(role=role))
     # Through the gate: what it is told then is that there is no such thing.
     assert answer.status_code in (200, 201, 404, 409), answer.text
 
 
 @every_operation
 @pytest.mark.usefixtures("untouched")
-def test_another_tenant_finds_nothing_of_ours(server, place, operation):
-    answer = place.call(server.url, operation, server.key(tenant="other"))
+def test_another_tenant_finds_nothing_of_ours(server, wire, place, operation):
+    answer = place.call(wire, operation, server.key(tenant="other"))
     assert answer.status_code == OWN.get(operation.name, 404), answer.text
     for ours in (place.cube, place.memory, place.link, place.job, place.key):
         if answer.status_code < 300:
@@ -177,8 +186,8 @@ def test_another_tenant_finds_nothing_of_ours(server, place, operation):
 
 @every_operation
 @pytest.mark.usefixtures("untouched")
-def test_a_key_for_another_cube_stays_out(server, place, operation):
-    answer = place.call(server.url, operation, server.key(cubes=("elsewhere",)))
+def test_a_key_for_another_cube_stays_out(server, wire, place, operation):
+    answer = place.call(wire, operation, server.key(cubes=("elsewhere",)))
     if operation.name in ("cubes", "jobs"):
         assert answer.status_code == 200
         assert place.cube not in answer.text

@@ -130,6 +130,7 @@ def test_other_bodies_are_refused(http, cube):
     path = f"{cube}/memories/batch"
     assert http.post(path, content=b"x", headers={"Content-Type": "text/csv"}).status_code == 415
     assert http.post(path, json={"content": "x"}).status_code == 422
+    assert http.post(f"{path}?batch_size=100000", content=b"", headers=NDJSON).status_code == 422
     assert http.post(f"{path}?batch_size=0", content=b"", headers=NDJSON).status_code == 422
     missing = http.post("/v1/cubes/none/memories/batch", content=b'"x"', headers=NDJSON)
     assert missing.json()["code"] == "cube-not-found"

@@ -77,9 +77,10 @@ def test_a_replayed_add_is_not_counted_again():
 
 def test_ids_never_become_labels():
     with running_server() as server:
-        for number in range(20):
-            httpx.get(f"{server.url}/v1/jobs/{number}", headers=server.headers)
-            httpx.get(f"{server.url}/random/{number}")
-            httpx.request(f"METHOD{number}", f"{server.url}/health")
+        with httpx.Client(base_url=server.url, headers=server.headers) as http:
+            for number in range(20):
+                http.get(f"/v1/jobs/{number}")
+                http.get(f"/random/{number}")
+                http.request(f"METHOD{number}", "/health")
         series = [key for key in samples(server.url) if key[0] == "memos_http_requests_total"]
         assert len(series) <= 4

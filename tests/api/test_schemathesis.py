@@ -1,0 +1,45 @@
+"""schemathesis sends what the document allows, and what it doesn't, to the real server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.server import running_server
+
+HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
+
+# What can't be written in a schema is checked by the service and answered with 422: NUL characters,
+# a text of blanks only, cursors, filters as JSON within a query, times before the year 1 in UTC.
+EXCLUDED = "positive_data_acceptance"
+
+
+# Each with the operations it leaves out: a key that is revoked could ask for nothing more, so this
+# comes last and alone.
+@pytest.mark.slow
+@pytest.mark.parametrize("only", ["--exclude-operation-id", "--include-operation-id"])
+def test_the_service_keeps_to_its_document(only, tmp_path):
+    with running_server(job_attempts=1) as server:
+        ran = subprocess.run(
+            [
+                *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
+                *("--header", f"Authorization: {server.headers['Authorization']}"),
+                *(only, "revoke_key"),
+                *("--checks", "all", "--exclude-checks", EXCLUDED),
+                *("--mode", "all", "--phases", "examples,coverage,fuzzing"),
+                *("--max-examples", "4", "--generation-deterministic", "--no-shrink"),
+                *("--continue-on-failure", "--request-timeout", "70", "--no-color"),
+            ],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "PYTHONWARNINGS": "default"},
+            timeout=170,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2000:]
+        assert "No issues found" in ran.stdout
