@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from memos.embedding.weights import read_json
-from memos.errors import ModelError
 
 _POOLING = {
     "pooling_mode_mean_tokens": "mean",
@@ -20,10 +19,11 @@ _POOLING = {
 _FLAGS = "pooling_mode_"
 
 
-class UnsupportedLayout(ModelError):
-    """The model has parts that are not exported to ONNX; it can be run by torch."""
+class NotExportable(Exception):
+    """The model can't be exported to ONNX, for the reason given; it may be run by torch.
 
-    code = "unsupported-layout"
+    Does not leave this package: `loading` runs torch instead, or says that the setting is wrong.
+    """
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Layout:
 
 
 def read_layout(folder: Path) -> Layout:
-    """The layout of a model folder; UnsupportedLayout if it has other parts than the above.
+    """The layout of a model folder; NotExportable if it has other parts than the above.
 
     ModelCorrupt if a file is not JSON.
     """
@@ -101,8 +101,5 @@ def _table(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _unsupported(folder: Path, why: str) -> UnsupportedLayout:
-    return UnsupportedLayout(
-        f"the model in {folder} can't be exported to ONNX: {why}; set embedding_backend to torch",
-        path=str(folder),
-    )
+def _unsupported(folder: Path, why: str) -> NotExportable:
+    return NotExportable(f"the model in {folder} can't be exported to ONNX: {why}")
