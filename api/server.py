@@ -42,6 +42,7 @@ def serve(settings: Settings, *, announce: Announce) -> int:
     with contextlib.closing(listener):
         service = build(settings)
         try:
+            service.warm()
             first = service.first_key()
             Server(service, on_start=lambda: announce(url_of(listener), first)).run([listener])
         finally:

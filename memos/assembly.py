@@ -22,8 +22,10 @@ def build(
 ) -> Service:
     """A service on the configured backends. The caller closes it, and starts its worker.
 
+    The embedding model is loaded when it is first needed; `Service.warm` does so at once.
     StorageReadOnly if `data_dir` can't be written; the stores' and models' own errors besides.
     """
+    from memos.embedding.lazy import LazyEmbedder
     from memos.storage import open_stores
 
     new_id = new_id or UlidMaker()
@@ -33,7 +35,7 @@ def build(
         return Service(
             settings,
             stores,
-            embedder or make_embedder(settings),
+            embedder or LazyEmbedder(lambda: make_embedder(settings)),
             open_vector_index=_vector_index_opener(settings),
             clock=clock,
             new_id=new_id,

@@ -111,6 +111,10 @@ class Service:
         """Returns if requests can be served; else the error that prevents it."""
         self.stores.health.ping()
 
+    def warm(self) -> None:
+        """Loads the model now rather than at the first request; its errors show here."""
+        self.embedder.embed(["warm"])
+
     def metrics_snapshot(self) -> Mapping[str, Any]:
         """Present values for gauges: jobs by (kind, state), projections held and their bytes."""
         return {"jobs": self.stores.jobs.counts(), **self.searcher.usage()}
