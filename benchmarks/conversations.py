@@ -93,8 +93,8 @@ def _words() -> dict[str, list[str]]:
         if line.startswith("["):
             kind = line.strip("[]")
             found[kind] = []
-        elif not line.startswith("#"):
-            found[kind] += line.split() if kind else []
+        elif kind:
+            found[kind] += line.split()
     return found
 
 
