@@ -138,11 +138,10 @@ class CandidateFinder:
         rows = [projection.row(found) for found, _ in index.query(cube_id, vector, limit=share)]
         known = np.array([r for r in rows if r is not None], np.int64)
         known = known[known < len(allowed)]
-        known = known[allowed[known] & (seq[known] <= reached)]
-        if len(known) + len(changed) < limit:
-            return None
-        both = np.union1d(known, changed)
+        both = np.union1d(known[allowed[known]], changed)
         both = both[projection.vectors.has[both]]
+        if len(both) < limit:
+            return None
         return both[top(projection.vectors.dot(both, vector), limit)]
 
 

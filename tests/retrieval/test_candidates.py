@@ -75,6 +75,19 @@ def test_what_changed_after_the_index_was_built_counts(world, index):
     assert index.queries
 
 
+def test_a_vector_newer_than_the_index_counts(world, index):
+    # No word in common with the query: only the vector can find it.
+    new = world.add("qqq")
+    world.vectors[new] = world.embedder.embed(["heron story"])[0]
+    changed = sorted(world.memories)[11]
+    world.change(changed, content="rrr")
+    world.vectors[changed] = world.vectors[new]
+    shares = world.hit("heron story", new, limit=100).breakdown
+    assert [share.channel for share in shares] == ["dense"]
+    assert world.hit("heron story", changed, limit=100)
+    assert index.queries
+
+
 def test_an_index_that_lags_far_is_not_asked(world, index):
     index.at = 0
     assert world.ids("heron story") == exactly(world, "heron story")

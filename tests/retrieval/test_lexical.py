@@ -91,6 +91,17 @@ def test_turns_windows_and_sessions_follow_the_formula(documents, query):
         assert scores[sessions] == pytest.approx(reference(docs, query), abs=1e-4)
 
 
+def test_rare_and_frequent_terms_are_scored_alike():
+    texts = [f"alpha filler{i}" for i in range(300)]
+    texts[7] += " beta"
+    texts[150] += " beta beta"
+    chains = [1 + i // 50 for i in range(300)]
+    lexical, timeline, _ = built(texts, chains)
+    for query in (["alpha"], ["beta"], ["alpha", "beta"]):
+        windows = lexical.windows(lexical.find(query), timeline, 300)
+        assert windows == pytest.approx(reference(window_docs(texts, chains), query), abs=1e-4)
+
+
 def test_the_ranking_is_that_of_fts5():
     rng = np.random.default_rng(1)
     words = [f"w{chr(97 + i)}" for i in range(26)]

@@ -52,7 +52,9 @@ def test_expired_memories_are_not_found():
     world = World()
     soon = world.add("dog", expires_at=NOW + timedelta(seconds=1))
     world.add("dog", expires_at=NOW)
-    assert world.ids("dog") == [soon]
+    result = world.search("dog")
+    assert [hit.memory.id for hit in result.hits] == [soon]
+    assert result.considered == 1
     world.now = NOW + timedelta(seconds=1)
     assert world.ids("dog") == []
 
