@@ -344,7 +344,9 @@ class MemoryOS:
 
     def delete_cube(self, cube: str) -> None:
         """The cube with all that is in it, at once and for good."""
-        self._service.cubes.delete(self._cube(cube))
+        target = self._cube(cube)
+        self._service.cubes.delete(target)
+        self._service.searcher.drop(target.id)
         self._service.worker.wake()
 
     # Jobs
