@@ -25,7 +25,7 @@ from memos.storage.errors import translated
 
 log = logging.getLogger("memos.storage")
 
-_BEGIN = "memos_begin"
+_WRITES = "memos_writes"
 
 # Seconds.
 _IDLE = 1.0
@@ -55,7 +55,7 @@ class Database:
                 _create_file(self.path)
                 self.engine = _sqlite(parsed, lock_timeout)
                 self._reader: Engine = self.engine
-                self._writer: Engine = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+                self._writer: Engine = self.engine.execution_options(**{_WRITES: True})
                 self._use_wal()
             else:
                 self.engine = _postgres(parsed, lock_timeout, statement_timeout)
@@ -107,13 +107,13 @@ class Database:
         """Empties the write-ahead log. Never fails: what was erased is committed already."""
         with self._reader.connect() as connection:
             try:
-                connection.exec_driver_sql("PRAGMA busy_timeout=1000")
+                connection.exec_driver_sql(_busy(1.0))
                 busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
             except exc.OperationalError as error:
                 log.warning("%s: erased text is still in the log: %s", self.place, error.orig)
                 busy = True
             finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={int(self.lock_timeout * 1000)}")
+                connection.exec_driver_sql(_busy(self.lock_timeout))
         self._unscrubbed = bool(busy)
 
     def _use_wal(self) -> None:
@@ -159,7 +159,7 @@ class Database:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except exc.ArgumentError as error:
+    except (exc.ArgumentError, ValueError) as error:
         raise InvalidSetting(
             "database_url is not a URL; use sqlite:////folder/memos.db or"
             " postgresql://user:password@host/database",
@@ -193,7 +193,7 @@ def _sqlite(url: URL, lock_timeout: float) -> Engine:
         url, pool_size=16, max_overflow=64, pool_timeout=lock_timeout, pool_use_lifo=True
     )
     pragmas = (
-        f"PRAGMA busy_timeout={int(lock_timeout * 1000)}",
+        _busy(lock_timeout),
         # What was acknowledged survives power loss, not only the death of the process.
         "PRAGMA synchronous=FULL",
         "PRAGMA foreign_keys=ON",
@@ -211,13 +211,34 @@ def _sqlite(url: URL, lock_timeout: float) -> Engine:
             connection.execute(pragma).close()
 
     def begun(connection: Connection) -> None:
-        statement = connection.get_execution_options().get(_BEGIN)
-        if statement:
-            connection.exec_driver_sql(statement)
+        if connection.get_execution_options().get(_WRITES):
+            _begin_immediate(connection.connection.dbapi_connection, lock_timeout)
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
     return engine
+
+
+def _begin_immediate(connection: Any, lock_timeout: float) -> None:
+    """Takes the write lock. SQLite's own waiting sleeps up to 0.1 s between looks, so a process
+    that writes without pause would starve all others; here it is asked every millisecond."""
+    deadline = time.monotonic() + lock_timeout
+    connection.execute("PRAGMA busy_timeout=0").close()
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE").close()
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.001)
+    finally:
+        connection.execute(_busy(lock_timeout)).close()
+
+
+def _busy(seconds: float) -> str:
+    return f"PRAGMA busy_timeout={int(seconds * 1000)}"
 
 
 def _postgres(url: URL, lock_timeout: float, statement_timeout: float) -> Engine:

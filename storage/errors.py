@@ -29,7 +29,10 @@ from memos.errors import (
 
 _RETRY = "nothing was written; try again"
 _SCHEMA = "the schema is not the one of this version; upgrade memos or restore a backup"
-_RESTORE = "run `memos doctor`; what it can't repair must come back from a backup"
+_RESTORE = (
+    "run `memos doctor`; if it can't open the file either, restore a backup or salvage the rows"
+    " with `sqlite3 FILE .recover`"
+)
 
 # Parts of SQLite's messages; its numeric codes reach Python only from 3.11 on.
 _SQLITE: tuple[tuple[str, type[StorageError], str], ...] = (
@@ -186,5 +189,11 @@ def _from_postgres(cause: BaseException, text: str, place: str) -> MemosError:
     if name == "DataError":
         return InvalidInput(f"a value can't be stored: {text}")
     if not state and name in ("OperationalError", "InterfaceError", "ConnectionTimeout"):
-        return StorageUnavailable(f"{place}: {text}; is the server running?")
+        # A refused connection carries no code, only the server's words.
+        advice = (
+            "create the database or check database_url"
+            if "does not exist" in text
+            else "is the server running, and database_url right?"
+        )
+        return StorageUnavailable(f"{place}: {text}; {advice}")
     return StorageError(f"{place}: {name} {state}: {text}")

@@ -1,0 +1,152 @@
+"""Opening: schema versions, processes that start together, databases that are not ours."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from memos.errors import InvalidSetting, SchemaMismatch
+from memos.protocols import Stores
+from memos.storage import migrations, open_stores
+from memos.storage.engine import Database
+from memos.storage.tables import metadata
+from tests.storage import samples
+from tests.storage.samples import Clock, new_id
+
+OPEN = """
+import sys
+from datetime import datetime, timezone
+from memos.storage import open_stores
+stores = open_stores(sys.argv[1], new_id=lambda: "x", clock=lambda: datetime.now(timezone.utc))
+print(stores.keys.any(), "alembic" in sys.modules)
+stores.health.close()
+"""
+
+
+def opened(url: str) -> Stores:
+    return open_stores(url, new_id=new_id, clock=Clock())
+
+
+def start(url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", OPEN, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_the_migrated_schema_is_the_one_of_the_tables(url: str, stores: Stores) -> None:
+    database = Database(url)
+    with database.read() as connection:
+        options = {"version_table": migrations.VERSION_TABLE, "compare_type": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, metadata) == []
+        assert migrations.revision(connection) == migrations.HEAD
+    database.close()
+
+
+def test_head_is_the_newest_migration(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.read() as connection:
+        scripts = ScriptDirectory.from_config(migrations.config(connection))
+    assert scripts.get_heads() == [migrations.HEAD]
+    names = sorted(Path(script.path).name for script in scripts.walk_revisions())
+    assert [name[:4] for name in names] == [f"{n:04d}" for n in range(1, len(names) + 1)]
+    database.close()
+
+
+def test_processes_may_start_together(url: str) -> None:
+    started = [start(url) for _ in range(3)]
+    for process in started:
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        assert out.startswith("False")
+
+
+def test_a_current_database_opens_without_alembic(url: str, stores: Stores) -> None:
+    out, err = start(url).communicate(timeout=60)
+    assert (out.strip(), err) == ("False False", "")
+
+
+def test_what_was_written_is_there_after_reopening(url: str, clock: Clock) -> None:
+    stores = opened(url)
+    made = stores.cubes.create(samples.cube(clock))
+    stores.health.close()
+    again = opened(url)
+    assert again.cubes.get("t1", made.id) == made
+    again.health.close()
+
+
+@pytest.mark.parametrize("version", ["0000", "9999"])
+def test_an_unknown_version_is_refused_and_left_alone(
+    url: str, stores: Stores, version: str
+) -> None:
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(text(f"UPDATE memos_schema SET version_num = '{version}'"))
+    with pytest.raises(SchemaMismatch, match=f"{version}.*upgrade memos"):
+        opened(url)
+    with database.read() as connection:
+        assert migrations.revision(connection) == version
+    database.close()
+
+
+def test_a_database_of_something_else_is_refused(url: str) -> None:
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE memory (note TEXT)"))
+    with pytest.raises(SchemaMismatch, match="memory"):
+        opened(url)
+    with database.write() as connection:
+        connection.execute(text("DROP TABLE memory"))
+        connection.execute(text("CREATE TABLE somebody_elses (note TEXT)"))
+    database.close()
+    opened(url).health.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import command
+
+    upgrade = command.upgrade
+
+    def fail(*arguments: object) -> None:
+        upgrade(*arguments)
+        raise RuntimeError("the power went")
+
+    monkeypatch.setattr(command, "upgrade", fail)
+    with pytest.raises(RuntimeError):
+        opened(url)
+    monkeypatch.undo()
+    database = Database(url)
+    with database.read() as connection:
+        assert migrations.revision(connection) is None
+    database.close()
+    opened(url).health.close()
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        stores = opened(f"sqlite:///{tmp_path}/new/memos.db")
+        stores.cubes.create(samples.cube(Clock()))
+        for file in (tmp_path / "new").iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+        stores.health.close()
+    finally:
+        os.umask(mask)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:", "postgresql://x:y:z/"]
+)
+def test_an_url_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(InvalidSetting, match="database_url"):
+        opened(url)
