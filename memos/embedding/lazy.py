@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LazyEmbedder:
-    """Stands in for the embedder that `load` gives. A failed load is tried again at the next use."""
+    """Stands in for the embedder that `load` gives. A failed load is tried again at next use."""
 
     def __init__(self, load: Callable[[], Embedder]) -> None:
         self._load = load
