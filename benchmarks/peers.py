@@ -28,6 +28,7 @@ NAME = "Peers: add and search"
 SCRIPT = Path(__file__).resolve().parent / "peer_systems" / "measure.py"
 METRICS = ("recall@1", "recall@5", "recall@10", "ndcg@10")
 _PLOT = "peers.png"
+_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +162,8 @@ def _environment(contender: Contender, *, threads: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMOS_")}
     kept |= {
         "OMP_NUM_THREADS": str(threads),
+        # Threads that spin while they wait starve each other where a core is not free.
+        "OMP_WAIT_POLICY": "passive",
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "ANONYMIZED_TELEMETRY": "False",
@@ -263,15 +266,19 @@ def _rows(data: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _show(data: Mapping[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{NAME}, {data['data']['texts']:,} texts", title_justify="left")
+    console = Console()
+    console.width = console.width if console.is_terminal else _WIDTH
+    title = f"{NAME}, {data['data']['texts']:,} texts"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, header in enumerate(_HEADERS):
         table.add_column(header, justify="right" if number else "left")
     for row in _rows(data):
         table.add_row(*row)
-    Console().print(table)
+    console.print(table)
 
 
 def write(

@@ -104,7 +104,7 @@ def test_words_that_found_an_image_are_in_no_memory_and_find_nothing(warm_data_d
             part
             for hit in found.hits
             for part in hit.breakdown
-            if part.raw > 0 and part.channel.startswith(("bm25", "lexical"))
+            if part.raw > 0 and part.channel.startswith("lexical")
         ]
         assert lexical == []
         # The caption of the same picture is searched.
@@ -113,8 +113,7 @@ def test_words_that_found_an_image_are_in_no_memory_and_find_nothing(warm_data_d
             "a photo of a white lighthouse above a rocky shore at sunset"
         )
         assert any(
-            part.raw > 0 and part.channel.startswith(("bm25", "lexical"))
-            for part in seen.hits[0].breakdown
+            part.raw > 0 and part.channel.startswith("lexical") for part in seen.hits[0].breakdown
         )
 
 
