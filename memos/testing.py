@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class HashEmbedder:
         self._model = EmbeddingModel(
             id=name, digest=digest, dimensions=dimensions, max_tokens=max_tokens
         )
-        self._new_stemmer = lambda: Stemmer.Stemmer("english")
+        self._stemmers: Any = Stemmer
 
     @property
     def model(self) -> EmbeddingModel:
@@ -45,7 +45,7 @@ class HashEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """float32 (n, dimensions), rows of length 1. Words beyond max_tokens are cut off."""
-        stemmer = self._new_stemmer()  # one stemmer is not safe in many threads
+        stemmer = self._stemmers.Stemmer("english")  # one stemmer is not safe in many threads
         rows = np.zeros((len(texts), self._model.dimensions), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             words = _WORD.findall(text.lower())[: self._model.max_tokens]

@@ -59,7 +59,7 @@ class TorchEmbedder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text without the model's special ones, and without a cut."""
-        return encode(self._count, texts)
+        return encode(self._count, texts) if len(texts) else []
 
     def _encode(self, texts: list[str]) -> Any:
         try:
