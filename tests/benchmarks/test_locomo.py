@@ -75,6 +75,14 @@ def test_raw_rows_give_the_reported_means(out: Path, report: dict[str, Any]):
         assert groups["1-4"]["recall@10"] == pytest.approx(sum(values) / len(values), abs=0.01)
 
 
+def test_every_name_of_the_report_is_documented(report: dict[str, Any]):
+    page = (Path(locomo.__file__).resolve().parent / "README.md").read_text(encoding="utf-8")
+    metrics = {name.partition("@")[0] for name in evidence_metrics.names()}
+    names = {*report, *report["systems"], *report["data"], *report["ingest"], *metrics}
+    names |= {*report["latency_ms"], *report["exclusions"]}
+    assert {name for name in names if f"`{name}" not in page} == set()
+
+
 def test_markdown_and_plot_are_written(out: Path):
     text = (out / "report.md").read_text(encoding="utf-8")
     assert "2 temporal" in text
