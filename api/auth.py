@@ -123,7 +123,7 @@ def _secret(request: Request) -> str:
     )
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     principal: Principal = request.state.principal
     return principal
 
