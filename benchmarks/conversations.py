@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 
 from memos.types import NewMemory
@@ -151,13 +151,7 @@ class Conversations:
     def turns(self, count: int, *, start: int = 0) -> Iterator[NewMemory]:
         """Turns number `start` to `start + count`, in order. The beginning of the stream is the
         same whatever is asked for."""
-        given = 0
-        for number, turn in enumerate(self._stream()):
-            if number >= start:
-                yield turn
-                given += 1
-            if given == count:
-                return
+        return islice(self._stream(), start, start + count)
 
     def questions(self, count: int) -> list[str]:
         """Different questions in the words of the turns, some with a speaker or a month."""

@@ -43,7 +43,7 @@ def test_turns_are_shaped_like_chat() -> None:
 def test_words_are_many_and_few_are_most_of_the_text() -> None:
     text = " ".join(turn.content.lower() for turn in Conversations(0).turns(20_000))
     counts = Counter(re.findall(r"\w+", text))
-    assert len(counts) > 5_000
+    assert len(counts) > 4_000
     head = sum(count for _, count in counts.most_common(100))
     assert head > 0.5 * sum(counts.values())
     once = sum(count == 1 for count in counts.values())
@@ -56,4 +56,4 @@ def test_questions_are_different_and_use_words_of_the_turns() -> None:
     text = " ".join(turn.content.lower() for turn in Conversations(0).turns(20_000))
     known = set(re.findall(r"\w+", text))
     used = [word for q in questions for word in re.findall(r"\w+", q.lower())]
-    assert sum(word in known for word in used) > 0.85 * len(used)
+    assert sum(word in known for word in used) > 0.75 * len(used)
