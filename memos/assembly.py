@@ -25,17 +25,19 @@ def build(
     The embedding model is loaded when it is first needed; `Service.warm` does so at once.
     StorageReadOnly if `data_dir` can't be written; the stores' and models' own errors besides.
     """
-    from memos.embedding.lazy import LazyEmbedder
+    from memos.embedding import CachedEmbedder, LazyEmbedder
     from memos.storage import open_stores
 
     new_id = new_id or UlidMaker()
     _make_data_dir(settings)
     stores = open_stores(settings.sql_url, new_id=new_id, clock=clock)
+    cached = CachedEmbedder(embedder or LazyEmbedder(lambda: make_embedder(settings)))
     try:
         return Service(
             settings,
             stores,
-            embedder or LazyEmbedder(lambda: make_embedder(settings)),
+            cached,
+            forget_texts=cached.clear,
             open_vector_index=_vector_index_opener(settings),
             clock=clock,
             new_id=new_id,
@@ -57,7 +59,7 @@ def open(tenant: str = DEFAULT_TENANT, **overrides: Any) -> MemoryOS:
 
 
 def make_embedder(settings: Settings) -> Embedder:
-    """The configured embedder behind a cache by content."""
+    """The configured embedder, loaded."""
     from memos.embedding import load_embedder
 
     return load_embedder(

@@ -4,6 +4,7 @@ Nothing heavy is imported until an embedder is loaded.
 """
 
 from memos.embedding.cache import CachedEmbedder
+from memos.embedding.lazy import LazyEmbedder
 from memos.embedding.loading import load_embedder
 
-__all__ = ["CachedEmbedder", "load_embedder"]
+__all__ = ["CachedEmbedder", "LazyEmbedder", "load_embedder"]

@@ -53,8 +53,8 @@ class CachedEmbedder:
         self._embedder = embedder
         self._lookup = lookup
         self._entries: OrderedDict[str, Vector] = OrderedDict()
-        self._entry_bytes = embedder.model.dimensions * 4 + _ENTRY_BYTES
-        self._max_entries = max_bytes // self._entry_bytes
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._lock = threading.Lock()
         self._hits = self._found = self._misses = 0
 
@@ -66,9 +66,7 @@ class CachedEmbedder:
     def stats(self) -> CacheStats:
         with self._lock:
             count = len(self._entries)
-            return CacheStats(
-                self._hits, self._found, self._misses, count, count * self._entry_bytes
-            )
+            return CacheStats(self._hits, self._found, self._misses, count, self._bytes)
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """As the embedder's; equal texts of one call are embedded once."""
@@ -93,12 +91,13 @@ class CachedEmbedder:
         """Forgets all vectors held in memory."""
         with self._lock:
             self._entries.clear()
+            self._bytes = 0
 
     def forget(self, texts: Sequence[str]) -> None:
         """Forgets the vectors of these texts: an erased memory leaves none behind."""
         with self._lock:
             for text in texts:
-                self._entries.pop(text_key(text), None)
+                self._drop(text_key(text))
 
     def _remembered(self, keys: Sequence[str]) -> dict[str, Vector]:
         known: dict[str, Vector] = {}
@@ -123,9 +122,15 @@ class CachedEmbedder:
             self._found += found
             self._misses += len(rest)
             for key, vector in made.items():
+                self._drop(key)
                 # A row is a view that would keep the whole batch alive.
                 self._entries[key] = vector.copy()
-                self._entries.move_to_end(key)
-            while len(self._entries) > self._max_entries:
-                self._entries.popitem(last=False)
+                self._bytes += vector.nbytes + _ENTRY_BYTES
+            while self._bytes > self._max_bytes:
+                self._drop(next(iter(self._entries)))
         return made
+
+    def _drop(self, key: str) -> None:
+        vector = self._entries.pop(key, None)
+        if vector is not None:
+            self._bytes -= vector.nbytes + _ENTRY_BYTES

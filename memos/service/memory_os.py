@@ -207,7 +207,7 @@ class MemoryOS:
             target, id, erase=erase, if_version=if_version, reason=reason, actor=self._actor
         )
         if erase:
-            self._service.purge_vectors(target)
+            self._service.purge(target)
         return gone
 
     def restore(self, id: str, *, cube: str = "default", reason: str | None = None) -> Memory:

@@ -30,7 +30,8 @@ class Service:
     """Everything a process needs to serve memories. Thread-safe.
 
     `open_vector_index` is called at the first need, so that a process with small cubes only never
-    pays for the index; None: there is no vector index and all search is exact.
+    pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
+    called after an erase, to drop what the embedder remembers of texts.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Service:
         open_vector_index: Callable[[], VectorIndex] | None,
         clock: Clock,
         new_id: NewId,
+        forget_texts: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.stores = stores
         self.embedder = embedder
         self.clock = clock
         self.new_id = new_id
+        self._forget_texts = forget_texts
         self._open_vector_index = open_vector_index
         self._vector_index: VectorIndex | None = None
         self._lock = threading.Lock()
@@ -84,11 +87,11 @@ class Service:
                 self._vector_index = self._open_vector_index()
             return self._vector_index
 
-    def purge_vectors(self, cube: Cube) -> None:
-        """After an erase: takes the vector out of the index now, not when a job comes round.
-
-        Small cubes have no index; then there is nothing to open.
+    def purge(self, cube: Cube) -> None:
+        """After an erase: takes the vector out of the embedder's cache and of the index now, not
+        when a job comes round. Small cubes have no index; then there is nothing to open.
         """
+        self._forget_texts()
         if self._open_vector_index is None:
             return
         if self.stores.feed.last(cube.id) < self.settings.vector_index_min:

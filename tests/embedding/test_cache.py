@@ -119,3 +119,17 @@ def test_threads_share_it() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(64)))
     assert cached.stats.bytes <= 8_000
+
+
+def test_an_erase_empties_the_services_cache():
+    from memos.assembly import build
+    from memos.config import load
+
+    service = build(load(), embedder=HashEmbedder())
+    memos = service.tenant()
+    memory = memos.add("to be erased").memories[0]
+    assert service.embedder.stats.entries == 1
+    memos.forget(memory.id, erase=True)
+    assert service.embedder.stats.entries == 0
+    assert service.embedder.stats.bytes == 0
+    service.close()

@@ -30,7 +30,7 @@ def test_a_failed_load_is_an_error_each_time():
 
 
 def test_what_needs_no_model_works_without_one():
-    service = build(load({}, embedding_model="/nowhere/at/all", offline=True))
+    service = build(load(embedding_model="/nowhere/at/all", offline=True))
     memos = service.tenant()
     memos.create_cube("notes")
     assert memos.create_key("k").secret
