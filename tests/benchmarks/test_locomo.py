@@ -9,6 +9,7 @@ import pytest
 
 import memos
 from memos.benchmarks import evidence_metrics, locomo, locomo_data
+from memos.benchmarks.server_process import Server
 from memos.errors import MemosError
 
 DEVELOPMENT = Path(__file__).resolve().parents[3] / "shared" / "locomo" / "locomo_dev.json"
@@ -123,6 +124,21 @@ def test_words_that_found_an_image_are_in_no_memory_and_find_nothing(warm_data_d
         assert any(
             part.raw > 0 and part.channel.startswith("lexical") for part in seen.hits[0].breakdown
         )
+
+
+def test_a_running_server_is_measured_by_the_same_searches(
+    warm_data_dir: Path, report: dict[str, Any], tmp_path: Path
+):
+    with Server(warm_data_dir) as server:
+        arguments = ["--url", server.url, "--api-key", server.key, "--no-baselines"]
+        assert locomo.main([*arguments, "--out", str(tmp_path / "out")]) == 0
+        with server.client() as client:
+            assert client.cubes().items == ()  # made for the run, and removed after it
+        assert server.stop() == 0
+    found = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert list(found["systems"]) == ["memos"]
+    for name in ("recall@10", "ndcg@10", "n"):
+        assert found["systems"]["memos"]["1-5"][name] == report["systems"]["memos"]["1-5"][name]
 
 
 def test_a_file_that_can_not_be_read_ends_with_a_message(
