@@ -137,6 +137,8 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list
     data = {
         "vectors": options.vectors,
         "memories": list(options.sizes),
+        "unit": "ms",
+        "systems": {"memos": {str(point["memories"]): _metrics(point) for point in growth}},
         "growth": growth,
         "filter": _filters(rows, max(options.sizes)),
         "ingest": ingest,
@@ -217,6 +219,11 @@ def _point(
         "add_per_s": round(grown["added"] / grown["add_s"], 1),
         "index_wait_s": round(grown["index_wait_s"], 2),
     }
+
+
+def _metrics(point: dict[str, Any]) -> dict[str, float]:
+    """A size's search times under the names that all reports share."""
+    return {f"search_{name}": point["search_ms"][name] for name in ("p50", "p95", "p99")}
 
 
 def _filters(rows: list[dict[str, Any]], size: int) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class PgVectorIndex:
             self._engine.dispose()
             raise
         event.listen(self._engine, "connect", _prepare)
+        # A query is one statement; without BEGIN and ROLLBACK it is one round trip.
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._engine.dispose()  # connections opened before the extension don't know its type
 
     def upsert(self, cube_id: str, ids: Sequence[str], vectors: Vector, *, seq: int) -> None:
@@ -93,15 +95,13 @@ class PgVectorIndex:
             f"SELECT memory_id, 1 - (embedding <=> %s) FROM {_table(cube_id)}"
             " ORDER BY embedding <=> %s LIMIT %s"
         )
-        with self._translated(), self._engine.connect() as connection:
-            if limit > EF_SEARCH:
-                wide = min(limit, LARGEST_EF_SEARCH)
-                connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {wide}")
+        with self._translated(), self._reader.connect() as connection:
+            _widen(connection, limit)
             rows = _rows(connection, statement, (vector, vector, limit))
         return [(memory_id, float(cosine)) for memory_id, cosine in rows]
 
     def reached(self, cube_id: str) -> int:
-        with self._translated(), self._engine.connect() as connection:
+        with self._translated(), self._reader.connect() as connection:
             found = connection.execute(
                 text("SELECT reached FROM memos_vector_cube WHERE cube_id = :cube_id"),
                 {"cube_id": cube_id},
@@ -109,7 +109,7 @@ class PgVectorIndex:
             return int(found or 0)
 
     def ids(self, cube_id: str) -> set[str]:
-        with self._translated(), self._engine.connect() as connection:
+        with self._translated(), self._reader.connect() as connection:
             rows = _rows(connection, f"SELECT memory_id FROM {_table(cube_id)}", ())
         return {memory_id for (memory_id,) in rows}
 
@@ -184,6 +184,15 @@ def _prepare(connection: Any, _record: Any) -> None:
     connection.execute("SET hnsw.iterative_scan = strict_order")
     connection.execute(f"SET hnsw.ef_search = {EF_SEARCH}")
     connection.commit()
+
+
+def _widen(connection: Connection, limit: int) -> None:
+    """Lets the scan hold at least `limit` rows. The setting stays with the connection, where it is
+    remembered, since callers mostly ask for the same number."""
+    wide = min(max(limit, EF_SEARCH), LARGEST_EF_SEARCH)
+    if connection.info.get("ef_search", EF_SEARCH) != wide:
+        connection.exec_driver_sql(f"SET hnsw.ef_search = {wide}")
+        connection.info["ef_search"] = wide
 
 
 def _reach(connection: Connection, cube_id: str, seq: int) -> int | None:
