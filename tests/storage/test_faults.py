@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -63,7 +61,7 @@ def test_a_killed_writer_leaves_whole_transactions(url: str, stores: Stores, cub
                     lines.append(line.strip())
 
         threads = [
-            threading.Thread(target=listen, args=(process, heard[name]))
+            threading.Thread(target=listen, args=(process, heard[name]), daemon=True)
             for process, name in zip(processes, names, strict=True)
         ]
         for thread in threads:
@@ -75,7 +73,7 @@ def test_a_killed_writer_leaves_whole_transactions(url: str, stores: Stores, cub
                 time.sleep(0.003)
         finally:
             for process in processes:
-                os.kill(process.pid, signal.SIGKILL)
+                process.kill()
         for process, thread in zip(processes, threads, strict=True):
             process.wait()
             thread.join()

@@ -63,7 +63,24 @@ def test_head_is_the_newest_migration(sqlite_url: str) -> None:
 
 
 def test_processes_may_start_together(url: str) -> None:
-    started = [start(url) for _ in range(3)]
+    ready = "import sys, alembic.command, memos.storage.engine\nprint('ready', flush=True)\ninput()"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", ready + OPEN, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     for process in started:
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
