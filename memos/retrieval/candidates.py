@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from memos.errors import IndexUnavailable
+from memos.errors import StorageError
 from memos.protocols import VectorIndex
 from memos.retrieval.analysis import QUESTION, analyze
 from memos.retrieval.columns import Mask, Rows
@@ -110,7 +110,8 @@ class CandidateFinder:
             if count >= self._index_min and share <= MAX_PROPOSED:
                 try:
                     found = self._proposed(cube_id, projection, vector, allowed, limit, share)
-                except IndexUnavailable as error:
+                except StorageError as error:
+                    # Damaged, full, or held by another process: the answer is the same, slower.
                     _log.warning("searched cube %s exactly: %s", cube_id, error)
                     exact = projection.vectors.nearest(vector, allowed, limit)
                     return exact, f"the vector index could not answer ({error})"

@@ -80,7 +80,9 @@ class Doctor:
                 return []
             missing, extra = self._drift(cube, index)
         except IndexUnavailable as error:
-            return [_finding("vector-index", cube, error.message, 1, repaired=False)]
+            if repair:
+                self._rebuild(cube, index)
+            return [_finding("vector-index", cube, error.message, 1, repaired=repair)]
         findings = []
         if missing:
             problem = "vectors that the index lacks"
@@ -89,9 +91,12 @@ class Doctor:
             problem = "vectors in the index that no live memory has"
             findings.append(_finding("vector-index", cube, problem, extra, repaired=repair))
         if findings and repair:
-            index.drop(cube.id)
-            sync_vectors(self._stores, index, cube.id)
+            self._rebuild(cube, index)
         return findings
+
+    def _rebuild(self, cube: Cube, index: VectorIndex) -> None:
+        index.drop(cube.id)
+        sync_vectors(self._stores, index, cube.id)
 
     def _drift(self, cube: Cube, index: VectorIndex) -> tuple[int, int]:
         """(missing, extra), counted up to where the index says it is complete."""

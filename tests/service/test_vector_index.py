@@ -72,3 +72,33 @@ def test_deleting_the_cube_drops_its_index(full, service, clock):
     clock.now += timedelta(seconds=5)
     service.worker.drain()
     assert service.vector_index().ids(cube.id) == set()
+
+
+def test_a_damaged_index_is_done_without_and_doctor_mends_it(full, service, monkeypatch):
+    from memos.errors import IndexUnavailable
+
+    index = service.vector_index()
+    broken = {"now": True}
+    real_query, real_ids, real_drop = index.query, index.ids, index.drop
+
+    def damaged(real):
+        def call(*given, **options):
+            if broken["now"]:
+                raise IndexUnavailable("the graph file is damaged")
+            return real(*given, **options)
+
+        return call
+
+    def drop(cube_id):
+        broken["now"] = False
+        real_drop(cube_id)
+
+    monkeypatch.setattr(index, "query", damaged(real_query))
+    monkeypatch.setattr(index, "ids", damaged(real_ids))
+    monkeypatch.setattr(index, "drop", drop)
+    hit = full.search("topic17", explain=True).hits[0]
+    assert hit.memory.content == "Note 17 is about topic17."
+    assert any("damaged" in line for line in hit.why)
+    assert [f.repaired for f in full.doctor()] == [False]
+    assert [f.repaired for f in full.doctor(repair=True)] == [True]
+    assert full.doctor() == ()
