@@ -97,6 +97,7 @@ memory = Table(
     PrimaryKeyConstraint("cube_id", "id", name="pk_memory"),
     Index("ix_memory_seq", "cube_id", "seq", unique=True),
     Index("ix_memory_position", "cube_id", "position", unique=True),
+    Index("ix_memory_session", "cube_id", "session_id", "position"),
 )
 
 # No foreign keys from here and from `indexed` to `memory`: PostgreSQL plans their checks while the

@@ -72,6 +72,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_memory_seq", "memory", ["cube_id", "seq"], unique=True)
     op.create_index("ix_memory_position", "memory", ["cube_id", "position"], unique=True)
+    op.create_index("ix_memory_session", "memory", ["cube_id", "session_id", "position"])
     op.create_table(
         "memory_version",
         sa.Column("cube_id", ID, nullable=False),
