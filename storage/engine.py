@@ -44,7 +44,7 @@ class Database:
         parsed = _parse(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.lock_timeout = lock_timeout
-        self.path = Path(parsed.database or "") if self.is_sqlite else None
+        self.path = _file(parsed) if self.is_sqlite else None
         self.place = str(self.path or parsed.render_as_string(hide_password=True))
         self._turn = threading.Lock()
         self._added, self._analyze_at = 0, 1000
@@ -179,6 +179,11 @@ def _parse(url: str) -> URL:
         f"database_url is for {backend}; only sqlite and postgresql are supported",
         setting="database_url",
     )
+
+
+def _file(url: URL) -> Path:
+    """The file of an SQLite URL, also of one that holds a URI (sqlite.org/uri.html)."""
+    return Path((url.database or "").removeprefix("file:").partition("?")[0])
 
 
 def _create_file(path: Path) -> None:
