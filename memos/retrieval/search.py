@@ -30,6 +30,7 @@ from memos.retrieval.permission import Permission
 from memos.retrieval.projection import Projection, Projections
 from memos.retrieval.query import Reading, has_phrases, read
 from memos.retrieval.request import check_search
+from memos.retrieval.sizes import TokenCounts
 from memos.types import Cube, Hit, Memory, Search, SearchResult
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Searcher:
         self._settings = settings
         self._clock = clock
         self._projections = Projections(feed, settings.projection_bytes)
+        self._sizes = TokenCounts(embedder)
         self._finder = CandidateFinder(index, index_min=settings.vector_index_min)
 
     def search(self, cube: Cube, request: Search) -> SearchResult:
@@ -211,7 +213,7 @@ class Searcher:
     def _hits(
         self, confirmed: _Confirmed, found: _Found, request: Search, reading: Reading
     ) -> tuple[Hit, ...]:
-        sizes = self._embedder.count_tokens([text_of(memory) for _, memory in confirmed])
+        sizes = self._sizes.of([memory for _, memory in confirmed])
         chosen: Sequence[int] = range(len(confirmed))
         if request.token_budget is not None:
             chosen = packed(sizes, request.token_budget)
