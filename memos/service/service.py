@@ -5,11 +5,13 @@ Knows protocols only; `memos.assembly` puts the backends in.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from memos.config import Settings
+from memos.errors import MemosError
 from memos.protocols import Clock, Embedder, NewId, Stores, VectorIndex
 from memos.retrieval.search import Searcher
 from memos.scheduler import Worker
@@ -23,6 +25,8 @@ from memos.service.upkeep import Doctor
 from memos.service.writing import Writer
 from memos.types import ApiKey, Cube, IssuedKey
 
+log = logging.getLogger(__name__)
+
 DEFAULT_TENANT = "default"
 
 
@@ -31,7 +35,8 @@ class Service:
 
     `open_vector_index` is called at the first need, so that a process with small cubes only never
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
-    called after an erase, to drop what the embedder remembers of texts.
+    called after an erase, to drop what the embedder remembers of texts; `has_vectors` says whether
+    the vector index has been used before.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Service:
         clock: Clock,
         new_id: NewId,
         forget_texts: Callable[[], None] = lambda: None,
+        has_vectors: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -51,6 +57,7 @@ class Service:
         self.clock = clock
         self.new_id = new_id
         self._forget_texts = forget_texts
+        self._has_vectors = has_vectors
         self._open_vector_index = open_vector_index
         self._vector_index: VectorIndex | None = None
         self._lock = threading.Lock()
@@ -115,8 +122,20 @@ class Service:
         self.stores.health.ping()
 
     def warm(self) -> None:
-        """Loads the model now rather than at the first request; its errors show here."""
+        """Loads the model now rather than at the first request; its errors show here.
+
+        A vector index that is there already is opened meanwhile; one that can't be is reported by
+        the first search that needs it.
+        """
+        if self._open_vector_index is not None and self._has_vectors():
+            threading.Thread(target=self._open_early, name="vector-index", daemon=True).start()
         self.embedder.embed(["warm"])
+
+    def _open_early(self) -> None:
+        try:
+            self.vector_index()
+        except MemosError as error:
+            log.warning("the vector index could not be opened: %s", error)
 
     def metrics_snapshot(self) -> Mapping[str, Any]:
         """Present values for gauges: jobs by (kind, state), projections held and their bytes."""

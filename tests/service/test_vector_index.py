@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from memos.testing import HashEmbedder
+
 
 @pytest.fixture
 def full(memos, service, clock):
@@ -102,3 +104,22 @@ def test_a_damaged_index_is_done_without_and_doctor_mends_it(full, service, monk
     assert [f.repaired for f in full.doctor()] == [False]
     assert [f.repaired for f in full.doctor(repair=True)] == [True]
     assert full.doctor() == ()
+
+
+def test_a_server_opens_an_index_that_is_there_while_it_loads_the_model(full, service):
+    import time
+
+    from memos.assembly import build
+
+    if not service.settings.is_sqlite:
+        return  # opening pgvector costs nothing
+    settings = service.settings
+    service.close()
+    again = build(settings, embedder=HashEmbedder())
+    again.warm()
+    deadline = time.monotonic() + 30
+    while again._vector_index is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert again._vector_index is not None
+    assert again.tenant().search("topic17").hits[0].memory.content == "Note 17 is about topic17."
+    again.close()
