@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from memos import config
@@ -39,7 +38,6 @@ def build(
             stores,
             cached,
             forget_texts=cached.clear,
-            has_vectors=_chroma_folder(settings).exists,
             open_vector_index=_vector_index_opener(settings),
             clock=clock,
             new_id=new_id,
@@ -111,11 +109,7 @@ def _vector_index_opener(settings: Settings) -> Any:
 def _open_chroma(settings: Settings) -> VectorIndex:
     from memos.storage.vectors.chroma import ChromaIndex
 
-    return ChromaIndex(_chroma_folder(settings))
-
-
-def _chroma_folder(settings: Settings) -> Path:
-    return settings.data_dir / "chroma"
+    return ChromaIndex(settings.data_dir / "chroma")
 
 
 def _open_pgvector(settings: Settings) -> VectorIndex:

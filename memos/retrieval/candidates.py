@@ -54,7 +54,9 @@ class Candidates:
 
 
 class CandidateFinder:
-    def __init__(self, index: Callable[[], VectorIndex] | None, *, index_min: int) -> None:
+    """`index` gives the vector index, or None while it is not open yet; None: there is none."""
+
+    def __init__(self, index: Callable[[], VectorIndex | None] | None, *, index_min: int) -> None:
         self._index = index
         self._index_min = index_min
 
@@ -128,9 +130,11 @@ class CandidateFinder:
         limit: int,
         share: int,
     ) -> Rows | None:
-        """None where the index lags too far, or knows too few that are allowed."""
+        """None where the index is not open yet, lags too far, or knows too few that are allowed."""
         assert self._index is not None
         index = self._index()
+        if index is None:
+            return None
         reached = index.reached(cube_id)
         seq = projection.columns.seq[: len(allowed)]
         changed = np.flatnonzero((seq > reached) & allowed)

@@ -58,14 +58,14 @@ _Confirmed = list[tuple[int, Memory]]
 
 
 class Searcher:
-    """Searches cubes. Thread-safe. `index` gives the vector index when one is first needed."""
+    """Searches cubes. Thread-safe. `index` gives the vector index, or None while it is not open."""
 
     def __init__(
         self,
         feed: ChangeFeed,
         memories: MemoryStore,
         embedder: Embedder,
-        index: Callable[[], VectorIndex] | None,
+        index: Callable[[], VectorIndex | None] | None,
         settings: Settings,
         *,
         clock: Clock,

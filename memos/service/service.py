@@ -5,13 +5,10 @@ Knows protocols only; `memos.assembly` puts the backends in.
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from memos.config import Settings
-from memos.errors import MemosError
 from memos.protocols import Clock, Embedder, NewId, Stores, VectorIndex
 from memos.retrieval.search import Searcher
 from memos.scheduler import Worker
@@ -22,10 +19,9 @@ from memos.service.keys import Keys
 from memos.service.memory_os import MemoryOS
 from memos.service.reading import Reader
 from memos.service.upkeep import Doctor
+from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
 from memos.types import ApiKey, Cube, IssuedKey
-
-log = logging.getLogger(__name__)
 
 DEFAULT_TENANT = "default"
 
@@ -35,8 +31,7 @@ class Service:
 
     `open_vector_index` is called at the first need, so that a process with small cubes only never
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
-    called after an erase, to drop what the embedder remembers of texts; `has_vectors` says whether
-    the vector index has been used before.
+    called after an erase, to drop what the embedder remembers of texts.
     """
 
     def __init__(
@@ -49,7 +44,6 @@ class Service:
         clock: Clock,
         new_id: NewId,
         forget_texts: Callable[[], None] = lambda: None,
-        has_vectors: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -57,11 +51,9 @@ class Service:
         self.clock = clock
         self.new_id = new_id
         self._forget_texts = forget_texts
-        self._has_vectors = has_vectors
-        self._open_vector_index = open_vector_index
-        self._vector_index: VectorIndex | None = None
-        self._lock = threading.Lock()
-        source = None if open_vector_index is None else self.vector_index
+        vectors = None if open_vector_index is None else LateVectorIndex(open_vector_index)
+        self._vectors = vectors
+        source = None if vectors is None else vectors.wait
         indexer = Indexer(stores.cubes, stores.feed, embedder)
         self.cubes = Cubes(stores, settings, clock=clock, new_id=new_id)
         self.keys = Keys(stores, clock=clock, new_id=new_id)
@@ -75,7 +67,12 @@ class Service:
             has_vector_index=open_vector_index is not None,
         )
         self.searcher = Searcher(
-            stores.feed, stores.memories, embedder, source, settings, clock=clock
+            stores.feed,
+            stores.memories,
+            embedder,
+            None if vectors is None else vectors.at_hand,
+            settings,
+            clock=clock,
         )
         self.doctor = Doctor(stores, indexer, source)
         self.worker = Worker(
@@ -86,20 +83,17 @@ class Service:
         )
 
     def vector_index(self) -> VectorIndex:
-        """The vector index, opened when first asked for."""
-        if self._open_vector_index is None:
+        """The vector index, opened if it is not yet."""
+        if self._vectors is None:
             raise RuntimeError("this service has no vector index")
-        with self._lock:
-            if self._vector_index is None:
-                self._vector_index = self._open_vector_index()
-            return self._vector_index
+        return self._vectors.wait()
 
     def purge(self, cube: Cube) -> None:
         """After an erase: takes the vector out of the embedder's cache and of the index now, not
         when a job comes round. Small cubes have no index; then there is nothing to open.
         """
         self._forget_texts()
-        if self._open_vector_index is None:
+        if self._vectors is None:
             return
         if self.stores.feed.last(cube.id) < self.settings.vector_index_min:
             return
@@ -122,20 +116,8 @@ class Service:
         self.stores.health.ping()
 
     def warm(self) -> None:
-        """Loads the model now rather than at the first request; its errors show here.
-
-        A vector index that is there already is opened meanwhile; one that can't be is reported by
-        the first search that needs it.
-        """
-        if self._open_vector_index is not None and self._has_vectors():
-            threading.Thread(target=self._open_early, name="vector-index", daemon=True).start()
+        """Loads the model now rather than at the first request; its errors show here."""
         self.embedder.embed(["warm"])
-
-    def _open_early(self) -> None:
-        try:
-            self.vector_index()
-        except MemosError as error:
-            log.warning("the vector index could not be opened: %s", error)
 
     def metrics_snapshot(self) -> Mapping[str, Any]:
         """Present values for gauges: jobs by (kind, state), projections held and their bytes."""
@@ -144,8 +126,6 @@ class Service:
     def close(self) -> None:
         """Stops the worker, returns its leases, closes the stores."""
         self.worker.stop(self.settings.shutdown_seconds)
-        with self._lock:
-            if self._vector_index is not None:
-                self._vector_index.close()
-                self._vector_index = None
+        if self._vectors is not None:
+            self._vectors.close()
         self.stores.health.close()

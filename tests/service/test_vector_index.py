@@ -1,9 +1,11 @@
 """The service with a vector index: Chroma beside SQLite, pgvector beside PostgreSQL."""
 
+import time
 from datetime import timedelta
 
 import pytest
 
+from memos.assembly import build
 from memos.testing import HashEmbedder
 
 
@@ -106,20 +108,30 @@ def test_a_damaged_index_is_done_without_and_doctor_mends_it(full, service, monk
     assert full.doctor() == ()
 
 
-def test_a_server_opens_an_index_that_is_there_while_it_loads_the_model(full, service):
-    import time
-
-    from memos.assembly import build
-
-    if not service.settings.is_sqlite:
-        return  # opening pgvector costs nothing
-    settings = service.settings
-    service.close()
-    again = build(settings, embedder=HashEmbedder())
-    again.warm()
-    deadline = time.monotonic() + 30
-    while again._vector_index is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert again._vector_index is not None
-    assert again.tenant().search("topic17").hits[0].memory.content == "Note 17 is about topic17."
+def test_a_search_does_not_wait_for_the_index_to_open(full, service):
+    again = build(service.settings, embedder=HashEmbedder())
+    if service.settings.is_sqlite:
+        service.close()
+    memos = again.tenant()
+    assert memos.search("topic17").hits[0].memory.content == "Note 17 is about topic17."
+    again.vector_index()
+    assert memos.search("topic17").hits[0].memory.content == "Note 17 is about topic17."
     again.close()
+
+
+def test_an_index_that_another_process_holds_is_done_without(full, service):
+    """Two services on one folder stand for two processes: Chroma's lock is the file's."""
+    if not service.settings.is_sqlite:
+        return
+    second = build(service.settings, embedder=HashEmbedder())
+    memos = second.tenant()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        hit = memos.search("topic17", explain=True).hits[0]
+        assert hit.memory.content == "Note 17 is about topic17."
+        if any("vector index" in line for line in hit.why):
+            break
+        time.sleep(0.05)
+    else:
+        raise AssertionError("the search never said that it goes without the index")
+    second.close()
