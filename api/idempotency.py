@@ -1,7 +1,9 @@
 """Idempotency-Key for writes other than `add`, which has its own within its transaction.
 
 The answer is kept with the key and given again to the same request; another request with the key
-is refused. Failures are not kept: they changed nothing, so the request may be tried again.
+is refused. Failures are not kept: they changed nothing, so the request may be tried again. Texts of
+memories and links are not kept either, since an erase could not reach them: such an answer is read
+again from the stores.
 Duplicates that arrive at the same time wait for each other within a process. Between processes the
 first receipt wins, and the writes guarded here do no harm when done twice.
 """
@@ -13,6 +15,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Header, Request
@@ -63,6 +66,14 @@ class Turns:
                     self._held[place] = (lock, waiting - 1)
 
 
+@dataclass(frozen=True)
+class Recall:
+    """How an answer is given again of which only `mark` is kept."""
+
+    mark: Callable[[Response], str]
+    answer: Callable[[str], Response]
+
+
 class Once:
     """Does a write once per idempotency key. Without a key it is simply done."""
 
@@ -79,28 +90,33 @@ class Once:
         """Whether the key has an answer already."""
         return self.key is not None and self._find(self.key) is not None
 
-    def do(self, write: Callable[[], Response], *, secret: bool = False) -> Response:
+    def do(
+        self, write: Callable[[], Response], *, secret: bool = False, recall: Recall | None = None
+    ) -> Response:
         """The answer of `write`, now or from the first time. An answer with a secret is never kept:
-        IdempotencyConflict tells the second caller so."""
+        IdempotencyConflict tells the second caller so. With `recall` it is not kept but made
+        again, and what that raises comes through."""
         if self.key is None:
             return write()
         with self._turns.of(self._tenant_id, self.key):
             if (receipt := self._find(self.key)) is not None:
-                return self._replay(self.key, receipt)
+                return self._replay(self.key, receipt, recall)
             answer = write()
-            self._keep(self.key, answer, secret=secret)
+            self._keep(self.key, answer, secret=secret, recall=recall)
             return answer
 
     def _find(self, key: str) -> Receipt | None:
         return self._receipts.find(self._tenant_id, key)
 
-    def _keep(self, key: str, answer: Response, *, secret: bool) -> None:
+    def _keep(self, key: str, answer: Response, *, secret: bool, recall: Recall | None) -> None:
+        bare = secret or recall is not None
         result = {
             "verb": "http",
             "secret": secret,
             "status": answer.status_code,
             "headers": {n: v for n, v in answer.headers.items() if n in _KEPT_HEADERS},
-            "body": "" if secret else base64.b64encode(bytes(answer.body)).decode(),
+            "body": "" if bare else base64.b64encode(bytes(answer.body)).decode(),
+            "mark": recall and recall.mark(answer),
         }
         try:
             self._receipts.put(self._tenant_id, key, Receipt(self._request, result))
@@ -109,7 +125,7 @@ class Once:
             if (kept := self._find(key)) is None or kept.request_hash != self._request:
                 raise
 
-    def _replay(self, key: str, receipt: Receipt) -> Response:
+    def _replay(self, key: str, receipt: Receipt, recall: Recall | None) -> Response:
         if receipt.request_hash != self._request:
             raise IdempotencyConflict(
                 f"idempotency key {key!r} was used for another request; use a new key", key=key
@@ -121,7 +137,10 @@ class Once:
                 "which is not kept. List the keys, revoke the one that was made, and issue another",
                 key=key,
             )
-        answer = Response(base64.b64decode(kept["body"]), kept["status"], kept["headers"])
+        if recall is not None:
+            answer = recall.answer(kept["mark"])
+        else:
+            answer = Response(base64.b64decode(kept["body"]), kept["status"], kept["headers"])
         answer.headers[_REPLAYED] = "true"
         return answer
 

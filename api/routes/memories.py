@@ -13,14 +13,15 @@ from starlette.responses import Response
 from memos.api.auth import Caller, Gate, needs
 from memos.api.batches import BatchAnswer
 from memos.api.bodies import media_type, unsupported
-from memos.api.idempotency import Repeatable, mark_replayed
+from memos.api.idempotency import Recall, Repeatable, mark_replayed
 from memos.api.items import NDJSON_NAMES, is_ndjson
 from memos.api.queries import AddQuery, BatchQuery, ForgetQuery, MemoriesQuery
 from memos.api.responses import CubeName, MemoryId, WireResponse, nothing, versioned
 from memos.api.schemas import AddIn, LinkIn, ReasonIn, UpdateIn
-from memos.errors import InvalidInput
+from memos.errors import InvalidInput, MemoryNotFound, NotFound
 from memos.messages import Defaults, Item
 from memos.types import Added, Link, Memory, MemoryVersion, Page, Role
+from memos.wire import from_json
 
 router = APIRouter(prefix="/v1/cubes/{cube}", tags=["memories"], route_class=Gate)
 
@@ -158,7 +159,8 @@ def update(
     version = _version(if_match)
     changes = body.changes()
     return once.do(
-        lambda: versioned(caller.memory.update(id, cube=cube, if_version=version, **changes))
+        lambda: versioned(caller.memory.update(id, cube=cube, if_version=version, **changes)),
+        recall=_version_again(caller, cube, id),
     )
 
 
@@ -181,7 +183,9 @@ def forget(
             caller.memory.forget(
                 id, cube=cube, erase=query.erase, if_version=version, reason=query.reason
             )
-        )
+        ),
+        # The tombstone has no text, and its version no memory to be read again.
+        recall=None if query.erase else _version_again(caller, cube, id),
     )
 
 
@@ -197,7 +201,10 @@ def restore(
 ) -> Response:
     """409 if it was not forgotten."""
     reason = body.reason if body else None
-    return once.do(lambda: versioned(caller.memory.restore(id, cube=cube, reason=reason)))
+    return once.do(
+        lambda: versioned(caller.memory.restore(id, cube=cube, reason=reason)),
+        recall=_version_again(caller, cube, id),
+    )
 
 
 @router.get(
@@ -240,7 +247,8 @@ def link(caller: Caller, cube: CubeName, id: MemoryId, once: Repeatable, body: L
                 id, body.target_id, cube=cube, relation=body.relation, reason=body.reason
             ),
             201,
-        )
+        ),
+        recall=_link_again(caller, cube, id),
     )
 
 
@@ -254,6 +262,34 @@ def unlink(caller: Caller, cube: CubeName, link_id: str, once: Repeatable) -> Re
         return nothing()
 
     return once.do(write)
+
+
+def _version_again(caller: Caller, cube: str, id: str) -> Recall:
+    """Keeps the version that a write made; MemoryNotFound if it was erased since."""
+
+    def answer(etag: str) -> Response:
+        for entry in caller.memory.history(id, cube=cube):
+            if entry.version == _version(etag) and entry.memory is not None:
+                return versioned(entry.memory)
+        raise MemoryNotFound(
+            f"the request was done, but memory {id!r} has been erased since", memory_id=id
+        )
+
+    return Recall(lambda done: done.headers["etag"], answer)
+
+
+def _link_again(caller: Caller, cube: str, id: str) -> Recall:
+    """Keeps the id of the link that was made; NotFound if it was removed since."""
+
+    def answer(link_id: str) -> Response:
+        for found in caller.memory.links(id, cube=cube):
+            if found.id == link_id:
+                return WireResponse(found, 201)
+        raise NotFound(
+            f"the request was done, but link {link_id!r} has been removed since", link_id=link_id
+        )
+
+    return Recall(lambda done: from_json(bytes(done.body), Link).id, answer)
 
 
 def _keywords(defaults: Defaults) -> dict[str, Any]:

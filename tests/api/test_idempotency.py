@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -137,3 +138,39 @@ def test_a_key_that_is_none_is_refused(http, bad):
     assert answer.status_code == 422
     assert answer.json()["field"] == "Idempotency-Key"
     assert http.get("/v1/cubes/never").status_code == 404
+
+
+def test_an_erase_reaches_the_kept_answers(http, server, cube, memory):
+    """Of every write that answers with a text, and of a link's reason."""
+    other = http.post(f"{cube}/memories", json={"content": "two"}).json()["memories"][0]["id"]
+    writes = [
+        ("PATCH", memory, {"content": "Ana's PIN is zebra-4711."}),
+        ("DELETE", memory, None),
+        ("POST", f"{memory}/restore", {}),
+        ("POST", f"{memory}/links", {"target_id": other, "reason": "also zebra-4711"}),
+    ]
+    for number, (method, path, body) in enumerate(writes):
+        headers = key(f"{cube}-{number}")
+        first, again = (http.request(method, path, json=body, headers=headers) for _ in "12")
+        assert "zebra-4711" in first.text
+        same(first, again)
+    assert http.delete(memory, params={"erase": True}).status_code == 200
+    for number, (method, path, body) in enumerate(writes):
+        after = http.request(method, path, json=body, headers=key(f"{cube}-{number}"))
+        assert after.status_code == 404, after.text
+        assert "zebra-4711" not in after.text
+    encoded = {base64.b64encode(b"zebra-4711"[n:])[2:-4] for n in range(3)}
+    for file in server.service.settings.data_dir.glob("memos.db*"):
+        data = file.read_bytes()
+        assert b"zebra-4711" not in data, file
+        assert not any(part in data for part in encoded), file
+
+
+def test_a_removed_link_is_not_made_again(http, cube, memory):
+    other = http.post(f"{cube}/memories", json={"content": "two"}).json()["memories"][0]["id"]
+    asked = {"json": {"target_id": other}, "headers": key(f"{cube}-link")}
+    link = http.post(f"{memory}/links", **asked).json()["id"]
+    assert http.delete(f"{cube}/links/{link}").status_code == 204
+    again = http.post(f"{memory}/links", **asked)
+    assert (again.status_code, again.json()["code"]) == (404, "not-found")
+    assert http.get(f"{memory}/links").json() == []
