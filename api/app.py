@@ -68,14 +68,12 @@ def create_app(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    in_process = service.settings.worker_in_process
-    if in_process:
-        service.worker.start()
+    service.start_worker(serving=True)
     try:
         yield
     finally:
         app.state.stopping.set()
-        if in_process:
+        if service.worker.running:
             await run_in_threadpool(service.worker.stop, app.state.stop_left())
 
 

@@ -39,6 +39,7 @@ def build(
             cached,
             forget_texts=cached.clear,
             open_vector_index=_vector_index_opener(settings),
+            one_holder=_index_choice(settings) == "chroma",
             clock=clock,
             new_id=new_id,
         )
@@ -53,8 +54,7 @@ def open(tenant: str = DEFAULT_TENANT, **overrides: Any) -> MemoryOS:
     Background jobs run in a thread of this process unless `worker_in_process=False`.
     """
     service = build(config.load(**overrides))
-    if service.settings.worker_in_process:
-        service.worker.start()
+    service.start_worker(serving=True)
     return MemoryOS(service, tenant, owns=True)
 
 
@@ -87,10 +87,14 @@ def _make_data_dir(settings: Settings) -> None:
         )
 
 
+def _index_choice(settings: Settings) -> str:
+    if settings.vector_index != "auto":
+        return settings.vector_index
+    return "chroma" if settings.is_sqlite else "pgvector"
+
+
 def _vector_index_opener(settings: Settings) -> Any:
-    choice = settings.vector_index
-    if choice == "auto":
-        choice = "chroma" if settings.is_sqlite else "pgvector"
+    choice = _index_choice(settings)
     if choice == "none":
         return None
     if choice == "pgvector" and settings.is_sqlite:

@@ -171,7 +171,15 @@ class MemoryStore(Protocol):
         """
         ...
 
-    def erase(self, cube_id: str, memory_id: str, *, actor: str | None, reason: str | None) -> None:
+    def erase(
+        self,
+        cube_id: str,
+        memory_id: str,
+        *,
+        actor: str | None,
+        reason: str | None,
+        jobs: Sequence[NewJob] = (),
+    ) -> None:
         """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row
         in state `erased` and an `erase` history entry without content. MemoryNotFound if absent.
         """
@@ -268,6 +276,11 @@ class JobQueue(Protocol):
         used up or `retry_in` is None. Does nothing if the worker no longer holds it."""
         ...
 
+    def postpone(self, job_id: str, worker: str, *, seconds: float) -> None:
+        """Gives a job back, the attempt uncounted, due in `seconds`. Does nothing if the worker no
+        longer holds it."""
+        ...
+
     def release(self, worker: str) -> int:
         """Returns all leases of a stopping worker: its jobs are queued, the attempt uncounted."""
         ...
@@ -356,13 +369,28 @@ class Stores:
 
 
 class VectorIndex(Protocol):
-    """Approximate nearest neighbours by cosine, one index per cube. Derived; may lag behind SQL."""
+    """Approximate nearest neighbours by cosine, one index per cube. Derived; may lag behind SQL.
 
-    def upsert(self, cube_id: str, ids: Sequence[str], vectors: Vector, *, seq: int) -> None:
+    Several may write a cube's index at once. One that read the truth from `after` on says so: if
+    the index has meanwhile reached another number, nothing is written and the answer is False,
+    since what was read may be older than what the index holds. It has to be read again.
+    """
+
+    def upsert(
+        self,
+        cube_id: str,
+        ids: Sequence[str],
+        vectors: Vector,
+        *,
+        seq: int,
+        after: int | None = None,
+    ) -> bool:
         """Adds or replaces rows (n, dimensions) and records `seq` as the change number reached."""
         ...
 
-    def delete(self, cube_id: str, ids: Sequence[str], *, seq: int) -> None:
+    def delete(
+        self, cube_id: str, ids: Sequence[str], *, seq: int, after: int | None = None
+    ) -> bool:
         """Unknown ids are passed over; records `seq` likewise."""
         ...
 

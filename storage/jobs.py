@@ -34,6 +34,12 @@ from memos.storage.tables import job
 from memos.types import Job, JobState, NewJob
 
 _WAITING = (JobState.QUEUED.value, JobState.FAILED.value)
+_GIVEN_BACK: Mapping[str, Any] = {
+    "state": JobState.QUEUED.value,
+    "attempts": job.c.attempts - 1,
+    "worker": None,
+    "lease_until": None,
+}
 _LOST = "the worker that held it stopped answering, and no attempts are left"
 
 _names = [column.name for column in job.c]
@@ -173,21 +179,21 @@ class SqlJobQueue:
                 values["error"] = _storable(error)
             _set(connection, job_id, values)
 
+    def postpone(self, job_id: str, worker: str, *, seconds: float) -> None:
+        with self._db.write() as connection:
+            held = connection.execute(
+                select(job.c.id).where(_held(job_id, worker)).with_for_update()
+            ).first()
+            if held is not None:
+                later = micros(self._clock()) + _span(seconds)
+                _set(connection, job_id, {**_GIVEN_BACK, "run_at": later})
+
     def release(self, worker: str) -> int:
         mine = and_(job.c.worker == worker, job.c.state == JobState.RUNNING.value)
         with self._db.write() as connection:
             ids = connection.execute(select(job.c.id).where(mine).with_for_update()).scalars().all()
             for job_id in ids:
-                _set(
-                    connection,
-                    job_id,
-                    {
-                        "state": JobState.QUEUED.value,
-                        "attempts": job.c.attempts - 1,
-                        "worker": None,
-                        "lease_until": None,
-                    },
-                )
+                _set(connection, job_id, _GIVEN_BACK)
         return len(ids)
 
     def get(self, tenant_id: str, job_id: str) -> Job:

@@ -132,7 +132,15 @@ class SqlMemoryStore:
             self._jobs.add(connection, jobs)
         return stored
 
-    def erase(self, cube_id: str, memory_id: str, *, actor: str | None, reason: str | None) -> None:
+    def erase(
+        self,
+        cube_id: str,
+        memory_id: str,
+        *,
+        actor: str | None,
+        reason: str | None,
+        jobs: Sequence[NewJob] = (),
+    ) -> None:
         with self._db.erasing() as connection:
             take_numbers(connection, cube_id, 0)
             present = _present(connection, cube_id, memory_id)
@@ -174,6 +182,7 @@ class SqlMemoryStore:
                 target=memory_id,
                 detail={"cube": cube_id, "versions": tombstone.version},
             )
+            self._jobs.add(connection, jobs)
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
         with self._db.read() as connection:

@@ -95,7 +95,7 @@ def worker(session: Session) -> None:
     }
     service = build(settings)
     try:
-        service.worker.start()
+        service.start_worker(serving=False)
         output.note(session, f"{service.worker.name} waits for jobs")
         while service.worker.running and not stopping.wait(_CHECK_SECONDS):
             pass

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from memos.errors import MemosError
@@ -26,6 +26,15 @@ _BACKOFF_LIMIT = 300.0
 
 class LeaseLost(Exception):
     """Another worker has taken the job over; the handler must stop without settling it."""
+
+
+class NotNow(Exception):
+    """A handler can't run its job in this process at present, through no fault of the job: it goes
+    back to the queue, due in `seconds`, and no attempt is counted."""
+
+    def __init__(self, reason: str, *, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
 
 
 class JobContext:
@@ -64,11 +73,17 @@ class Worker:
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
+        self._only: Collection[str] | None = None
+        self._leave: Collection[str] = frozenset()
 
-    def start(self) -> None:
-        """Runs in a daemon thread; does nothing if it already does."""
+    def start(
+        self, *, only: Collection[str] | None = None, leave: Collection[str] = frozenset()
+    ) -> None:
+        """Runs in a daemon thread; does nothing if it already does. Takes jobs of the kinds `only`
+        (None: all it has a handler for) without those of `leave`."""
         if self._thread is None:
             self._stopping.clear()
+            self._only, self._leave = only, leave
             self._thread = threading.Thread(target=self.run, name=self.name, daemon=True)
             self._thread.start()
 
@@ -111,11 +126,15 @@ class Worker:
     def run_one(self) -> bool:
         """Leases and runs one due job; False if there is none."""
         leased = self._queue.lease(
-            self.name, kinds=sorted(self._handlers), limit=1, seconds=self._lease_seconds
+            self.name, kinds=self._kinds(), limit=1, seconds=self._lease_seconds
         )
         for job in leased:
             self._run(job)
         return bool(leased)
+
+    def _kinds(self) -> list[str]:
+        kinds = self._handlers.keys() if self._only is None else self._only
+        return sorted(set(kinds) - set(self._leave))
 
     def _run(self, job: Job) -> None:
         try:
@@ -123,6 +142,9 @@ class Worker:
                 self._handlers[job.kind](context)
         except LeaseLost:
             log.warning("job %s (%s) was taken over by another worker", job.id, job.kind)
+        except NotNow as reason:
+            log.info("job %s (%s) is left to another process: %s", job.id, job.kind, reason)
+            self._queue.postpone(job.id, self.name, seconds=reason.seconds)
         except Exception as error:
             log.exception("job %s (%s) failed, attempt %d", job.id, job.kind, job.attempts)
             self._queue.finish(

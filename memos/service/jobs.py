@@ -3,21 +3,29 @@
 index         makes the indexed form of memories added with wait=False
 reindex       rebuilds what is derived from a cube's texts, with or without new vectors
 vector_sync   brings the vector index up to the cube's newest change
+vector_build  builds a cube's vector index anew, after a reindex that could not open it
 vector_drop   drops the vector index of a deleted cube
+
+An index that only one process at a time can open may be another's: what begins with `vector_` is
+then left to that one, and costs the job no attempt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from memos.errors import CubeNotFound, EmbeddingModelChanged
+from memos.errors import CubeNotFound, EmbeddingModelChanged, StorageUnavailable
 from memos.protocols import Change, Stores, VectorIndex
-from memos.scheduler import Handler, JobContext
+from memos.scheduler import Handler, JobContext, NotNow
 from memos.service.indexing import Indexer
-from memos.types import Cube, Memory, State
+from memos.types import Cube, Memory, NewJob, State
 
 _PART = 256
 _SYNC_PART = 2000
+_ELSEWHERE_SECONDS = 2.0
+
+INDEX_KINDS = frozenset({"vector_sync", "vector_build", "vector_drop"})
+"""Jobs that need the vector index."""
 
 VectorIndexSource = Callable[[], VectorIndex]
 
@@ -37,6 +45,7 @@ class Handlers:
             "index": _unless_cube_gone(self._index),
             "reindex": _unless_cube_gone(self._reindex),
             "vector_sync": _unless_cube_gone(self._vector_sync),
+            "vector_build": _unless_cube_gone(self._vector_build),
             "vector_drop": self._vector_drop,
         }
 
@@ -68,9 +77,23 @@ class Handlers:
         else:
             self._check_stored_model(cube)
             self._re_analyse(cube, context)
-        if self._vector_index is not None:
-            self._vector_index().drop(cube.id)
-            self._sync(cube, context)
+        if self._vector_index is None:
+            return
+        try:
+            index = self._vector_index()
+        except StorageUnavailable:
+            self._stores.jobs.enqueue(
+                NewJob(
+                    tenant_id=cube.tenant_id,
+                    cube_id=cube.id,
+                    kind="vector_build",
+                    dedupe_key=f"vector_build:{cube.id}",
+                    max_attempts=context.job.max_attempts,
+                )
+            )
+        else:
+            index.drop(cube.id)
+            sync_vectors(self._stores, index, cube.id, context.beat)
 
     def _check_stored_model(self, cube: Cube) -> None:
         if cube.embedding is not None and cube.embedding.digest != self._indexer.model:
@@ -104,15 +127,29 @@ class Handlers:
             context.beat(0.9)
 
     def _vector_sync(self, context: JobContext) -> None:
-        self._sync(self._cube(context), context)
+        cube, index = self._cube(context), self._index_here()
+        if index is not None:
+            sync_vectors(self._stores, index, cube.id, context.beat)
 
-    def _sync(self, cube: Cube, context: JobContext) -> None:
-        if self._vector_index is not None:
-            sync_vectors(self._stores, self._vector_index(), cube.id, context.beat)
+    def _vector_build(self, context: JobContext) -> None:
+        cube, index = self._cube(context), self._index_here()
+        if index is not None:
+            index.drop(cube.id)
+            sync_vectors(self._stores, index, cube.id, context.beat)
 
     def _vector_drop(self, context: JobContext) -> None:
-        if self._vector_index is not None:
-            self._vector_index().drop(str(context.job.payload["cube_id"]))
+        index = self._index_here()
+        if index is not None:
+            index.drop(str(context.job.payload["cube_id"]))
+
+    def _index_here(self) -> VectorIndex | None:
+        """None if the service has no vector index; NotNow while another process holds it."""
+        if self._vector_index is None:
+            return None
+        try:
+            return self._vector_index()
+        except StorageUnavailable as error:
+            raise NotNow(error.message, seconds=_ELSEWHERE_SECONDS) from error
 
 
 def sync_vectors(
@@ -121,21 +158,42 @@ def sync_vectors(
     cube_id: str,
     beat: Callable[[float], None] = lambda progress: None,
 ) -> None:
-    """Brings `index` up to the cube's newest change, in order, so that `reached` is always true."""
+    """Brings `index` up to the cube's newest change, in order, so that `reached` is always true.
+
+    Any number of threads and processes may do so at once. CubeNotFound if the cube is deleted
+    meanwhile; nothing is left of its index then.
+    """
+    try:
+        _follow(stores, index, cube_id, beat)
+    except CubeNotFound:
+        # Its index may have been dropped before the last of these writes.
+        index.drop(cube_id)
+        raise
+
+
+def _follow(
+    stores: Stores, index: VectorIndex, cube_id: str, beat: Callable[[float], None]
+) -> None:
     import numpy as np
 
     newest = stores.feed.last(cube_id)
-    after = index.reached(cube_id)
-    while changes := stores.feed.changes(cube_id, after=after, limit=_SYNC_PART):
-        before, after = after, changes[-1].seq
+    while True:
+        before = index.reached(cube_id)
+        changes = stores.feed.changes(cube_id, after=before, limit=_SYNC_PART)
+        if not changes:
+            return
+        after = changes[-1].seq
         gone = [c.memory_id for c in changes if not _has_vector(c)]
         held = [(c.memory_id, c.vector) for c in changes if _has_vector(c)]
+        # Either is refused if another was faster: then what was read may be out of date.
+        kept = True
         if gone:
             # Only the last write of a part may record its end: a crash can come between the two.
-            index.delete(cube_id, gone, seq=before if held else after)
-        if held:
+            end = before if held else after
+            kept = index.delete(cube_id, gone, seq=end, after=before)
+        if held and kept:
             vectors = np.stack([vector for _, vector in held if vector is not None])
-            index.upsert(cube_id, [i for i, _ in held], vectors, seq=after)
+            index.upsert(cube_id, [i for i, _ in held], vectors, seq=after, after=before)
         beat(min(1.0, after / max(newest, 1)))
 
 

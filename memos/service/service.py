@@ -5,16 +5,18 @@ Knows protocols only; `memos.assembly` puts the backends in.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from memos.config import Settings
+from memos.errors import CubeNotFound, StorageUnavailable
 from memos.protocols import Clock, Embedder, NewId, Stores, VectorIndex
 from memos.retrieval.search import Searcher
 from memos.scheduler import Worker
 from memos.service.cubes import Cubes
 from memos.service.indexing import Indexer
-from memos.service.jobs import Handlers, sync_vectors
+from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
 from memos.service.keys import Keys
 from memos.service.memory_os import MemoryOS
 from memos.service.reading import Reader
@@ -22,6 +24,8 @@ from memos.service.upkeep import Doctor
 from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
 from memos.types import ApiKey, Cube, IssuedKey
+
+log = logging.getLogger(__name__)
 
 DEFAULT_TENANT = "default"
 
@@ -31,7 +35,8 @@ class Service:
 
     `open_vector_index` is called at the first need, so that a process with small cubes only never
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
-    called after an erase, to drop what the embedder remembers of texts.
+    called after an erase, to drop what the embedder remembers of texts. `one_holder`: only one
+    process at a time can have the index open.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Service:
         clock: Clock,
         new_id: NewId,
         forget_texts: Callable[[], None] = lambda: None,
+        one_holder: bool = False,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -51,6 +57,7 @@ class Service:
         self.clock = clock
         self.new_id = new_id
         self._forget_texts = forget_texts
+        self._one_holder = one_holder
         vectors = None if open_vector_index is None else LateVectorIndex(open_vector_index)
         self._vectors = vectors
         source = None if vectors is None else vectors.wait
@@ -90,14 +97,20 @@ class Service:
 
     def purge(self, cube: Cube) -> None:
         """After an erase: takes the vector out of the embedder's cache and of the index now, not
-        when a job comes round. Small cubes have no index; then there is nothing to open.
+        when a job comes round; the job, queued with the erase, does it where another process holds
+        the index. Small cubes have no index; then there is nothing to open.
         """
         self._forget_texts()
         if self._vectors is None:
             return
         if self.stores.feed.last(cube.id) < self.settings.vector_index_min:
             return
-        sync_vectors(self.stores, self.vector_index(), cube.id)
+        try:
+            sync_vectors(self.stores, self.vector_index(), cube.id)
+        except StorageUnavailable as error:
+            log.warning("an erased vector waits for the job that takes it away: %s", error)
+        except CubeNotFound:
+            pass  # deleted meanwhile, and its index with it
 
     def tenant(self, tenant_id: str = DEFAULT_TENANT, *, actor: str | None = None) -> MemoryOS:
         """The verbs for one tenant; cheap, made per request."""
@@ -110,6 +123,24 @@ class Service:
     def first_key(self) -> IssuedKey | None:
         """An admin key of the default tenant if there is no key at all, else None."""
         return self.keys.first(DEFAULT_TENANT)
+
+    def start_worker(self, *, serving: bool) -> None:
+        """Runs background jobs in a thread.
+
+        An index that one process at a time can open belongs to the one that searches. So a process
+        that serves keeps it in step even if it leaves all other jobs to others, and one that only
+        runs jobs never opens it.
+        """
+        if not serving:
+            if self._one_holder and self._vectors is not None:
+                self._vectors.leave()
+                self.worker.start(leave=INDEX_KINDS)
+            else:
+                self.worker.start()
+        elif self.settings.worker_in_process:
+            self.worker.start()
+        elif self._one_holder:
+            self.worker.start(only=INDEX_KINDS)
 
     def ready(self) -> None:
         """Returns if requests can be served; else the error that prevents it."""

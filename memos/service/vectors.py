@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from memos.errors import StorageError
+from memos.errors import StorageError, StorageUnavailable
 from memos.protocols import VectorIndex
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,14 @@ class LateVectorIndex:
                 self._index = self._open_index()
                 self._failure = None
             return self._index
+
+    def leave(self) -> None:
+        """Never opens the index: it is for another process. `wait` raises StorageUnavailable."""
+
+        def left() -> VectorIndex:
+            raise StorageUnavailable("the vector index is left to a process that searches")
+
+        self._open_index = left
 
     def at_hand(self) -> VectorIndex | None:
         """The index if it is open; else None, and it is being opened in the background.

@@ -252,7 +252,8 @@ class Writer:
         reason = _checked_reason(reason)
         if erase:
             check_step(memory_id, old.state, State.ERASED)
-            self._stores.memories.erase(cube.id, memory_id, actor=actor, reason=reason)
+            jobs = self.sync_jobs(cube)
+            self._stores.memories.erase(cube.id, memory_id, actor=actor, reason=reason, jobs=jobs)
             return self._stores.memories.get(cube.id, [memory_id])[memory_id]
         return self._move(cube, old, State.ARCHIVED, "forget", reason, actor)
 

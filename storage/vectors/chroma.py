@@ -68,7 +68,15 @@ class ChromaIndex:
             os.close(self._lock_fd)
             raise
 
-    def upsert(self, cube_id: str, ids: Sequence[str], vectors: Vector, *, seq: int) -> None:
+    def upsert(
+        self,
+        cube_id: str,
+        ids: Sequence[str],
+        vectors: Vector,
+        *,
+        seq: int,
+        after: int | None = None,
+    ) -> bool:
         """Of ids given twice the last row counts. IndexUnavailable if the dimensions are others
         than the cube's."""
         if len(ids) != len(vectors):
@@ -76,21 +84,29 @@ class ChromaIndex:
         last = {memory_id: row for row, memory_id in enumerate(ids)}
         unique, rows = list(last), list(last.values())
         with self._write, self._translated(f"write cube {cube_id}"):
+            if self._moved(cube_id, after):
+                return False
             collection = self._collection(cube_id, create=True)
             assert collection is not None
             for start in range(0, len(unique), SLICE):
                 part = slice(start, start + SLICE)
                 collection.upsert(ids=unique[part], embeddings=vectors[rows[part]])
             _record(collection, seq)
+            return True
 
-    def delete(self, cube_id: str, ids: Sequence[str], *, seq: int) -> None:
+    def delete(
+        self, cube_id: str, ids: Sequence[str], *, seq: int, after: int | None = None
+    ) -> bool:
         unique = list(dict.fromkeys(ids))
         with self._write, self._translated(f"write cube {cube_id}"):
+            if self._moved(cube_id, after):
+                return False
             collection = self._collection(cube_id, create=True)
             assert collection is not None
             for start in range(0, len(unique), SLICE):
                 collection.delete(ids=unique[start : start + SLICE])
             _record(collection, seq)
+            return True
 
     def query(self, cube_id: str, vector: Vector, *, limit: int) -> list[tuple[str, float]]:
         if limit < 1:
@@ -138,6 +154,13 @@ class ChromaIndex:
             self._closed = True
             self._stop()
             os.close(self._lock_fd)
+
+    def _moved(self, cube_id: str, after: int | None) -> bool:
+        """Whether the cube's index is no longer where its writer read on."""
+        if after is None:
+            return False
+        collection = self._collection(cube_id)
+        return after != (0 if collection is None else _reached(collection))
 
     def _chroma(self) -> Client:
         if self._closed:
@@ -234,8 +257,9 @@ class ChromaIndex:
 def _lock(path: Path) -> int:
     """An open descriptor that holds the folder's lock; the kernel frees it however we end."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Chroma makes files that all may read; the folder keeps others out.
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageReadOnly(
             f"can't write the vector index folder {path}: {error.strerror}; make it writable or set"

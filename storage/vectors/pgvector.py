@@ -64,7 +64,15 @@ class PgVectorIndex:
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._engine.dispose()  # connections opened before the extension don't know its type
 
-    def upsert(self, cube_id: str, ids: Sequence[str], vectors: Vector, *, seq: int) -> None:
+    def upsert(
+        self,
+        cube_id: str,
+        ids: Sequence[str],
+        vectors: Vector,
+        *,
+        seq: int,
+        after: int | None = None,
+    ) -> bool:
         """Of ids given twice the last row counts. IndexUnavailable if the dimensions are others
         than the cube's, or more than pgvector can index (2,000)."""
         if len(ids) != len(vectors):
@@ -72,21 +80,30 @@ class PgVectorIndex:
         # In the order of the keys, so that two writers never wait for each other in a circle.
         rows = sorted({memory_id: row for row, memory_id in enumerate(ids)}.items())
         with self._translated(), self._engine.begin() as connection:
-            held = _reach(connection, cube_id, seq)
+            cube = _reach(connection, cube_id, seq, after)
+            if cube is None:
+                return False
             if rows:
-                _fit(connection, cube_id, held, int(vectors.shape[1]))
+                _fit(connection, cube_id, cube.dimensions, int(vectors.shape[1]))
                 connection.exec_driver_sql(
                     f"INSERT INTO {_table(cube_id)} VALUES (%s, %s)"
                     " ON CONFLICT (memory_id) DO UPDATE SET embedding = excluded.embedding",
                     [(memory_id, vectors[row]) for memory_id, row in rows],
                 )
+            return True
 
-    def delete(self, cube_id: str, ids: Sequence[str], *, seq: int) -> None:
+    def delete(
+        self, cube_id: str, ids: Sequence[str], *, seq: int, after: int | None = None
+    ) -> bool:
         with self._translated(), self._engine.begin() as connection:
-            if _reach(connection, cube_id, seq) is not None:
+            cube = _reach(connection, cube_id, seq, after)
+            if cube is None:
+                return False
+            if cube.dimensions is not None:
                 connection.exec_driver_sql(
                     f"DELETE FROM {_table(cube_id)} WHERE memory_id = ANY(%s)", (sorted(ids),)
                 )
+            return True
 
     def query(self, cube_id: str, vector: Vector, *, limit: int) -> list[tuple[str, float]]:
         if limit < 1:
@@ -195,16 +212,27 @@ def _widen(connection: Connection, limit: int) -> None:
         connection.info["ef_search"] = wide
 
 
-def _reach(connection: Connection, cube_id: str, seq: int) -> int | None:
-    """Records `seq`; answers the dimensions of the cube's table, None if it has none yet. The row
-    stays locked until the transaction ends, so writers of a cube come one after the other."""
-    record = text(
-        "INSERT INTO memos_vector_cube (cube_id, reached) VALUES (:cube_id, :seq)"
-        " ON CONFLICT (cube_id) DO UPDATE"
-        " SET reached = greatest(memos_vector_cube.reached, excluded.reached) RETURNING dimensions"
-    )
-    held: int | None = connection.execute(record, {"cube_id": cube_id, "seq": seq}).scalar_one()
-    return held
+def _reach(connection: Connection, cube_id: str, seq: int, after: int | None) -> Any:
+    """Records `seq`; answers a row with the `dimensions` of the cube's table (None if it has none
+    yet), or None if the cube is not at `after`. The cube's row stays locked until the transaction
+    ends, so writers of a cube come one after the other, and each sees what the last one reached."""
+    if after:
+        record = (
+            "UPDATE memos_vector_cube SET reached = greatest(reached, :seq)"
+            " WHERE cube_id = :cube_id AND reached = :after RETURNING dimensions"
+        )
+    else:
+        record = (
+            "INSERT INTO memos_vector_cube (cube_id, reached) VALUES (:cube_id, :seq)"
+            " ON CONFLICT (cube_id) DO UPDATE"
+            " SET reached = greatest(memos_vector_cube.reached, excluded.reached)"
+            + (" WHERE memos_vector_cube.reached = :after" if after == 0 else "")
+            + " RETURNING dimensions"
+        )
+    values = {"cube_id": cube_id, "seq": seq}
+    return connection.execute(
+        text(record), values if after is None else {**values, "after": after}
+    ).first()
 
 
 def _fit(connection: Connection, cube_id: str, held: int | None, given: int) -> None:
