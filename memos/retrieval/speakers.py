@@ -2,7 +2,9 @@
 
 A speaker is named by the full name or, if that has several words, by the first name; case does not
 matter, a possessive ending belongs to the mention. Names that are also everyday words ("Will",
-"May") need their capital, and not as the first word. Knows no memories.
+"May") need their capital, and not as the first word. The roles of a
+conversation are speakers only where a person is meant ("the user's budget", "what did the assistant
+suggest"), not in "the table of user accounts". Knows no memories.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ _WORD = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"['’](?:s(?!\w)|(?!\w))")
 _TITLES = frozenset({"dr", "mr", "mrs", "ms", "miss", "prof", "sir", "the"})
 _EVERYDAY = STOPWORDS | {"april", "august", "june", "march", "may", "mark", "rose", "grace", "hope"}
+_ROLES = frozenset({"user", "assistant", "system", "tool"})
+# Whatever comes next, a subject follows these.
+_AUXILIARIES = frozenset({"did", "does", "do", "has", "had", "have"})
+_AUXILIARIES |= {"can", "could", "will", "would", "shall", "should", "might", "must"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +74,18 @@ class Speakers:
             if key in self._by_words:
                 if length == 1 and key[0] in _EVERYDAY:
                     return int(i > 0 and text[words[i][0]].isupper())
+                if length == 1 and key[0] in _ROLES:
+                    return int(_is_person(words, i, text))
                 return length
         return 0
+
+
+def _is_person(words: list[tuple[int, int, str]], i: int, text: str) -> bool:
+    """Whether the role that is the i-th word stands alone, rather than in front of a noun."""
+    if _POSSESSIVE.match(text, words[i][1]):
+        return True
+    if i == 0 or words[i - 1][2] != "the":
+        return False
+    followed = i + 1 < len(words) and not text[words[i][1] : words[i + 1][0]].strip()
+    asked = i > 1 and words[i - 2][2] in _AUXILIARIES
+    return asked or not followed or words[i + 1][2] in STOPWORDS
