@@ -12,7 +12,7 @@ from typing import Any
 
 from memos.errors import InvalidInput
 from memos.types import Kind, Message, NewMemory, Provenance
-from memos.validation import check_time, to_utc
+from memos.validation import check_time, to_member, to_utc
 
 Item = str | Message | NewMemory
 
@@ -47,7 +47,9 @@ def normalise(item: Item, defaults: Defaults) -> NewMemory:
         new = _from_message(item, defaults.kind)
     elif isinstance(item, NewMemory):
         new = item
-        if defaults.kind is not Kind.EPISODIC and item.kind is Kind.EPISODIC:
+        if not isinstance(item.kind, Kind):
+            new = replace(item, kind=to_member("kind", item.kind, Kind))
+        if defaults.kind is not Kind.EPISODIC and new.kind is Kind.EPISODIC:
             new = replace(new, kind=defaults.kind)
     else:
         raise InvalidInput(

@@ -11,7 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
 from memos.config import Settings
 from memos.errors import InvalidInput, PayloadTooLarge
@@ -20,6 +21,7 @@ from memos.types import Image, NewMemory
 _CUBE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _LABEL_CHARS = 512
 _MAX_DEPTH = 32
+_Member = TypeVar("_Member", bound=Enum)
 
 
 def check_memory(new: NewMemory, settings: Settings, *, at: str = "") -> None:
@@ -110,6 +112,15 @@ def to_utc(value: datetime) -> datetime:
     """The same moment in UTC. OverflowError at the ends of the calendar."""
     offset = value.utcoffset() or timedelta(0)
     return (value.replace(tzinfo=None) - offset).replace(tzinfo=timezone.utc)
+
+
+def to_member(name: str, value: Any, members: type[_Member]) -> _Member:
+    """`value`, which may be given by its text as in JSON, as one of `members`."""
+    try:
+        return members(value)
+    except ValueError as error:
+        known = ", ".join(str(member.value) for member in members)
+        raise InvalidInput(f"{name} is {value!r}; use one of {known}", field=name) from error
 
 
 def check_priority(name: str, value: float) -> None:

@@ -38,7 +38,7 @@ from memos.types import (
     State,
     Unset,
 )
-from memos.validation import check_label, check_limit, check_text, check_time, to_utc
+from memos.validation import check_label, check_limit, check_text, check_time, to_member, to_utc
 
 if TYPE_CHECKING:
     from memos.service.service import Service
@@ -109,7 +109,7 @@ class MemoryOS:
             self._cube(cube),
             as_items(content),
             Defaults(
-                kind=Kind(kind),
+                kind=to_member("kind", kind, Kind),
                 user_id=user_id,
                 agent_id=agent_id,
                 session_id=session_id,
@@ -170,7 +170,7 @@ class MemoryOS:
         """
         given = {
             "content": content,
-            "kind": kind if kind is UNSET else Kind(kind),
+            "kind": kind if kind is UNSET else to_member("kind", kind, Kind),
             "speaker": speaker,
             "occurred_at": occurred_at,
             "place": place,
@@ -265,8 +265,8 @@ class MemoryOS:
         """A page of memories in order of arrival; the cursor goes on with the same parameters."""
         return self._service.reader.page(
             self._cube(cube),
-            kinds=kinds,
-            states=states,
+            kinds=tuple(to_member("kinds", kind, Kind) for kind in kinds),
+            states=tuple(to_member("states", state, State) for state in states),
             user_id=user_id,
             agent_id=agent_id,
             session_id=session_id,
@@ -304,7 +304,7 @@ class MemoryOS:
                 user_id=user_id,
                 agent_id=agent_id,
                 session_id=session_id,
-                kinds=tuple(Kind(kind) for kind in kinds),
+                kinds=tuple(to_member("kinds", kind, Kind) for kind in kinds),
                 filter=filter,
                 since=None if since is None else to_utc(since),
                 until=None if until is None else to_utc(until),

@@ -146,3 +146,28 @@ def test_a_long_text_is_found_by_its_end(memos):
 def test_naive_times_are_refused(memos):
     with pytest.raises(InvalidInput, match="time zone"):
         memos.add("x", occurred_at=datetime(2024, 1, 1))
+
+
+def test_a_kind_or_state_may_be_given_by_its_text(memos):
+    [by_item] = memos.add(NewMemory(content="Teals are ducks.", kind="semantic")).memories
+    [by_keyword] = memos.add("Feed the ducks at eight.", kind="procedural").memories
+    assert (by_item.kind, by_keyword.kind) == (Kind.SEMANTIC, Kind.PROCEDURAL)
+    assert found(memos, "ducks", kinds=["semantic"]) == ["Teals are ducks."]
+    listed = memos.memories(kinds=["procedural"], states=["activated"]).items
+    assert [memory.id for memory in listed] == [by_keyword.id]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda memos: memos.add("x", kind="fact"),
+        lambda memos: memos.add(NewMemory(content="x", kind="fact")),
+        lambda memos: memos.update("0" * 26, kind="fact"),
+        lambda memos: memos.search("x", kinds=["fact"]),
+        lambda memos: memos.memories(kinds=["fact"]),
+        lambda memos: memos.memories(states=["fact"]),
+    ],
+)
+def test_an_unknown_kind_or_state_is_named(memos, call):
+    with pytest.raises(InvalidInput, match="'fact'; use one of"):
+        call(memos)
