@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 @click.option("--since", type=Moment(), help="Not before.")
 @click.option("--until", type=Moment(), help="Before.")
 @click.option("--mmr", type=float, help="0 (diverse) to 1 (relevant).")
-@click.option("--budget", "token_budget", type=int, help="Most tokens of all hits together.")
+@click.option(
+    "--token-budget", "--budget", "token_budget", type=int, help="Most tokens of all hits together."
+)
 @click.option("--explain", is_flag=True, help="Say how each hit was found.")
 @pass_session
 def search(

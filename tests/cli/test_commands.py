@@ -275,6 +275,13 @@ def test_keys(run: Run, cube: str, server: Running) -> None:
     assert run("list", "-c", cube, env=secret).code == 5
 
 
+@pytest.mark.parametrize("option", ["--token-budget", "--budget"])
+def test_a_budget_limits_what_is_found(run: Run, cube: str, option: str) -> None:
+    run("add", "one two three four five six seven", "-c", cube)
+    assert run("search", "three", "-c", cube, option, "1", "--json").json(SearchResult).hits == ()
+    assert run("search", "three", "-c", cube, option, "99", "--json").json(SearchResult).hits
+
+
 def test_reindex_waits_for_its_job(run: Run, cube: str) -> None:
     run("add", "x", "-c", cube)
     assert run("reindex", cube, "--json").json(Job).state.value == "succeeded"
