@@ -46,9 +46,7 @@ def normalise(item: Item, defaults: Defaults) -> NewMemory:
     elif isinstance(item, Message):
         new = _from_message(item, defaults.kind)
     elif isinstance(item, NewMemory):
-        new = item
-        if not isinstance(item.kind, Kind):
-            new = replace(item, kind=to_member("kind", item.kind, Kind))
+        new = replace(item, kind=to_member("kind", item.kind, Kind))
         if defaults.kind is not Kind.EPISODIC and new.kind is Kind.EPISODIC:
             new = replace(new, kind=defaults.kind)
     else:
