@@ -77,8 +77,12 @@ class Edge:
                 response = _refused(refusal, request, answer.request_id).response()
                 await response(scope, body.receive, answer.send)
         except Exception:
+            # The path as it was sent: decoded it could hold line breaks and escape sequences.
             log.exception(
-                "%s %s failed, request %s", request.method, request.url.path, answer.request_id
+                "%s %s failed, request %s",
+                scope["method"],
+                scope["raw_path"].decode("latin-1"),
+                answer.request_id,
             )
             if answer.status is not None:
                 raise  # half an answer is out: only closing the connection shows that it is half

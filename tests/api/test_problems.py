@@ -332,6 +332,18 @@ def test_what_nobody_foresaw_shows_nothing_of_the_inside(server, http, monkeypat
     assert "the secret plan" in caplog.text
 
 
+def test_a_path_can_not_write_lines_into_the_log(server, http, monkeypatch, caplog):
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(server.service.stores.cubes, "get", broken, raising=True)
+    with caplog.at_level(logging.ERROR, logger="memos.api"):
+        http.get("/v1/cubes/a%0A2024-01-01%20ERROR%20forged%1B%5B2J")
+    [record] = [record for record in caplog.records if record.name == "memos.api"]
+    assert "%0A2024-01-01%20ERROR%20forged%1B%5B2J" in record.getMessage()
+    assert record.getMessage().isprintable()
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
