@@ -20,7 +20,9 @@ _FALSE = {"0", "false", "no", "off"}
 
 
 def _setting(default: Any, help: str, **limits: Any) -> Any:
-    return field(default=default, metadata={"help": help, **limits})
+    # What is secret stays out of tracebacks and logs that show the settings.
+    secret = bool(limits.get("secret"))
+    return field(default=default, repr=not secret, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,3 +72,9 @@ def test_only_config_reads_the_environment():
         "memos/embedding/export.py",
         "memos/embedding/exporter.py",
     }
+
+
+def test_the_password_of_the_database_is_not_shown():
+    settings = config.load({"MEMOS_DATABASE_URL": "postgresql://memos:hunter2@db/memos"})
+    assert "hunter2" in settings.sql_url
+    assert "hunter2" not in repr(settings)
