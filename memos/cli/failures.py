@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from memos.cli.output import clean
 from memos.errors import (
     AccessDenied,
     Conflict,
@@ -96,4 +97,4 @@ def report_usage(error: click.ClickException, *, as_json: bool) -> int:
 
 
 def _say(message: str) -> None:
-    click.echo(click.style("error: ", fg="red") + message, err=True)
+    click.echo(click.style("error: ", fg="red") + clean(message), err=True)

@@ -406,6 +406,18 @@ def test_a_stored_text_can_not_steer_the_terminal(run: Run, cube: str) -> None:
     assert msgspec.json.decode(run("get", id, "-c", cube, "--json").out)["content"] == text
 
 
+def test_an_error_that_quotes_its_input_can_not_steer_the_terminal(
+    run: Run, cube: str, tmp_path: Path
+) -> None:
+    line = {"content": "x", "metadata": {"\x1b]0;title\x07\x9b2J": "a\x00b"}}
+    file = tmp_path / "foreign.jsonl"
+    file.write_bytes(msgspec.json.encode(line) + b"\n")
+    ended = run("add", "--jsonl", str(file), "-c", cube)
+    assert ended.code == 2
+    assert "title" in ended.err
+    assert not {"\x1b", "\x07", "\x9b"} & set(ended.err)
+
+
 def test_both_ways_are_the_same_client_and_service(server: Running, run: Run, cube: str) -> None:
     """What the command adds, the SDK finds."""
     run("add", "shared", "-c", cube)
