@@ -60,6 +60,12 @@ def test_another_process_that_holds_the_folder_is_named(tmp_path: Path) -> None:
     ChromaIndex(tmp_path).close()  # the kernel gave the lock back
 
 
+def test_others_can_not_read_it(tmp_path: Path) -> None:
+    """Texts can be guessed from their vectors, and the data folder may have been there before."""
+    fill(tmp_path / "index")
+    assert (tmp_path / "index").stat().st_mode & 0o077 == 0
+
+
 def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageReadOnly, match="file/index"):
