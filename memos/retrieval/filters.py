@@ -34,6 +34,7 @@ OPERATORS = frozenset(TESTS)
 MAX_DEPTH = 8
 MAX_LEAVES = 64
 MAX_LIST = 1000
+MAX_FIELD_CHARS = 1000
 
 _METADATA = "metadata."
 _JOINS = ("and", "or", "not")
@@ -133,6 +134,12 @@ def _object(filter: Any, at: str, depth: int, leaves: list[Leaf]) -> Node:
     for key, value in filter.items():
         if not isinstance(key, str) or not key:
             raise InvalidFilter(f"{at} has the key {_shown(key)}; keys are field names", field=at)
+        if len(key) > MAX_FIELD_CHARS:
+            raise InvalidFilter(
+                f"{at} names a field of {len(key)} characters; at most {MAX_FIELD_CHARS} are"
+                " allowed",
+                field=at,
+            )
         parts.append(_entry(key, value, f"{at}.{key}", depth, leaves))
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
