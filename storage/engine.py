@@ -20,7 +20,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 
-from memos.errors import InvalidSetting, MissingDependency, StorageError, StorageUnavailable
+from memos.errors import (
+    InvalidSetting,
+    MissingDependency,
+    StorageError,
+    StorageReadOnly,
+    StorageUnavailable,
+)
 from memos.storage.errors import translated
 
 log = logging.getLogger("memos.storage")
@@ -191,6 +197,11 @@ def _create_file(path: Path) -> None:
     if not path.exists():
         # The log files beside it get the mode of this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    elif not os.access(path, os.W_OK):
+        # Found now, not by the first write of a server that has long been started.
+        raise StorageReadOnly(
+            f"{path} can't be written; give this user permission to write the file and its folder"
+        )
 
 
 def _sqlite(url: URL, lock_timeout: float) -> Engine:
