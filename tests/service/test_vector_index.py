@@ -6,7 +6,10 @@ from datetime import timedelta
 import pytest
 
 from memos.assembly import build
+from memos.errors import CubeNotFound
+from memos.service.jobs import sync_vectors
 from memos.testing import HashEmbedder
+from memos.types import JobState, State
 
 
 @pytest.fixture
@@ -135,3 +138,65 @@ def test_an_index_that_another_process_holds_is_done_without(full, service):
     else:
         raise AssertionError("the search never said that it goes without the index")
     second.close()
+
+
+def test_news_from_before_an_erase_does_not_bring_the_vector_back(full, service, monkeypatch):
+    """A sync has read a memory as live; before it writes, the memory is erased."""
+    cube = full.cube("default")
+    index = service.vector_index()
+    target = full.add("A secret about walruses.").memories[0]
+    real = index.upsert
+
+    def overtaken(*given, **options):
+        monkeypatch.setattr(index, "upsert", real)
+        full.forget(target.id, erase=True)
+        return real(*given, **options)
+
+    monkeypatch.setattr(index, "upsert", overtaken)
+    sync_vectors(service.stores, index, cube.id)
+    assert target.id not in index.ids(cube.id)
+    assert index.reached(cube.id) == service.stores.feed.last(cube.id)
+    assert full.doctor() == ()
+
+
+def test_a_sync_that_outlives_its_cube_leaves_no_index(full, service, monkeypatch):
+    cube = full.cube("default")
+    index = service.vector_index()
+    index.drop(cube.id)
+    real = index.upsert
+
+    def overtaken(*given, **options):
+        full.delete_cube("default")
+        index.drop(cube.id)
+        return real(*given, **options)
+
+    monkeypatch.setattr(index, "upsert", overtaken)
+    with pytest.raises(CubeNotFound):
+        sync_vectors(service.stores, index, cube.id)
+    assert (index.ids(cube.id), index.reached(cube.id)) == (set(), 0)
+
+
+def test_an_index_held_elsewhere_costs_jobs_and_erases_nothing(full, service, clock):
+    """Chroma's folder is one process's. Another writes, erases and reindexes all the same."""
+    if not service.settings.is_sqlite:
+        return  # any number of processes open pgvector
+    other = build(service.settings, embedder=HashEmbedder(), clock=clock)
+    memos = other.tenant()
+    target = memos.search("topic7").hits[0].memory
+    assert memos.forget(target.id, erase=True).state is State.ERASED
+    job = memos.reindex("default")
+    for _ in range(service.settings.job_attempts + 1):
+        clock.forward(seconds=3)
+        other.worker.drain()
+    assert memos.job(job.id).state is JobState.SUCCEEDED
+    waiting = [one for one in memos.jobs().items if one.state is not JobState.SUCCEEDED]
+    assert {(j.kind, j.state, j.attempts) for j in waiting} == {
+        ("vector_sync", JobState.QUEUED, 0),
+        ("vector_build", JobState.QUEUED, 0),
+    }
+    other.close()
+    clock.forward(seconds=3)
+    service.worker.drain()
+    cube = full.cube("default")
+    assert target.id not in service.vector_index().ids(cube.id)
+    assert full.doctor() == ()

@@ -1,6 +1,6 @@
 import threading
 
-from memos.scheduler import Worker
+from memos.scheduler import NotNow, Worker
 from memos.types import JobState, NewJob
 
 
@@ -97,3 +97,33 @@ def test_stop_returns_leases(service, memos):
 def test_a_dedupe_key_keeps_one_waiting(service, memos):
     memos.add("so that the tenant exists")
     assert queue_job(service, dedupe_key="k") == queue_job(service, dedupe_key="k")
+
+
+def test_a_job_that_is_not_for_this_process_goes_back_uncounted(service, memos, clock):
+    memos.add("so that the tenant exists")
+    job = queue_job(service, max_attempts=1)
+
+    def elsewhere(context):
+        raise NotNow("another holds it", seconds=2)
+
+    worker = worker_with(service, elsewhere)
+    for _ in range(3):
+        assert worker.run_one()
+        waiting = memos.job(job)
+        assert (waiting.state, waiting.attempts, waiting.error) == (JobState.QUEUED, 0, None)
+        assert not worker.run_one()
+        clock.forward(seconds=2)
+    assert worker_with(service, lambda context: None, name="w2").run_one()
+    assert memos.job(job).state is JobState.SUCCEEDED
+
+
+def test_a_worker_takes_only_the_kinds_it_is_told(service, memos):
+    memos.add("so that the tenant exists")
+    handlers = dict.fromkeys(("one", "two", "three"), lambda context: None)
+    jobs = {kind: queue_job(service, kind=kind) for kind in handlers}
+    worker = Worker(service.stores.jobs, handlers, name="w", lease_seconds=5)
+    worker.start(only={"one", "two"}, leave={"two"})
+    memos.wait_for(jobs["one"], timeout=10)
+    worker.stop()
+    states = {kind: memos.job(job).state for kind, job in jobs.items()}
+    assert (states["two"], states["three"]) == (JobState.QUEUED, JobState.QUEUED)

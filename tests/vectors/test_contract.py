@@ -92,6 +92,21 @@ def test_reached_is_the_newest_number_recorded(index: VectorIndex) -> None:
     assert index.reached("cube") == 9
 
 
+def test_a_writer_whose_reading_is_out_of_date_is_refused(index: VectorIndex) -> None:
+    row = unit_vectors(1, seed=1)
+    assert not index.upsert("cube", ["a"], row, seq=9, after=4)
+    assert index.reached("cube") == 0
+    assert index.upsert("cube", ["a"], row, seq=5, after=0)
+    assert index.delete("cube", ["a"], seq=7, after=5)
+    for after in (0, 5):  # read before the delete
+        assert not index.upsert("cube", ["a"], row, seq=6, after=after)
+        assert not index.delete("cube", ["b"], seq=8, after=after)
+    assert (index.reached("cube"), index.ids("cube")) == (7, set())
+    index.drop("cube")
+    assert not index.upsert("cube", ["a"], row, seq=8, after=7)
+    assert index.upsert("cube", ["a"], row, seq=8, after=0)
+
+
 def test_numbers_are_recorded_before_the_first_row(index: VectorIndex) -> None:
     index.delete("cube", ["a"], seq=3)
     assert index.reached("cube") == 3
