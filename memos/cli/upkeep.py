@@ -60,7 +60,10 @@ def doctor(session: Session, repair: bool) -> None:
     session.only_here("doctor")
     import memos
 
-    output.note(session, f"looking at {session.settings().data_dir}")
+    settings = session.settings()
+    output.note(session, f"looking at {settings.data_dir}")
+    if not settings.database_url and not (settings.data_dir / "memos.db").exists():
+        output.note(session, "no memory was ever stored there: its database is new and empty")
     with memos.open(data_dir=session.data_dir) as memory:
         findings = memory.doctor(repair=repair)
     rows = [

@@ -297,6 +297,13 @@ def test_what_works_on_the_data_folder_refuses_a_url(run: Run, command: str) -> 
     assert "data folder" in ended.err
 
 
+def test_doctor_says_when_there_was_nothing_to_look_at(run: Run, tmp_path: Path) -> None:
+    first = run("doctor", "--data-dir", str(tmp_path))
+    assert (first.code, "no memory was ever stored there" in first.err) == (0, True)
+    again = run("doctor", "--data-dir", str(tmp_path))
+    assert (again.code, "no memory was ever stored there" in again.err) == (0, False)
+
+
 def test_url_and_data_dir_exclude_each_other(run: Run, tmp_path: Path) -> None:
     assert run("list", "--url", "http://h", "--data-dir", str(tmp_path)).code == 2
 
