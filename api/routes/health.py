@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -10,6 +11,9 @@ from starlette.responses import Response
 from memos import __version__
 from memos.api.metrics import CONTENT_TYPE
 from memos.api.responses import WireResponse
+from memos.errors import MemosError, ServiceUnavailable
+
+log = logging.getLogger("memos.api")
 
 router = APIRouter(tags=["health"])
 
@@ -32,8 +36,15 @@ async def health() -> Response:
 
 @router.get("/ready", operation_id="ready", summary="Whether it can serve", response_model=Health)
 def ready(request: Request) -> Response:
-    """503 while the database can't be used."""
-    request.app.state.service.ready()
+    """503 while the database can't be used. Why is said in the log only: nobody signs in here, and
+    it names files and hosts."""
+    try:
+        request.app.state.service.ready()
+    except MemosError as error:
+        log.warning("not ready: %s", error)
+        raise ServiceUnavailable(
+            "the database can't be used now; the service's log says why"
+        ) from error
     return WireResponse(Health(status="ready", version=__version__))
 
 
