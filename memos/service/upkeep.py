@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from memos.errors import IndexUnavailable
+from memos.errors import IndexUnavailable, StorageUnavailable
 from memos.protocols import Stores, VectorIndex
 from memos.service.indexing import Indexer
 from memos.service.jobs import VectorIndexSource, sync_vectors
@@ -74,7 +74,11 @@ class Doctor:
         """A cube that the vector index has never seen is too small to need it: no finding."""
         if self._vector_index is None:
             return []
-        index = self._vector_index()
+        try:
+            index = self._vector_index()
+        except StorageUnavailable as error:
+            problem = f"not examined: {error.message}"
+            return [_finding("vector-index", cube, problem, 1, repaired=False)]
         try:
             if index.reached(cube.id) == 0:
                 return []

@@ -184,6 +184,9 @@ def test_an_index_held_elsewhere_costs_jobs_and_erases_nothing(full, service, cl
     memos = other.tenant()
     target = memos.search("topic7").hits[0].memory
     assert memos.forget(target.id, erase=True).state is State.ERASED
+    (finding,) = memos.doctor(repair=True)
+    assert "not examined: " in finding.problem
+    assert not finding.repaired
     job = memos.reindex("default")
     for _ in range(service.settings.job_attempts + 1):
         clock.forward(seconds=3)
