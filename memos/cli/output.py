@@ -83,7 +83,7 @@ def table(*columns: str, rows: Iterable[Sequence[Any]], fixed: Sequence[str] = (
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[clean("" if cell is None else str(cell)) for cell in row] for row in rows]
+    cells = [[clean("" if cell is None else str(cell)).strip() for cell in row] for row in rows]
     shown = [
         number for number in range(len(columns)) if not cells or any(row[number] for row in cells)
     ]

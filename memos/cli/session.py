@@ -6,6 +6,8 @@ the same verbs, so no command knows the difference.
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,8 +64,24 @@ class Session:
         else:
             import memos
 
-            with memos.open(data_dir=self.data_dir) as memory:
+            with self._remarks(), memos.open(data_dir=self.data_dir) as memory:
                 yield memory
+
+    @contextmanager
+    def _remarks(self) -> Iterator[None]:
+        """Shows people what the first start waits for, which a log would not show by default."""
+        log = logging.getLogger("memos.embedding.export")
+        level, handler = log.level, logging.StreamHandler(sys.stderr)
+        if self.json or self.quiet:
+            handler.setLevel(logging.WARNING)
+        else:
+            log.setLevel(logging.INFO)
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
 
     def only_here(self, command: str) -> None:
         """For commands on the data folder itself. MEMOS_URL, which is for clients, may well be set

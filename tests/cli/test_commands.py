@@ -110,6 +110,7 @@ def test_json_is_exactly_what_goes_over_http(run: Run, cube: str, server: Runnin
 def test_add_from_stdin_and_from_a_file(run: Run, cube: str, tmp_path: Path) -> None:
     id = run("add", "-", "-c", cube, "-q", input="from a pipe\n").out.strip()
     assert run("get", id, "-c", cube, "--json").json(Memory).content == "from a pipe\n"
+    assert [line.strip() for line in run("list", "-c", cube).out.splitlines()].count("") == 2
     file = tmp_path / "note.txt"
     file.write_bytes("\N{BYTE ORDER MARK}from a file ä".encode())
     id = run("add", "--file", str(file), "-c", cube, "-q").out.strip()

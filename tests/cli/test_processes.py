@@ -47,7 +47,9 @@ def memos(*args: str, folder: Path | None = None, **env: str) -> subprocess.Comp
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the exported model, so that only the first process of this file exports it."""
     first = tmp_path_factory.mktemp("first")
-    assert memos("add", "so that the model is exported", folder=first).returncode == 0
+    ended = memos("add", "so that the model is exported", folder=first)
+    assert ended.returncode == 0
+    assert "exporting the embedding model" in ended.stderr  # or why it takes so long
     return first / "models"
 
 
