@@ -57,6 +57,8 @@ _SEASON = re.compile(
     rf"(?:,?\s+(?:of\s+)?{_YEAR})?\b",
     re.I,
 )
+# At the start of a text the capital says nothing: a request, not the month.
+_REQUEST = re.compile(r"\s*may\s+(?:i|we|he|she|it|they|you|the|my|our|one|someone)\b", re.I)
 _LONE_YEAR = re.compile(
     rf"\b(?:in|during|of|since|before|after|until|till|by|from|to|and|between|year|late|early)\s+"
     rf"{_YEAR}",
@@ -150,7 +152,8 @@ def _iso(text: str) -> Iterator[_Span]:
 
 
 def _dates(text: str, years: Sequence[int]) -> Iterator[_Span]:
-    for match in _DATE.finditer(text):
+    request = _REQUEST.match(text)
+    for match in _DATE.finditer(text, request.end() if request else 0):
         day = match["before"] or match["after"]
         month = _MONTHS[match["month"].lower()]
         meant = [int(match["year"])] if match["year"] else years
