@@ -88,10 +88,12 @@ def test_stop_returns_leases(service, memos):
     job = queue_job(service)
     worker.start()
     assert started.wait(5)
+    thread = worker._thread
     worker.stop(timeout=0.1)
     assert memos.job(job).state is JobState.QUEUED
     assert memos.job(job).attempts == 0
     go_on.set()
+    thread.join(10)  # else it may settle the job on a store that is being closed
 
 
 def test_a_dedupe_key_keeps_one_waiting(service, memos):
