@@ -122,10 +122,9 @@ def test_a_search_does_not_wait_for_the_index_to_open(full, service):
     again.close()
 
 
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 def test_an_index_that_another_process_holds_is_done_without(full, service):
     """Two services on one folder stand for two processes: Chroma's lock is the file's."""
-    if not service.settings.is_sqlite:
-        return
     second = build(service.settings, embedder=HashEmbedder())
     memos = second.tenant()
     deadline = time.monotonic() + 30
