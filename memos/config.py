@@ -60,6 +60,31 @@ class Settings:
         choices=("fp32", "int8"),
     )
     embedding_threads: int = _setting(0, "threads for one embedding call; 0: all cores", minimum=0)
+    extraction: str = _setting(
+        "rules",
+        "what reads entities and facts out of memories; llm needs extraction_model",
+        choices=("rules", "llm", "none"),
+    )
+    extraction_model: str = _setting(
+        "", "language model by litellm's name, such as openai/gpt-4o-mini or ollama/llama3"
+    )
+    extraction_url: str = _setting("", "base URL of an OpenAI-compatible server, if it is your own")
+    extraction_key: str = _setting(
+        "", "key for that model; empty: the provider's own variable", secret=True
+    )
+    extraction_seconds: float = _setting(60.0, "longest wait for one answer of it", minimum=0.1)
+    extraction_attempts: int = _setting(3, "tries per answer before the job has failed", minimum=1)
+    time_zone: str = _setting("UTC", "zone in which days begin, for dates such as yesterday")
+    notes: bool = _setting(True, "give memories keywords, tags, context and links")
+    graph_facts: int = _setting(
+        200_000, "cubes with more facts are walked in SQL, not in RAM", minimum=0
+    )
+    fusion: str = _setting(
+        "fitted",
+        "how channels make one score; plain: fixed weights that no data was fitted to",
+        choices=("fitted", "plain"),
+    )
+    reranker_model: str = _setting("", "cross-encoder by Hub id or folder; empty: none")
     offline: bool = _setting(False, "never ask a model hub")
     host: str = _setting("127.0.0.1", "address that `memos serve` listens on")
     port: int = _setting(

@@ -8,7 +8,11 @@
     │   ├── CubeNotFound
     │   ├── MemoryNotFound
     │   ├── JobNotFound
-    │   └── KeyNotFound
+    │   ├── KeyNotFound
+    │   ├── EntityNotFound
+    │   ├── FactNotFound
+    │   ├── RulingNotFound
+    │   └── NoteNotFound
     ├── Conflict
     │   ├── AlreadyExists       the name is taken
     │   ├── VersionConflict     the memory has changed since it was read
@@ -24,7 +28,10 @@
     │   ├── ModelNotFound
     │   ├── ModelDigestMismatch
     │   ├── ModelCorrupt
-    │   └── EmbeddingModelChanged   stored vectors come from another model
+    │   ├── EmbeddingModelChanged   stored vectors come from another model
+    │   └── ExtractionFailed        an extractor could not read a memory
+    │       ├── ExtractorUnavailable  its model did not answer, in time or at all
+    │       └── ExtractorAnswer       its model's answer can't be used
     ├── StorageError
     │   ├── StorageUnavailable  can't connect, locked for too long, timed out
     │   ├── StorageCorrupt      the file is not what it should be
@@ -93,6 +100,22 @@ class KeyNotFound(NotFound):
     code = "key-not-found"
 
 
+class EntityNotFound(NotFound):
+    code = "entity-not-found"
+
+
+class FactNotFound(NotFound):
+    code = "fact-not-found"
+
+
+class RulingNotFound(NotFound):
+    code = "ruling-not-found"
+
+
+class NoteNotFound(NotFound):
+    code = "note-not-found"
+
+
 class Conflict(MemosError):
     code = "conflict"
 
@@ -159,6 +182,24 @@ class EmbeddingModelChanged(ModelError):
     """Stored vectors come from another model than the configured one; run `memos reindex`."""
 
     code = "embedding-model-changed"
+
+
+class ExtractionFailed(ModelError):
+    """An extractor could not read a memory; the memory itself is kept."""
+
+    code = "extraction-failed"
+
+
+class ExtractorUnavailable(ExtractionFailed):
+    """The extractor's model did not answer: unreachable, refused, too slow."""
+
+    code = "extractor-unavailable"
+
+
+class ExtractorAnswer(ExtractionFailed):
+    """The model's answer can't be used: prose, broken JSON, another schema."""
+
+    code = "extractor-answer"
 
 
 class StorageError(MemosError):

@@ -1,8 +1,4 @@
-"""What the core needs from its backends: few protocols, few methods each.
-
-Only `memos.assembly` knows which class stands behind a protocol. Implementations translate every
-third-party error to `memos.errors` with `from`. All are safe to call from many threads.
-"""
+"""What the core needs from the truth: SQL repositories over one database."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.types import (
     ApiKey,
     Cube,
@@ -28,28 +25,10 @@ from memos.types import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Vector = NDArray[np.float32]
+    from memos.protocols.models import Vector
 
 Clock = Callable[[], datetime]
 NewId = Callable[[], str]
-
-
-class Embedder(Protocol):
-    """Turns texts into unit vectors."""
-
-    @property
-    def model(self) -> EmbeddingModel: ...
-
-    def embed(self, texts: Sequence[str]) -> Vector:
-        """float32 array (n, dimensions), rows of length 1; no texts give shape (0, dimensions)."""
-        ...
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, by the model's own tokenizer, without truncation."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,49 +344,7 @@ class Stores:
     jobs: JobQueue
     keys: KeyStore
     receipts: ReceiptStore
+    graph: GraphStore
+    notes: NoteStore
+    summaries: SummaryStore
     health: StoreHealth
-
-
-class VectorIndex(Protocol):
-    """Approximate nearest neighbours by cosine, one index per cube. Derived; may lag behind SQL.
-
-    Several may write a cube's index at once. One that read the truth from `after` on says so: if
-    the index has meanwhile reached another number, nothing is written and the answer is False,
-    since what was read may be older than what the index holds. It has to be read again.
-    """
-
-    def upsert(
-        self,
-        cube_id: str,
-        ids: Sequence[str],
-        vectors: Vector,
-        *,
-        seq: int,
-        after: int | None = None,
-    ) -> bool:
-        """Adds or replaces rows (n, dimensions) and records `seq` as the change number reached."""
-        ...
-
-    def delete(
-        self, cube_id: str, ids: Sequence[str], *, seq: int, after: int | None = None
-    ) -> bool:
-        """Unknown ids are passed over; records `seq` likewise."""
-        ...
-
-    def query(self, cube_id: str, vector: Vector, *, limit: int) -> list[tuple[str, float]]:
-        """(memory id, cosine), best first; an unknown cube gives []."""
-        ...
-
-    def reached(self, cube_id: str) -> int:
-        """The change number up to which the index is complete (0 for an unknown cube)."""
-        ...
-
-    def ids(self, cube_id: str) -> set[str]:
-        """All ids it holds, for doctor."""
-        ...
-
-    def drop(self, cube_id: str) -> None:
-        """Forgets the cube's index; no error if there is none."""
-        ...
-
-    def close(self) -> None: ...

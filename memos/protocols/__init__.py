@@ -1,0 +1,77 @@
+"""What the core needs from its backends: few protocols, few methods each.
+
+Only `memos.assembly` knows which class stands behind a protocol. Implementations translate every
+third-party error to `memos.errors` with `from`. All are safe to call from many threads.
+"""
+
+from typing import TYPE_CHECKING
+
+from memos.protocols.graph import (
+    Derivation,
+    EntityMention,
+    GraphChange,
+    GraphStore,
+    NewEntity,
+    NoteStore,
+    Reading,
+    Recorded,
+    Stretch,
+    SummaryStore,
+)
+from memos.protocols.indexes import (
+    VectorIndex,
+)
+from memos.protocols.models import (
+    Embedder,
+    Extractor,
+)
+from memos.protocols.stores import (
+    Change,
+    ChangeFeed,
+    Clock,
+    CubeStore,
+    Indexed,
+    JobQueue,
+    KeyStore,
+    LinkStore,
+    MemoryStore,
+    NewId,
+    Receipt,
+    ReceiptStore,
+    StoreHealth,
+    Stores,
+)
+
+if TYPE_CHECKING:
+    from memos.protocols.models import Vector
+
+__all__ = [
+    "Change",
+    "ChangeFeed",
+    "Clock",
+    "CubeStore",
+    "Derivation",
+    "Embedder",
+    "EntityMention",
+    "Extractor",
+    "GraphChange",
+    "GraphStore",
+    "Indexed",
+    "JobQueue",
+    "KeyStore",
+    "LinkStore",
+    "MemoryStore",
+    "NewEntity",
+    "NewId",
+    "NoteStore",
+    "Reading",
+    "Receipt",
+    "ReceiptStore",
+    "Recorded",
+    "StoreHealth",
+    "Stores",
+    "Stretch",
+    "SummaryStore",
+    "Vector",
+    "VectorIndex",
+]
