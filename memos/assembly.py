@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from memos import config
 from memos.config import Settings
 from memos.errors import InvalidSetting, MissingDependency, StorageReadOnly
 from memos.identity import UlidMaker, utc_now
-from memos.protocols import Clock, Embedder, NewId, VectorIndex
+from memos.protocols import Clock, Derivation, Embedder, NewId, Stretch, VectorIndex
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
+from memos.types import Assertion, PredicateType, Ruling
 
 
 def build(
@@ -30,7 +33,7 @@ def build(
 
     new_id = new_id or UlidMaker()
     _make_data_dir(settings)
-    stores = open_stores(settings.sql_url, new_id=new_id, clock=clock)
+    stores = open_stores(settings.sql_url, new_id=new_id, clock=clock, derivation=_LateRules())
     cached = CachedEmbedder(embedder or LazyEmbedder(lambda: make_embedder(settings)))
     try:
         return Service(
@@ -70,6 +73,27 @@ def make_embedder(settings: Settings) -> Embedder:
         threads=settings.embedding_threads,
         offline=settings.offline,
     )
+
+
+class _LateRules:
+    """The rules of the graph, imported when the first fact is derived."""
+
+    @cached_property
+    def _rules(self) -> Derivation:
+        from memos.graph.validity import Rules
+
+        return Rules()
+
+    def predicate(self, name: str) -> PredicateType:
+        return self._rules.predicate(name)
+
+    def derive(
+        self,
+        predicate: PredicateType,
+        assertions: Sequence[Assertion],
+        rulings: Sequence[Ruling],
+    ) -> tuple[Stretch, ...]:
+        return self._rules.derive(predicate, assertions, rulings)
 
 
 def _make_data_dir(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memos.protocols import Clock, NewId, Stores
+    from memos.protocols import Clock, Derivation, NewId, Stores
 
 __all__ = ["open_stores"]
 
@@ -19,6 +19,7 @@ def open_stores(
     *,
     new_id: NewId,
     clock: Clock,
+    derivation: Derivation,
     lock_timeout: float = 10.0,
     statement_timeout: float = 30.0,
 ) -> Stores:
@@ -27,7 +28,8 @@ def open_stores(
     `url` is an SQLAlchemy URL of a SQLite file (`sqlite:////folder/memos.db`) or of PostgreSQL
     (`postgresql://user@host/database`). Timeouts are in seconds; `lock_timeout` is how long a write
     waits for others, `statement_timeout` bounds one statement on PostgreSQL. Many processes may
-    open the same database at once. `Stores.health.close()` closes all of them.
+    open the same database at once. `derivation` says how assertions become facts.
+    `Stores.health.close()` closes all of them.
 
     Raises InvalidSetting for a URL that can't be used, MissingDependency without the driver,
     SchemaMismatch for a database of a newer version, and the other StorageErrors.
@@ -37,13 +39,16 @@ def open_stores(
     from memos.storage.cubes import SqlCubeStore
     from memos.storage.engine import Database
     from memos.storage.feed import SqlChangeFeed
+    from memos.storage.graph.store import SqlGraphStore
     from memos.storage.health import SqlStoreHealth
     from memos.storage.jobs import SqlJobQueue
     from memos.storage.keys import SqlKeyStore
     from memos.storage.links import SqlLinkStore
     from memos.storage.memories import SqlMemoryStore
     from memos.storage.migrations import migrate
+    from memos.storage.notes import SqlNoteStore
     from memos.storage.receipts import SqlReceiptStore
+    from memos.storage.summaries import SqlSummaryStore
 
     database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     try:
@@ -61,5 +66,8 @@ def open_stores(
         jobs=jobs,
         keys=SqlKeyStore(database, audit=audit),
         receipts=SqlReceiptStore(database, clock=clock),
+        graph=SqlGraphStore(database, derivation=derivation, new_id=new_id, clock=clock),
+        notes=SqlNoteStore(database, clock=clock),
+        summaries=SqlSummaryStore(database, clock=clock),
         health=SqlStoreHealth(database),
     )

@@ -13,6 +13,7 @@ from memos.storage import open_stores
 from memos.testing import HashEmbedder
 from memos.types import Cube, Kind, Memory, Provenance, Search, State
 from tests.retrieval.world import NOW
+from tests.storage.rules import SmallRules
 
 WORDS = ["heron", "lake", "cello", "bread", "Lisbon", "marathon", "puppy", "garden", "étude"]
 QUERIES = [
@@ -53,7 +54,12 @@ def memory(i: int, cube_id: str) -> Memory:
 
 def rankings(url: str) -> list[list[tuple[str, float]]]:
     numbers = itertools.count(1)
-    stores = open_stores(url, new_id=lambda: f"n{next(numbers):025d}", clock=lambda: NOW)
+    stores = open_stores(
+        url,
+        new_id=lambda: f"n{next(numbers):025d}",
+        clock=lambda: NOW,
+        derivation=SmallRules(),
+    )
     try:
         embedder = HashEmbedder()
         cube = Cube(

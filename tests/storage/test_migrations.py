@@ -20,20 +20,23 @@ from memos.storage import migrations, open_stores
 from memos.storage.engine import Database
 from memos.storage.tables import metadata
 from tests.storage import samples
+from tests.storage.rules import SmallRules
 from tests.storage.samples import Clock, new_id
 
 OPEN = """
 import sys
 from datetime import datetime, timezone
 from memos.storage import open_stores
-stores = open_stores(sys.argv[1], new_id=lambda: "x", clock=lambda: datetime.now(timezone.utc))
+from tests.storage.rules import SmallRules
+clock = lambda: datetime.now(timezone.utc)
+stores = open_stores(sys.argv[1], new_id=lambda: "x", clock=clock, derivation=SmallRules())
 print(stores.keys.any(), "alembic" in sys.modules)
 stores.health.close()
 """
 
 
 def opened(url: str) -> Stores:
-    return open_stores(url, new_id=new_id, clock=Clock())
+    return open_stores(url, new_id=new_id, clock=Clock(), derivation=SmallRules())
 
 
 def start(url: str) -> subprocess.Popen[str]:

@@ -1,0 +1,1 @@
+"""The graph in SQL: entities, assertions, facts in two times, rulings, and the feed of it."""
