@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from memos.config import Settings
 from memos.errors import InvalidInput, PayloadTooLarge
-from memos.types import Image, NewMemory
+from memos.types import Image, NewFact, NewMemory
 
 _CUBE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _LABEL_CHARS = 512
@@ -36,6 +36,69 @@ def check_memory(new: NewMemory, settings: Settings, *, at: str = "") -> None:
     check_label(f"{at}provenance.source", new.provenance.source)
     check_label(f"{at}provenance.external_id", new.provenance.external_id)
     check_label(f"{at}provenance.actor", new.provenance.actor)
+
+
+def check_fact(fact: NewFact, settings: Settings, *, at: str = "") -> None:
+    """All checks of one NewFact; `at` says which item of a list it is."""
+    for name in ("subject", "predicate", "subject_type"):
+        check_text(f"{at}{name}", getattr(fact, name))
+        if not getattr(fact, name).strip():
+            raise InvalidInput(f"{at}{name} is empty; name it", field=f"{at}{name}")
+    for name in ("subject", "predicate", "subject_type", "object_type", "unit", "place"):
+        check_label(f"{at}{name}", getattr(fact, name))
+    check_object(f"{at}object", fact.object, settings)
+    if not isinstance(fact.negated, bool):
+        raise InvalidInput(
+            f"{at}negated is {fact.negated!r}; it must be true or false", field=f"{at}negated"
+        )
+    if fact.object is None and not fact.negated:
+        raise InvalidInput(
+            f"{at}object is missing; only a negated fact may leave it out, and denies any",
+            field=f"{at}object",
+        )
+    for name in ("valid_at", "invalid_at"):
+        check_time(f"{at}{name}", getattr(fact, name))
+    if fact.valid_at and fact.invalid_at and fact.invalid_at < fact.valid_at:
+        raise InvalidInput(
+            f"{at}invalid_at is {fact.invalid_at.isoformat()}, before valid_at "
+            f"{fact.valid_at.isoformat()}; exchange or correct them",
+            field=f"{at}invalid_at",
+        )
+    check_priority(f"{at}confidence", fact.confidence)
+
+
+def check_object(name: str, value: Any, settings: Settings) -> None:
+    """What a fact can say of its subject: a text, a number, true or false; None is any."""
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        check_text(name, value)
+        if not value.strip():
+            raise InvalidInput(f"{name} is empty; name it, or leave it out", field=name)
+        if len(value) > settings.max_content_chars:
+            raise PayloadTooLarge(
+                f"{name} has {len(value)} characters; the limit is {settings.max_content_chars} "
+                "(MEMOS_MAX_CONTENT_CHARS)",
+                field=name,
+            )
+    elif isinstance(value, (int, float)):
+        _check_json(name, value, depth=0)
+    else:
+        raise InvalidInput(
+            f"{name} is a {type(value).__name__}; give a text, a number, true or false", field=name
+        )
+
+
+def check_view(as_of: datetime | None, known_as_of: datetime | None, now: datetime) -> None:
+    """The two times of a read. What will be known later can't be answered."""
+    check_time("as_of", as_of)
+    check_time("known_as_of", known_as_of)
+    if known_as_of is not None and known_as_of > now:
+        raise InvalidInput(
+            f"known_as_of is {known_as_of.isoformat()}, which is in the future; leave it out for "
+            "what is known now",
+            field="known_as_of",
+        )
 
 
 def check_content(

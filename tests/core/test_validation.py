@@ -4,8 +4,8 @@ import pytest
 
 from memos.config import load
 from memos.errors import InvalidInput, PayloadTooLarge
-from memos.types import Image, NewMemory
-from memos.validation import check_cube_name, check_memory, to_utc
+from memos.types import Image, NewFact, NewMemory
+from memos.validation import check_cube_name, check_fact, check_memory, check_view, to_utc
 
 SETTINGS = load({}, max_content_chars=1000, max_metadata_bytes=200)
 DEEP: dict = {}
@@ -76,3 +76,63 @@ def test_utc_of_the_same_moment():
     local = datetime(2024, 3, 10, 1, tzinfo=timezone(timedelta(hours=-5)))
     assert to_utc(local) == local
     assert to_utc(local).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"subject": None}, "subject is a NoneType"),
+        ({"subject": " "}, "subject is empty"),
+        ({"subject": "x" * 1_000_000}, "512"),
+        ({"predicate": ""}, "predicate is empty"),
+        ({"predicate": "a\x00"}, "NUL"),
+        ({"subject_type": ""}, "subject_type is empty"),
+        ({"object": None}, "object is missing"),
+        ({"object": "  "}, "object is empty"),
+        ({"object": "a\ud800"}, "surrogate"),
+        ({"object": float("nan")}, "JSON can't hold"),
+        ({"object": 2**64}, "64 bits"),
+        ({"object": ["x"]}, "object is a list"),
+        ({"negated": "no"}, "true or false"),
+        ({"confidence": 1.1}, "from 0 to 1"),
+        ({"place": "x" * 513}, "512"),
+        ({"valid_at": "2023"}, "must be a time"),
+        ({"valid_at": datetime(2023, 1, 1)}, "no time zone"),
+        (
+            {
+                "valid_at": datetime(2023, 1, 2, tzinfo=timezone.utc),
+                "invalid_at": datetime(2023, 1, 1, tzinfo=timezone.utc),
+            },
+            "before valid_at",
+        ),
+    ],
+)
+def test_a_fact_that_can_not_be_kept_is_refused(fields, match):
+    given = {"subject": "Ana", "predicate": "lives_in", "object": "Porto", **fields}
+    with pytest.raises(InvalidInput, match=match) as caught:
+        check_fact(NewFact(**given), SETTINGS, at="fact 3: ")
+    assert str(caught.value).startswith("fact 3: ")
+
+
+def test_a_long_value_of_a_fact_has_the_limit_of_a_text():
+    fact = NewFact(subject="Ana", predicate="said", object="x" * 1001)
+    with pytest.raises(PayloadTooLarge, match="1001 characters"):
+        check_fact(fact, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"object": 7}, {"object": 2.5}, {"object": False}, {"object": None, "negated": True}],
+)
+def test_what_a_fact_can_say(fields):
+    check_fact(NewFact(**{"subject": "Ana", "predicate": "counts", **fields}), SETTINGS)
+
+
+def test_what_will_be_known_can_not_be_asked():
+    now = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    check_view(now + timedelta(days=900), now, now)
+    with pytest.raises(InvalidInput, match="in the future"):
+        check_view(None, now + timedelta(microseconds=1), now)
+    for view in ((datetime(2024, 1, 1), None), (None, datetime(2023, 1, 1))):
+        with pytest.raises(InvalidInput, match="no time zone"):
+            check_view(*view, now)
