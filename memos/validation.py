@@ -171,6 +171,17 @@ def check_time(name: str, value: datetime | None) -> None:
         ) from error
 
 
+def check_known(name: str, value: datetime | None, now: datetime) -> None:
+    """A time at which something can have been believed: aware, and not after `now`."""
+    check_time(name, value)
+    if value is not None and value > now:
+        raise InvalidInput(
+            f"{name} is {value.isoformat()}, but it is only {now.isoformat()}; what will be known "
+            "then nobody knows. Leave it out for the present",
+            field=name,
+        )
+
+
 def to_utc(value: datetime) -> datetime:
     """The same moment in UTC. OverflowError at the ends of the calendar."""
     offset = value.utcoffset() or timedelta(0)

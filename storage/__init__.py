@@ -47,6 +47,7 @@ def open_stores(
     from memos.storage.memories import SqlMemoryStore
     from memos.storage.migrations import migrate
     from memos.storage.notes import SqlNoteStore
+    from memos.storage.past import SqlPastStore
     from memos.storage.receipts import SqlReceiptStore
     from memos.storage.summaries import SqlSummaryStore
 
@@ -61,6 +62,7 @@ def open_stores(
     return Stores(
         cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
         memories=SqlMemoryStore(database, jobs=jobs, audit=audit, clock=clock),
+        past=SqlPastStore(database),
         feed=SqlChangeFeed(database),
         links=SqlLinkStore(database),
         jobs=jobs,

@@ -186,8 +186,13 @@ def version_of(row: Sequence[Any]) -> MemoryVersion:
         changed_at=moment(row[4]),
         actor=row[5],
         reason=row[6],
-        memory=None if row[7] is None else _snapshot.decode(row[7]),
+        memory=None if row[7] is None else snapshot_of(row[7]),
     )
+
+
+def snapshot_of(text: str) -> Memory:
+    """The memory as a version's snapshot has it."""
+    return _snapshot.decode(text)
 
 
 def indexed_row(cube_id: str, memory_id: str, version: int, form: Indexed) -> dict[str, Any]:

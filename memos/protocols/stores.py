@@ -188,6 +188,41 @@ class MemoryStore(Protocol):
         ...
 
 
+class PastStore(Protocol):
+    """Memories as they were believed at a time: each in the last version made by then. Those added
+    later are not there, nor those erased since: they never come back."""
+
+    def get(self, cube_id: str, ids: Sequence[str], *, at: datetime) -> dict[str, Memory]:
+        """Those of `ids` that the cube had then, in any state."""
+        ...
+
+    def page(
+        self,
+        cube_id: str,
+        *,
+        at: datetime,
+        after: int = 0,
+        limit: int,
+        states: Sequence[State] = (State.ACTIVATED,),
+        kinds: Sequence[Kind] = (),
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+    ) -> list[Memory]:
+        """As `MemoryStore.page`, by what they were then."""
+        ...
+
+    def changed(
+        self, cube_id: str, ids: Sequence[str], *, at: datetime
+    ) -> dict[str, Memory | None]:
+        """Those of `ids` that have changed since, as they were then; None: not there."""
+        ...
+
+    def unchanged(self, cube_id: str, *, since: datetime, until: datetime) -> bool:
+        """Whether no memory changed after `since` and up to `until`."""
+        ...
+
+
 class ChangeFeed(Protocol):
     """From the truth to everything derived from it."""
 
@@ -339,6 +374,7 @@ class Stores:
 
     cubes: CubeStore
     memories: MemoryStore
+    past: PastStore
     feed: ChangeFeed
     links: LinkStore
     jobs: JobQueue

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 
+from memos.retrieval.analysis import fold
 from memos.retrieval.columns import Columns, Mask
 from memos.retrieval.filters import Node
 from memos.types import Memory, Search, State
 
 _SCOPE = ("user_id", "agent_id", "session_id")
 
+folded = lru_cache(maxsize=50_000)(fold)
+"""`fold`, remembered: a cube has few places, and each search by place compares them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A request's conditions at the moment `now`."""
+    """A request's conditions at the moment `now`, which is `known_as_of` where that is given."""
 
     request: Search
     filter: Node | None
@@ -46,6 +51,11 @@ class Permission:
             mask &= occurred >= self.request.since.timestamp()
         if self.request.until is not None:
             mask &= occurred < self.request.until.timestamp()
+        if self.request.as_of is not None:
+            happened = np.where(np.isnan(occurred), columns.numbers["created_at"][:size], occurred)
+            mask &= happened <= self.request.as_of.timestamp()
+        if self.request.place is not None:
+            mask &= _at_place(columns, self.request.place)
         if self.filter is not None:
             mask &= columns.where(self.filter)
         return mask
@@ -69,4 +79,20 @@ class Permission:
             return False
         if request.until and memory.occurred_at and memory.occurred_at >= request.until:
             return False
+        if request.as_of and (memory.occurred_at or memory.created_at) > request.as_of:
+            return False
+        if request.place is not None and (
+            memory.place is None or folded(memory.place) != folded(request.place)
+        ):
+            return False
         return self.filter is None or self.filter.matches(memory)
+
+
+def _at_place(columns: Columns, place: str) -> Mask:
+    factor, wanted = columns.texts["place"], folded(place)
+    codes = [
+        code
+        for code, name in enumerate(factor.values)
+        if name is not None and folded(name) == wanted
+    ]
+    return np.isin(factor.codes[: columns.size], codes)

@@ -12,11 +12,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 
 from memos.errors import CubeNotFound
-from memos.protocols import Change, ChangeFeed
+from memos.protocols import Change
 from memos.retrieval.columns import Columns, Rows
 from memos.retrieval.dense import Vectors
 from memos.retrieval.lexical import Lexical
@@ -154,6 +155,14 @@ class Projection:
         self.lexical.measure(rows[self.columns.live[rows]], self.timeline)
 
 
+class Followed(Protocol):
+    """What a projection needs of a change feed."""
+
+    def last(self, cube_id: str) -> int: ...
+
+    def changes(self, cube_id: str, *, after: int, limit: int = 5000) -> list[Change]: ...
+
+
 class Projections:
     """The projections of a process, within a byte budget over all cubes.
 
@@ -161,7 +170,7 @@ class Projections:
     is the one in use, since there is no other way to search it.
     """
 
-    def __init__(self, feed: ChangeFeed, budget: int) -> None:
+    def __init__(self, feed: Followed, budget: int) -> None:
         self._feed = feed
         self._budget = budget
         self._held: OrderedDict[str, Projection] = OrderedDict()

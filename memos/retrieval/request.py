@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 from memos.config import Settings
 from memos.errors import InvalidInput
 from memos.types import Kind, Search
-from memos.validation import check_label, check_text, check_time
+from memos.validation import check_known, check_label, check_text, check_time
 
 MAX_QUERY_CHARS = 10_000
 
 
-def check_search(request: Search, settings: Settings) -> None:
+def check_search(request: Search, settings: Settings, now: datetime) -> None:
     """InvalidInput if the request can't be answered. The filter is checked when it is parsed."""
     check_text("text", request.text)
     if not request.text.strip():
@@ -38,7 +39,7 @@ def check_search(request: Search, settings: Settings) -> None:
             f"mmr is {mmr!r}; it must be from 0 (diversity) to 1 (relevance), or left out",
             field="mmr",
         )
-    for name in ("user_id", "agent_id", "session_id"):
+    for name in ("user_id", "agent_id", "session_id", "place"):
         check_label(name, getattr(request, name))
     kinds: tuple[Any, ...] = request.kinds
     for kind in kinds:
@@ -47,6 +48,8 @@ def check_search(request: Search, settings: Settings) -> None:
             raise InvalidInput(f"kinds has {kind!r}; use some of {known}", field="kinds")
     check_time("since", request.since)
     check_time("until", request.until)
+    check_time("as_of", request.as_of)
+    check_known("known_as_of", request.known_as_of, now)
     if request.since and request.until and request.since >= request.until:
         raise InvalidInput(
             f"since ({request.since.isoformat()}) is not before until "

@@ -9,15 +9,16 @@ answer is done without, exactly and slower, which is logged and said in the expl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memos.config import Settings
-from memos.errors import EmbeddingModelChanged
-from memos.protocols import ChangeFeed, Clock, Embedder, MemoryStore, VectorIndex
+from memos.errors import EmbeddingModelChanged, InvalidInput
+from memos.protocols import ChangeFeed, Clock, Embedder, MemoryStore, PastStore, VectorIndex
 from memos.retrieval.analysis import text_of
 from memos.retrieval.candidates import POOL, CandidateFinder
 from memos.retrieval.columns import Rows
@@ -26,6 +27,7 @@ from memos.retrieval.explanation import explained
 from memos.retrieval.filters import parse_filter
 from memos.retrieval.fusion import Fused, fuse
 from memos.retrieval.packing import packed
+from memos.retrieval.past import Form, PastProjections
 from memos.retrieval.permission import Permission
 from memos.retrieval.projection import Projection, Projections
 from memos.retrieval.query import Reading, has_phrases, read
@@ -57,8 +59,19 @@ class _Found:
 _Confirmed = list[tuple[int, Memory]]
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a search goes over: the cubes as they are now, or as one was known at a time."""
+
+    projections: Projections
+    finder: CandidateFinder
+    fetch: Callable[[str, Sequence[str]], Mapping[str, Memory]]
+
+
 class Searcher:
-    """Searches cubes. Thread-safe. `index` gives the vector index, or None while it is not open."""
+    """Searches cubes. Thread-safe. `index` gives the vector index, or None while it is not open;
+    `past` the memories as they were believed, without which only the present can be searched, and
+    `form` makes terms and vectors of those that have changed since."""
 
     def __init__(
         self,
@@ -69,14 +82,22 @@ class Searcher:
         settings: Settings,
         *,
         clock: Clock,
+        past: PastStore | None = None,
+        form: Form | None = None,
     ) -> None:
-        self._memories = memories
         self._embedder = embedder
         self._settings = settings
         self._clock = clock
         self._projections = Projections(feed, settings.projection_bytes)
         self._sizes = TokenCounts(embedder)
-        self._finder = CandidateFinder(index, index_min=settings.vector_index_min)
+        finder = CandidateFinder(index, index_min=settings.vector_index_min)
+        self._now = _View(self._projections, finder, memories.get)
+        # The vector index knows the present only.
+        self._exact = CandidateFinder(None, index_min=settings.vector_index_min)
+        self._past_store = past
+        self._past = None
+        if past is not None and form is not None:
+            self._past = PastProjections(feed, past, form, budget=self._spare_bytes)
 
     def search(self, cube: Cube, request: Search) -> SearchResult:
         """The hits, best first.
@@ -85,16 +106,20 @@ class Searcher:
         the cube's vectors come from another model; CubeNotFound if it is gone; the backends' own.
         """
         begun = time.perf_counter()
-        check_search(request, self._settings)
-        permission = Permission(request, parse_filter(request.filter), self._clock())
+        now = self._clock()
+        check_search(request, self._settings, now)
+        permission = Permission(request, parse_filter(request.filter), request.known_as_of or now)
         self._check_model(cube)
-        reading, vector, seen, embed_ms = self._read(cube.id, permission)
+        view = self._view(cube.id, request.known_as_of)
+        reading, vector, seen, embed_ms = self._read(view, cube.id, permission)
         for attempt in range(ATTEMPTS):
             found = self._candidates(
-                cube.id, permission, reading, vector, seen=seen if attempt == 0 else None
+                view, cube.id, permission, reading, vector, seen=seen if attempt == 0 else None
             )
             last_try = attempt == ATTEMPTS - 1
-            confirmed = self._confirmed(cube.id, found, permission, reading, last_try=last_try)
+            confirmed = self._confirmed(
+                view, cube.id, found, permission, reading, last_try=last_try
+            )
             if confirmed is not None:
                 break
         else:
@@ -112,10 +137,35 @@ class Searcher:
     def drop(self, cube_id: str) -> None:
         """Forgets what is held of a cube, as when it was deleted."""
         self._projections.drop(cube_id)
+        self.drop_past(cube_id)
+
+    def drop_past(self, cube_id: str) -> None:
+        """Forgets what is held of a cube's past, as when a memory was erased."""
+        if self._past is not None:
+            self._past.drop(cube_id)
 
     def usage(self) -> dict[str, int]:
-        """Projections held, their memories, their bytes."""
-        return self._projections.usage()
+        """Projections held, their memories, their bytes; and those of past moments."""
+        past = {} if self._past is None else self._past.usage()
+        return {**self._projections.usage(), **past}
+
+    def _spare_bytes(self) -> int:
+        held = self._projections.usage()["projection_bytes"]
+        return max(0, self._settings.projection_bytes - held)
+
+    def _view(self, cube_id: str, known_as_of: datetime | None) -> _View:
+        if known_as_of is None:
+            return self._now
+        store = self._past_store
+        if store is None or self._past is None:
+            raise InvalidInput(
+                "this searcher holds no past; leave known_as_of out", field="known_as_of"
+            )
+        return _View(
+            self._past.at(cube_id, known_as_of),
+            self._exact,
+            lambda cube, ids: store.get(cube, ids, at=known_as_of),
+        )
 
     def _check_model(self, cube: Cube) -> None:
         present, stored = self._embedder.model, cube.embedding
@@ -130,14 +180,16 @@ class Searcher:
             )
 
     def _read(
-        self, cube_id: str, permission: Permission
+        self, view: _View, cube_id: str, permission: Permission
     ) -> tuple[Reading, Vector | None, int, float]:
         """The query as read, its vector (None if the cube has none), the change number that the
         search must see, and the milliseconds of embedding."""
-        with self._projections.fresh(cube_id) as projection:
+        with view.projections.fresh(cube_id) as projection:
             seen = projection.seq
             speakers, years = projection.speakers(), projection.years()
             dense = bool(projection.vectors.has.any())
+        if self._past is not None:
+            self._past.fit()
         reading = read(permission.request.text, speakers=speakers, now=permission.now, years=years)
         if not dense:
             return reading, None, seen, 0.0
@@ -147,6 +199,7 @@ class Searcher:
 
     def _candidates(
         self,
+        view: _View,
         cube_id: str,
         permission: Permission,
         reading: Reading,
@@ -155,9 +208,9 @@ class Searcher:
         seen: int | None,
     ) -> _Found:
         request = permission.request
-        with self._projections.fresh(cube_id, seen=seen) as projection:
+        with view.projections.fresh(cube_id, seen=seen) as projection:
             allowed = permission.rows(projection.columns)
-            found = self._finder.find(
+            found = view.finder.find(
                 cube_id,
                 projection,
                 reading,
@@ -183,6 +236,7 @@ class Searcher:
 
     def _confirmed(
         self,
+        view: _View,
         cube_id: str,
         found: _Found,
         permission: Permission,
@@ -195,7 +249,7 @@ class Searcher:
         limit = permission.request.limit
         for start in range(0, len(found.items), limit + _SPARE):
             part = found.items[start : start + limit + _SPARE]
-            fresh = self._memories.get(cube_id, [memory_id for memory_id, _, _ in part])
+            fresh = view.fetch(cube_id, [memory_id for memory_id, _, _ in part])
             for memory_id, version, at in part:
                 memory = fresh.get(memory_id)
                 if memory is None or not permission.allows(memory):

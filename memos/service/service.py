@@ -80,6 +80,8 @@ class Service:
             None if vectors is None else vectors.at_hand,
             settings,
             clock=clock,
+            past=stores.past,
+            form=indexer.full,
         )
         self.doctor = Doctor(stores, indexer, source)
         self.worker = Worker(
