@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from memos.errors import MemosError
@@ -40,21 +41,37 @@ class NotNow(Exception):
 class JobContext:
     """What a handler may ask for while it runs."""
 
-    def __init__(self, job: Job, extend: Callable[[float | None], bool]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        extend: Callable[[float | None], bool],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.job = job
         self._extend = extend
+        self._stopping = stopping
 
     def beat(self, progress: float | None = None) -> None:
         """Extends the lease and records progress in [0, 1]. LeaseLost if it is gone."""
         if not self._extend(progress):
             raise LeaseLost(self.job.id)
 
+    def check_stop(self) -> None:
+        """NotNow, to be let through, if the worker is stopping; for long jobs that keep what they
+        have done so far."""
+        if self._stopping():
+            raise NotNow("the worker is stopping", seconds=0)
+
 
 Handler = Callable[[JobContext], None]
 
 
 class Worker:
-    """Runs one job at a time until stopped; `start` puts it in a thread, `run` in this one."""
+    """Runs jobs, in threads from `start` to `stop`, or by `drain` in the caller's.
+
+    One job at a time, but that jobs of the kinds `patient`, which are long and in no hurry, have a
+    thread of their own, so that they never hold up the others.
+    """
 
     def __init__(
         self,
@@ -63,16 +80,18 @@ class Worker:
         *,
         name: str,
         lease_seconds: float,
+        patient: Collection[str] = frozenset(),
         rng: random.Random | None = None,
     ) -> None:
         self._queue = queue
+        self._patient = frozenset(patient)
         self._handlers = dict(handlers)
         self.name = name
         self._lease_seconds = lease_seconds
         self._rng = rng or random.Random()
         self._stopping = threading.Event()
-        self._news = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._news = (threading.Event(), threading.Event())
+        self._threads: list[threading.Thread] = []
         self._only: Collection[str] | None = None
         self._leave: Collection[str] = frozenset()
 
@@ -81,40 +100,57 @@ class Worker:
     ) -> None:
         """Runs in a daemon thread; does nothing if it already does. Takes jobs of the kinds `only`
         (None: all it has a handler for) without those of `leave`."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._only, self._leave = only, leave
-            self._thread = threading.Thread(target=self.run, name=self.name, daemon=True)
-            self._thread.start()
+        if self._threads:
+            return
+        self._stopping.clear()
+        self._only, self._leave = only, leave
+        for number, (name, kinds) in enumerate(self._lanes()):
+            if kinds:
+                thread = threading.Thread(
+                    target=self._run_lane, args=(kinds, self._news[number]), name=name, daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Lets the running job finish for at most `timeout` s, then returns every lease."""
+        """Lets the running jobs finish for at most `timeout` s, then returns every lease."""
         self._stopping.set()
-        self._news.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            self._thread = None
+        self.wake()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._threads = []
         self._queue.release(self.name)
 
     def wake(self) -> None:
         """Says that there is a new job, so that it need not wait for the next poll."""
-        self._news.set()
+        for news in self._news:
+            news.set()
 
     @property
     def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        """Whether it was started, not stopped, and none of its threads has ended by itself."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
 
-    def run(self) -> None:
+    def _lanes(self) -> tuple[tuple[str, list[str]], tuple[str, list[str]]]:
+        """The threads' names and the kinds of jobs that they take."""
+        kinds = self._kinds()
+        return (
+            (self.name, [kind for kind in kinds if kind not in self._patient]),
+            (f"{self.name}-patient", [kind for kind in kinds if kind in self._patient]),
+        )
+
+    def _run_lane(self, kinds: Sequence[str], news: threading.Event) -> None:
         """Drains jobs until `stop`. A store that fails is logged and asked again later."""
         while not self._stopping.is_set():
-            self._news.clear()
+            news.clear()
             try:
-                busy = self.run_one()
+                busy = self.run_one(kinds)
             except MemosError:
                 log.exception("worker %s could not reach the queue", self.name)
                 busy = False
             if not busy:
-                self._news.wait(_POLL_SECONDS * (0.5 + self._rng.random()))
+                news.wait(_POLL_SECONDS * (0.5 + self._rng.random()))
 
     def drain(self) -> int:
         """Runs due jobs until none is left; how many it ran."""
@@ -123,10 +159,13 @@ class Worker:
             done += 1
         return done
 
-    def run_one(self) -> bool:
-        """Leases and runs one due job; False if there is none."""
+    def run_one(self, kinds: Sequence[str] | None = None) -> bool:
+        """Leases and runs one due job, of any kind or of these; False if there is none."""
         leased = self._queue.lease(
-            self.name, kinds=self._kinds(), limit=1, seconds=self._lease_seconds
+            self.name,
+            kinds=self._kinds() if kinds is None else kinds,
+            limit=1,
+            seconds=self._lease_seconds,
         )
         for job in leased:
             self._run(job)
@@ -174,7 +213,7 @@ class Worker:
         thread = threading.Thread(target=beat, name=f"{self.name}-heartbeat", daemon=True)
         thread.start()
         try:
-            yield JobContext(job, extend)
+            yield JobContext(job, extend, self._stopping.is_set)
         finally:
             done.set()
             thread.join()

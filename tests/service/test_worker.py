@@ -1,6 +1,7 @@
 import threading
+import time
 
-from memos.scheduler import NotNow, Worker
+from memos.scheduler import Foreground, NotNow, Worker
 from memos.types import JobState, NewJob
 
 
@@ -88,7 +89,7 @@ def test_stop_returns_leases(service, memos):
     job = queue_job(service)
     worker.start()
     assert started.wait(5)
-    thread = worker._thread
+    (thread,) = worker._threads
     worker.stop(timeout=0.1)
     assert memos.job(job).state is JobState.QUEUED
     assert memos.job(job).attempts == 0
@@ -117,6 +118,62 @@ def test_a_job_that_is_not_for_this_process_goes_back_uncounted(service, memos, 
         clock.forward(seconds=2)
     assert worker_with(service, lambda context: None, name="w2").run_one()
     assert memos.job(job).state is JobState.SUCCEEDED
+
+
+def test_patient_jobs_do_not_hold_up_the_others(service, memos):
+    memos.add("so that the tenant exists")
+    go_on = threading.Event()
+    handlers = {"long": lambda context: go_on.wait(20), "short": lambda context: None}
+    worker = Worker(
+        service.stores.jobs, handlers, name="w", lease_seconds=30, patient={"long", "unknown"}
+    )
+    long, short = queue_job(service, kind="long"), queue_job(service, kind="short")
+    worker.start()
+    try:
+        memos.wait_for(short, timeout=10)
+        assert memos.job(long).state is JobState.RUNNING
+        assert worker.running
+        go_on.set()
+        memos.wait_for(long, timeout=10)
+    finally:
+        go_on.set()
+        worker.stop()
+    assert not worker.running
+
+
+def test_a_long_job_gives_itself_back_when_the_worker_stops(service, memos):
+    memos.add("so that the tenant exists")
+    started = threading.Event()
+
+    def long(context):
+        while True:
+            started.set()
+            context.check_stop()
+            time.sleep(0.01)
+
+    worker = Worker(service.stores.jobs, {"long": long}, name="w", lease_seconds=30)
+    job = queue_job(service, kind="long", max_attempts=1)
+    worker.start()
+    assert started.wait(10)
+    worker.stop(timeout=10)
+    given_back = memos.job(job)
+    assert (given_back.state, given_back.attempts) == (JobState.QUEUED, 0)
+
+
+def test_background_work_waits_for_requests_but_not_for_ever():
+    clock = [100.0]
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    foreground = Foreground(now=lambda: clock[0], sleep=sleep)
+    foreground.give_way(5)
+    assert clock[0] == 100.0
+    with foreground.request(), foreground.request():
+        foreground.give_way(5)
+        assert 105.0 <= clock[0] < 105.1
+    foreground.give_way(5)
+    assert 105.0 < clock[0] < 105.2
 
 
 def test_a_worker_takes_only_the_kinds_it_is_told(service, memos):
