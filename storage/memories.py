@@ -214,6 +214,25 @@ class SqlMemoryStore:
             rows = connection.execute(query.order_by(memory.c.position).limit(limit))
             return [memory_of(row) for row in rows]
 
+    def preceding(self, turn: Memory, *, limit: int) -> list[Memory]:
+        if turn.session_id is None:
+            return []
+        query = (
+            select(memory)
+            .where(
+                memory.c.cube_id == turn.cube_id,
+                memory.c.session_id == turn.session_id,
+                memory.c.user_id.is_not_distinct_from(turn.user_id),
+                memory.c.position < turn.position,
+                memory.c.state == State.ACTIVATED.value,
+            )
+            .order_by(memory.c.position.desc())
+            .limit(limit)
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        return [memory_of(row) for row in reversed(rows)]
+
     def history(self, cube_id: str, memory_id: str) -> tuple[MemoryVersion, ...]:
         columns = memory_version.c
         query = (

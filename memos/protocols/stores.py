@@ -183,6 +183,11 @@ class MemoryStore(Protocol):
         """By position, positions greater than `after`."""
         ...
 
+    def preceding(self, turn: Memory, *, limit: int) -> list[Memory]:
+        """The last live memories before this one in its user's session, oldest first; none for a
+        memory of no session."""
+        ...
+
     def history(self, cube_id: str, memory_id: str) -> tuple[MemoryVersion, ...]:
         """Oldest first. MemoryNotFound if the cube never had it."""
         ...
