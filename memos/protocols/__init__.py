@@ -7,6 +7,8 @@ third-party error to `memos.errors` with `from`. All are safe to call from many 
 from typing import TYPE_CHECKING
 
 from memos.protocols.graph import (
+    IMPORTED,
+    NAME_LIMIT,
     Derivation,
     EntityMention,
     GraphChange,
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from memos.protocols.models import Vector
 
 __all__ = [
+    "IMPORTED",
+    "NAME_LIMIT",
     "Change",
     "ChangeFeed",
     "Clock",

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from memos.protocols.models import Vector
 
 
+IMPORTED = "import"
+"""The extractor of readings that a caller gave as facts."""
+
+NAME_LIMIT = 500
+"""Characters of a name, folded or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """One fact as derived from the assertions of its group: the ids of those that support it, from
@@ -44,6 +51,17 @@ class Stretch:
 class Derivation(Protocol):
     """How assertions become facts: a pure function of them, whatever their order."""
 
+    @property
+    def version(self) -> str:
+        """Changes whenever the same assertions would become other facts; stored beside the facts,
+        so that those of former rules are found and derived anew."""
+        ...
+
+    def folded(self, value: str) -> str:
+        """The form in which values are compared; folding twice is folding once. Two values that
+        `derive` takes for the same must fold to the same."""
+        ...
+
     def predicate(self, name: str) -> PredicateType:
         """Of the built-in vocabulary; a name it does not know is a multi-valued state."""
         ...
@@ -54,9 +72,14 @@ class Derivation(Protocol):
         assertions: Sequence[Assertion],
         rulings: Sequence[Ruling],
     ) -> tuple[Stretch, ...]:
-        """The facts of all assertions of one subject and predicate (for a multi-valued one it is
-        enough to give those of one object and those of any object). An assertion in no stretch was
-        annulled. The first assertion of a stretch gives the fact its object and numbers."""
+        """The facts of all active assertions of one subject and predicate. For a multi-valued one
+        those of one object are given alone where none of the others names no object or corrects:
+        what they amount to must be the same as among the others. An assertion in no stretch was
+        annulled, and none is in two. The first assertion of a stretch gives the fact its object,
+        value, numbers, place and negation.
+
+        `rulings` are the unrevoked `keep_open`s of the cube that name one of the assertions: the
+        assertions of a ruling that closes a fact do not close one that rests on another of them."""
         ...
 
 
@@ -73,7 +96,8 @@ class NewEntity:
 
 @dataclass(frozen=True, slots=True)
 class EntityMention:
-    """A memory names an entity, by `surface`; `normal` is its folded form, an alias."""
+    """A memory names an entity, by `surface`; `normal` is its folded form, an alias (empty where
+    the surface is no name, as of a pronoun)."""
 
     entity_id: str
     surface: str
@@ -146,7 +170,11 @@ class GraphStore(Protocol):
         self, cube_id: str, entities: Sequence[NewEntity], readings: Sequence[Reading]
     ) -> Recorded:
         """Stores readings; each replaces what was read of that memory before. A reading of a
-        version that is no longer the memory's, or of an erased memory, is passed over."""
+        version that is no longer the memory's, or of an erased memory, is passed over, and so is an
+        extractor's of a memory that was read by `IMPORTED`: what a caller gave as facts stays.
+
+        The entities of assertions count as mentioned. EntityNotFound if one was erased meanwhile
+        (resolve again); InvalidInput for names of more than `NAME_LIMIT` characters."""
         ...
 
     def rule(self, ruling: Ruling) -> Ruling:
@@ -178,7 +206,7 @@ class GraphStore(Protocol):
         ...
 
     def by_alias(self, cube_id: str, normals: Sequence[str]) -> dict[str, tuple[Entity, ...]]:
-        """Entities (never merged ones: what stands for them) by folded name."""
+        """Entities (never merged ones: what stands for them) by folded name, without counts."""
         ...
 
     def entities(
@@ -211,13 +239,18 @@ class GraphStore(Protocol):
         memories: Sequence[str] = (),
         as_of: datetime | None = None,
         known_as_of: datetime | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        min_confidence: float = 0.0,
+        include_negated: bool = True,
         after: str | None = None,
         limit: int = 1000,
     ) -> list[Fact]:
         """Facts with their sources, by id. Each filter given must hold; ids of merged entities mean
         what stands for them; `touching`: as subject or object; `memories`: supported by one of
         them; `values`: folded. `as_of`: valid_at ≤ as_of < invalid_at. `known_as_of`: the revision
-        believed then, else the present one."""
+        believed then, else the present one. `since`, `until`: true at some time in since ≤ t < until,
+        and events that happened then."""
         ...
 
     def revisions(self, cube_id: str, fact_id: str) -> tuple[Fact, ...]:
@@ -250,7 +283,7 @@ class GraphStore(Protocol):
 
     def unread(self, cube_id: str, extractor: str, *, limit: int) -> list[Memory]:
         """Live memories whose present version this extractor has neither read nor failed at, by
-        position."""
+        position; never those that were read by `IMPORTED`."""
         ...
 
     # Feed
