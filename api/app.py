@@ -20,12 +20,21 @@ from memos.api.idempotency import Turns
 from memos.api.items import NDJSON_NAMES
 from memos.api.limits import BODY_SECONDS, Edge
 from memos.api.metrics import Metrics
-from memos.api.routes import cubes, health, jobs, keys, memories, search
+from memos.api.routes import cubes, graph, health, jobs, keys, memories, notes, search
 
 if TYPE_CHECKING:
     from memos.service import Service
 
-ROUTERS = (cubes.router, memories.router, search.router, jobs.router, keys.router, health.router)
+ROUTERS = (
+    cubes.router,
+    memories.router,
+    search.router,
+    graph.router,
+    notes.router,
+    jobs.router,
+    keys.router,
+    health.router,
+)
 
 
 def create_app(service: Service) -> FastAPI:

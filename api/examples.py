@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from memos.api.graph_examples import GRAPH_EXAMPLES
 from memos.api.routes.health import Health
 from memos.types import (
     Added,
@@ -139,6 +140,7 @@ _RESULT = SearchResult(
 )
 
 EXAMPLES: Mapping[str, Any] = {
+    **GRAPH_EXAMPLES,
     "Added": Added(memories=(MEMORY,)),
     "ApiKey": _KEY,
     "Cube": _CUBE,

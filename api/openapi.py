@@ -25,6 +25,8 @@ DESCRIPTION = (
 TAGS = [
     {"name": "memories", "description": "What is remembered."},
     {"name": "search", "description": "Finding it again."},
+    {"name": "graph", "description": "Facts in two times, and the entities they are about."},
+    {"name": "notes", "description": "What memories are about, one by one and together."},
     {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
     {"name": "jobs", "description": "Durable background work."},
     {"name": "keys", "description": "Who may do what."},

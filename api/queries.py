@@ -6,14 +6,15 @@ Knows names and shapes only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from memos.api.schemas import Label
+from memos.api.schemas import Label, Time
 from memos.errors import InvalidFilter, InvalidInput
-from memos.types import JobState, Kind, State
+from memos.types import JobState, Kind, State, SummaryKind
 
 _BATCH_SIZE = 256
 
@@ -39,12 +40,32 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Known(Query):
+    """For reads of what is not in time itself, such as an entity."""
+
+    known_as_of: Annotated[
+        Time | None, Field(description="As it was known at this time; RFC 3339. Default: now.")
+    ] = None
+
+
+class View(Known):
+    """The two times of a read."""
+
+    as_of: Annotated[
+        Time | None, Field(description="As it was in the world at this time; RFC 3339.")
+    ] = None
+
+    def view(self) -> dict[str, datetime | None]:
+        """Both, as keywords of the verbs."""
+        return {"as_of": self.as_of, "known_as_of": self.known_as_of}
+
+
 class Paging(Query):
     cursor: Cursor | None = None
     limit: Limit = 50
 
 
-class MemoriesQuery(Paging):
+class MemoriesQuery(Paging, View):
     kinds: list[Kind] = []
     states: list[State] = [State.ACTIVATED]
     user_id: Label | None = None
@@ -97,6 +118,55 @@ class ForgetQuery(Query):
         False
     )
     reason: str | None = None
+
+
+class FactsQuery(Paging, View):
+    """A triple with `?` for what is left out."""
+
+    subject: Annotated[Label | None, Field(description="An entity's name, alias or id.")] = None
+    predicate: Label | None = None
+    object: Annotated[
+        Label | None, Field(description="An entity's name, alias or id, or a value.")
+    ] = None
+    since: Annotated[Time | None, Field(description="Still true at this time or after.")] = None
+    until: Annotated[Time | None, Field(description="True before this time.")] = None
+    min_confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+
+
+class EntitiesQuery(Paging, Known):
+    text: Annotated[Label | None, Field(description="In a name or alias.")] = None
+    type: Label | None = None
+
+
+class TimelineQuery(Known):
+    predicate: Label | None = None
+    since: Time | None = None
+    until: Time | None = None
+    limit: Limit = 200
+
+
+class NeighboursQuery(View):
+    hops: Annotated[int, Field(ge=1, description="How many facts away at most.")] = 1
+    limit: Limit = 50
+
+
+class PathsQuery(View):
+    target: Annotated[Label, Field(description="An entity's name, alias or id.")]
+    max_hops: Annotated[int, Field(ge=1, description="How many facts long at most.")] = 4
+    limit: Limit = 5
+
+
+class DiffQuery(Query):
+    since: Annotated[Time, Field(description="The earlier time; RFC 3339.")]
+    until: Annotated[Time, Field(description="The later time; RFC 3339.")]
+    axis: Annotated[
+        Literal["known", "valid"],
+        Field(description="known: what was believed at each time; valid: what was true."),
+    ] = "known"
+
+
+class SummariesQuery(Paging, Known):
+    kind: SummaryKind | None = None
 
 
 class JobsQuery(Paging):

@@ -13,6 +13,19 @@ from memos.wire import to_json
 CubeName = Annotated[str, Path(description="A cube's name or id.", examples=["default"])]
 MemoryId = Annotated[str, Path(description="A memory's id.")]
 JobId = Annotated[str, Path(description="A job's id.")]
+FactId = Annotated[str, Path(description="A fact's id.")]
+RulingId = Annotated[str, Path(description="A ruling's id.")]
+EntityName = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=512,
+        description="An entity's id, name or alias. A name that several entities have is refused "
+        "with their ids.",
+        examples=["Ana"],
+    ),
+]
+TypeName = Annotated[str, Path(min_length=1, max_length=512, description="The name to define.")]
 KeyId = Annotated[str, Path(description="A key's id, not its secret.")]
 
 

@@ -336,7 +336,8 @@ class LinkIn(Body):
 
 
 class SearchIn(Body):
-    """A search. `since` ≤ occurred_at < `until`."""
+    """A search. `since` ≤ occurred_at < `until`; `as_of` and `known_as_of` answer as it was then,
+    and as it was known then."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -363,6 +364,13 @@ class SearchIn(Body):
     ] = None
     since: Time | None = None
     until: Time | None = None
+    place: Annotated[
+        Label | None, Field(description="Only memories of this place, in any case.")
+    ] = None
+    as_of: Annotated[Time | None, Field(description="Only what had happened by then.")] = None
+    known_as_of: Annotated[
+        Time | None, Field(description="As the cube was known then, changes since undone.")
+    ] = None
     mmr: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     token_budget: Annotated[int, Field(ge=1)] | None = None
     explain: bool = False

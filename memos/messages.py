@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from memos.errors import InvalidInput
 from memos.types import Granularity, Kind, Message, NewFact, NewMemory, Provenance
 from memos.validation import check_time, to_member, to_utc
 
 Item = str | Message | NewMemory
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +104,9 @@ def as_items(content: Item | Sequence[Item]) -> list[Item]:
     )
 
 
-def in_parts(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def in_parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of at most `size` items, taken lazily."""
-    part: list[Item] = []
+    part: list[T] = []
     for item in items:
         part.append(item)
         if len(part) == size:
@@ -146,23 +147,22 @@ def as_facts(facts: Sequence[NewFact | Mapping[str, Any]]) -> list[NewFact]:
 def as_fact(fact: NewFact | Mapping[str, Any]) -> NewFact:
     """A NewFact, or one from an object with its fields.
 
-    In an object a time may be a text: RFC 3339, or a year, month or day (2023, 2023-05, 2023-05-01),
-    which means its start in UTC and says how exactly it is known.
+    In an object a time may be a text: RFC 3339, or a year, month or day such as 2023, 2023-05 or
+    2023-05-01, which means its start in UTC and says how exactly it is known.
     """
     if isinstance(fact, Mapping):
         fact = _fact_of(fact)
     elif not isinstance(fact, NewFact):
         raise InvalidInput(f"it is a {type(fact).__name__}; give a NewFact or an object")
-    if not isinstance(fact.granularity, Granularity):
-        granularity = to_member("granularity", fact.granularity, Granularity)
-        fact = replace(fact, granularity=granularity)
-    changed: dict[str, Any] = {}
+    changed: dict[str, Any] = {
+        "granularity": to_member("granularity", fact.granularity, Granularity)
+    }
     for name in ("valid_at", "invalid_at"):
         value = getattr(fact, name)
         check_time(name, value)
         if value is not None:
             changed[name] = to_utc(value)
-    return replace(fact, **changed) if changed else fact
+    return replace(fact, **changed)
 
 
 def _fact_of(given: Mapping[str, Any]) -> NewFact:

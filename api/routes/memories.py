@@ -15,7 +15,7 @@ from memos.api.batches import BatchAnswer
 from memos.api.bodies import media_type, unsupported
 from memos.api.idempotency import Recall, Repeatable, mark_replayed
 from memos.api.items import NDJSON_NAMES, is_ndjson
-from memos.api.queries import AddQuery, BatchQuery, ForgetQuery, MemoriesQuery
+from memos.api.queries import AddQuery, BatchQuery, ForgetQuery, Known, MemoriesQuery, View
 from memos.api.responses import CubeName, MemoryId, WireResponse, nothing, versioned
 from memos.api.schemas import AddIn, LinkIn, ReasonIn, UpdateIn
 from memos.errors import InvalidInput, MemoryNotFound, NotFound
@@ -132,15 +132,18 @@ def memories(
             filter=query.parsed_filter(),
             cursor=query.cursor,
             limit=query.limit,
+            **query.view(),
         )
     )
 
 
 @router.get("/memories/{id}", operation_id="get", summary="Get a memory", response_model=Memory)
 @needs(Role.READER)
-def get(caller: Caller, cube: CubeName, id: MemoryId) -> Response:
+def get(
+    caller: Caller, cube: CubeName, id: MemoryId, query: Annotated[View, Parameters()]
+) -> Response:
     """In any state but erased. The ETag is its version."""
-    return versioned(caller.memory.get(id, cube=cube))
+    return versioned(caller.memory.get(id, cube=cube, **query.view()))
 
 
 @router.patch(
@@ -214,9 +217,11 @@ def restore(
     response_model=tuple[MemoryVersion, ...],
 )
 @needs(Role.READER)
-def history(caller: Caller, cube: CubeName, id: MemoryId) -> Response:
+def history(
+    caller: Caller, cube: CubeName, id: MemoryId, query: Annotated[Known, Parameters()]
+) -> Response:
     """Oldest first. Of an erased memory it says only that it was, and when it went."""
-    return WireResponse(caller.memory.history(id, cube=cube))
+    return WireResponse(caller.memory.history(id, cube=cube, known_as_of=query.known_as_of))
 
 
 @router.get(
@@ -226,9 +231,11 @@ def history(caller: Caller, cube: CubeName, id: MemoryId) -> Response:
     response_model=tuple[Link, ...],
 )
 @needs(Role.READER)
-def links(caller: Caller, cube: CubeName, id: MemoryId) -> Response:
+def links(
+    caller: Caller, cube: CubeName, id: MemoryId, query: Annotated[Known, Parameters()]
+) -> Response:
     """In both directions, oldest first."""
-    return WireResponse(caller.memory.links(id, cube=cube))
+    return WireResponse(caller.memory.links(id, cube=cube, known_as_of=query.known_as_of))
 
 
 @router.post(

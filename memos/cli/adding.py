@@ -6,7 +6,6 @@ service does with them.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -111,7 +110,7 @@ def _add_lines(
     done = 0
     with ExitStack() as stack:
         memory = stack.enter_context(session.memories())
-        size = _size(stream)
+        size = output.size_of(stream)
         bar = stack.enter_context(output.progress(session, of_bytes=True))
         task = bar.add_task("adding", total=size)
         items = _items(stream, lambda count: bar.update(task, advance=count))
@@ -159,14 +158,6 @@ def _item(line: bytes) -> Item:
             f" {', '.join(kind.__dataclass_fields__)}"
         )
     return from_builtins(parsed, kind)
-
-
-def _size(stream: IO[bytes]) -> int | None:
-    """Bytes of a regular file, for the progress bar; None for a pipe."""
-    try:
-        return os.fstat(stream.fileno()).st_size or None
-    except OSError:
-        return None
 
 
 def decoded(content: bytes, name: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from memos.cli import output
-from memos.cli.options import command, cube_option, reason_option
+from memos.cli.options import command, cube_option, known_option, reason_option
 from memos.cli.session import Session, pass_session
 
 
@@ -28,11 +30,12 @@ def link(
 @command("links")
 @click.argument("id")
 @cube_option
+@known_option
 @pass_session
-def links(session: Session, id: str, cube: str) -> None:
+def links(session: Session, id: str, cube: str, known_as_of: datetime | None) -> None:
     """List the links of a memory in both directions."""
     with session.memories() as memory:
-        found = memory.links(id, cube=cube)
+        found = memory.links(id, cube=cube, known_as_of=known_as_of)
     rows = [(link.id, link.source_id, link.relation, link.target_id, link.reason) for link in found]
     output.emit(
         session,

@@ -59,6 +59,29 @@ class Group(click.Group):
     command_class = Command
 
 
+class Listing(Group):
+    """A group that by itself does something: its callback asks `alone` first."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["invoke_without_command"] = True
+        super().__init__(*args, **kwargs)
+        self.params.extend(global_options())
+
+
+def alone(context: click.Context) -> bool:
+    """Whether no subcommand was called. UsageError for options before one, which it would never
+    see."""
+    if context.invoked_subcommand is None:
+        return True
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} must stand after {context.invoked_subcommand}", context
+            )
+    return False
+
+
 def command(name: str, **options: Any) -> Callable[[Callable[..., Any]], Command]:
     return click.command(name, cls=Command, **options)
 
@@ -139,6 +162,20 @@ def scope_options(function: F) -> F:
     for name in ("session", "agent", "user"):
         function = click.option(f"--{name}", f"{name}_id", help=f"Id of the {name}.")(function)
     return function
+
+
+def known_option(function: F) -> F:
+    return click.option(
+        "--known-as-of", type=Moment(), help="As it was known at this time; a date is its start."
+    )(function)
+
+
+def view_options(function: F) -> F:
+    """--as-of and --known-as-of, the two times of a read."""
+    function = known_option(function)
+    return click.option(
+        "--as-of", type=Moment(), help="As it was in the world at this time; a date is its start."
+    )(function)
 
 
 def reason_option(function: F) -> F:

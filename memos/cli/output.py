@@ -5,11 +5,12 @@ Knows how to show things, not where they come from. rich is loaded only to show 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -108,6 +109,14 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
         if value is not None and value != "" and value != {} and value != ():
             made.add_row(name, Text(clean(str(value))))
     return made
+
+
+def size_of(stream: IO[bytes]) -> int | None:
+    """Bytes of a regular file, for the progress bar; None for a pipe."""
+    try:
+        return os.fstat(stream.fileno()).st_size or None
+    except OSError:
+        return None
 
 
 def progress(session: Session, *, of_bytes: bool = False) -> Progress:

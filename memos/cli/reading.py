@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +16,10 @@ from memos.cli.options import (
     Moment,
     command,
     cube_option,
+    known_option,
     paging_options,
     scope_options,
+    view_options,
 )
 from memos.cli.session import Session, pass_session
 from memos.types import Hit, Kind, Memory, SearchResult, State
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 @click.option("--filter", type=JsonObject(), help='On metadata: {"topic": {"eq": "work"}}.')
 @click.option("--since", type=Moment(), help="Not before.")
 @click.option("--until", type=Moment(), help="Before.")
+@click.option("--place", help="Only what has this place.")
+@view_options
 @click.option("--mmr", type=float, help="0 (diverse) to 1 (relevant).")
 @click.option(
     "--token-budget", "--budget", "token_budget", type=int, help="Most tokens of all hits together."
@@ -72,12 +77,19 @@ def search(
 @command("get")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @cube_option
+@view_options
 @pass_session
-def get(session: Session, ids: tuple[str, ...], cube: str) -> None:
+def get(
+    session: Session,
+    ids: tuple[str, ...],
+    cube: str,
+    as_of: datetime | None,
+    known_as_of: datetime | None,
+) -> None:
     """Show memories by id."""
     with session.memories() as memory:
         for id in ids:
-            found = memory.get(id, cube=cube)
+            found = memory.get(id, cube=cube, as_of=as_of, known_as_of=known_as_of)
             _emit_memory(session, found)
 
 
@@ -99,6 +111,7 @@ def _emit_memory(session: Session, memory: Memory) -> None:
     help="May be repeated.",
 )
 @click.option("--filter", type=JsonObject(), help='On metadata: {"topic": {"eq": "work"}}.')
+@view_options
 @paging_options
 @pass_session
 def list_(
@@ -122,11 +135,12 @@ def list_(
 @command("history")
 @click.argument("id")
 @cube_option
+@known_option
 @pass_session
-def history(session: Session, id: str, cube: str) -> None:
+def history(session: Session, id: str, cube: str, known_as_of: datetime | None) -> None:
     """Show all versions of a memory, oldest first."""
     with session.memories() as memory:
-        versions = memory.history(id, cube=cube)
+        versions = memory.history(id, cube=cube, known_as_of=known_as_of)
     rows = [
         (
             version.version,

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memos.client import requests
+from memos.client.async_graph_verbs import AsyncGraphVerbs
 from memos.client.batches import Splitter, in_order
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
 from memos.client.requests import Request
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncGraphVerbs):
     """The service at `base_url`. Belongs to one event loop.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one
@@ -190,9 +191,17 @@ class AsyncClient:
         )
         return AddProgress(done=done, ids=tuple(memory.id for memory in added.memories))
 
-    async def get(self, id: str, *, cube: str = "default") -> Memory:
-        """The memory in its newest version. MemoryNotFound, also if it is in another cube."""
-        return await self._send(requests.get(id, cube=cube))
+    async def get(
+        self,
+        id: str,
+        *,
+        cube: str = "default",
+        as_of: datetime | None = None,
+        known_as_of: datetime | None = None,
+    ) -> Memory:
+        """The memory in its newest version, or in the one known at `known_as_of`. MemoryNotFound,
+        also if it is in another cube."""
+        return await self._send(requests.get(id, cube=cube, as_of=as_of, known_as_of=known_as_of))
 
     async def memories(
         self,
@@ -204,6 +213,8 @@ class AsyncClient:
         agent_id: str | None = None,
         session_id: str | None = None,
         filter: Mapping[str, Any] | None = None,
+        as_of: datetime | None = None,
+        known_as_of: datetime | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Memory]:
@@ -217,6 +228,8 @@ class AsyncClient:
                 agent_id=agent_id,
                 session_id=session_id,
                 filter=filter,
+                as_of=as_of,
+                known_as_of=known_as_of,
                 cursor=cursor,
                 limit=limit,
             )
@@ -235,6 +248,9 @@ class AsyncClient:
         filter: Mapping[str, Any] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        place: str | None = None,
+        as_of: datetime | None = None,
+        known_as_of: datetime | None = None,
         mmr: float | None = None,
         token_budget: int | None = None,
         explain: bool = False,
@@ -250,6 +266,9 @@ class AsyncClient:
             filter=filter,
             since=since,
             until=until,
+            place=place,
+            as_of=as_of,
+            known_as_of=known_as_of,
             mmr=mmr,
             token_budget=token_budget,
             explain=explain,
@@ -324,9 +343,11 @@ class AsyncClient:
             requests.restore(id, cube=cube, reason=reason, idempotency_key=self._key())
         )
 
-    async def history(self, id: str, *, cube: str = "default") -> tuple[MemoryVersion, ...]:
+    async def history(
+        self, id: str, *, cube: str = "default", known_as_of: datetime | None = None
+    ) -> tuple[MemoryVersion, ...]:
         """All versions of a memory, oldest first."""
-        return await self._send(requests.history(id, cube=cube))
+        return await self._send(requests.history(id, cube=cube, known_as_of=known_as_of))
 
     # Links
 
@@ -351,9 +372,11 @@ class AsyncClient:
             )
         )
 
-    async def links(self, id: str, *, cube: str = "default") -> tuple[Link, ...]:
+    async def links(
+        self, id: str, *, cube: str = "default", known_as_of: datetime | None = None
+    ) -> tuple[Link, ...]:
         """A memory's links in both directions, oldest first."""
-        return await self._send(requests.links(id, cube=cube))
+        return await self._send(requests.links(id, cube=cube, known_as_of=known_as_of))
 
     async def unlink(self, link_id: str, *, cube: str = "default") -> None:
         await self._send(requests.unlink(link_id, cube=cube, idempotency_key=self._key()))

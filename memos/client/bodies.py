@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from datetime import datetime
 from functools import cache
 from math import isfinite
 from typing import Any
@@ -16,7 +17,7 @@ import msgspec
 
 from memos.errors import InvalidInput, MemosError
 from memos.messages import Item
-from memos.types import JobState, Kind, Message, NewMemory, State
+from memos.types import JobState, Kind, Message, NewMemory, State, SummaryKind
 
 Query = list[tuple[str, str]]
 
@@ -80,7 +81,14 @@ def _check_finite(value: Any) -> None:
 
 
 def word(value: Any) -> str:
-    return str(value.value) if isinstance(value, (Kind, State, JobState)) else str(value)
+    named = isinstance(value, (Kind, State, JobState, SummaryKind))
+    return str(value.value) if named else str(value)
+
+
+def times(**values: datetime | None) -> Query:
+    """Query parameters of the times that were given. What is no time goes as it is written: the
+    service says what is wrong with it."""
+    return [(name, str(msgspec.to_builtins(value))) for name, value in given(values).items()]
 
 
 def paging(cursor: str | None, limit: int) -> Query:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from memos.client.bodies import (
@@ -23,6 +24,7 @@ from memos.client.bodies import (
     paging,
     reader,
     segment,
+    times,
     word,
 )
 from memos.messages import Item, as_items
@@ -99,8 +101,15 @@ def add(
     )
 
 
-def get(memory_id: str, *, cube: str) -> Request[Memory]:
-    return Request(method="GET", path=memory_path(cube, memory_id), read=reader(Memory))
+def get(
+    memory_id: str, *, cube: str, as_of: datetime | None, known_as_of: datetime | None
+) -> Request[Memory]:
+    return Request(
+        method="GET",
+        path=memory_path(cube, memory_id),
+        query=times(as_of=as_of, known_as_of=known_as_of),
+        read=reader(Memory),
+    )
 
 
 def memories(
@@ -112,6 +121,8 @@ def memories(
     agent_id: str | None,
     session_id: str | None,
     filter: Mapping[str, Any] | None,
+    as_of: datetime | None,
+    known_as_of: datetime | None,
     cursor: str | None,
     limit: int,
 ) -> Request[Page[Memory]]:
@@ -121,6 +132,7 @@ def memories(
     query += list(given(scope).items())
     if filter is not None:
         query.append(("filter", json_body(filter).decode()))
+    query += times(as_of=as_of, known_as_of=known_as_of)
     return Request(
         method="GET",
         path=f"{cube_path(cube)}/memories",
@@ -188,10 +200,13 @@ def restore(
     )
 
 
-def history(memory_id: str, *, cube: str) -> Request[tuple[MemoryVersion, ...]]:
+def history(
+    memory_id: str, *, cube: str, known_as_of: datetime | None
+) -> Request[tuple[MemoryVersion, ...]]:
     return Request(
         method="GET",
         path=f"{memory_path(cube, memory_id)}/history",
+        query=times(known_as_of=known_as_of),
         read=reader(tuple[MemoryVersion, ...]),
     )
 
@@ -218,9 +233,12 @@ def link(
     )
 
 
-def links(memory_id: str, *, cube: str) -> Request[tuple[Link, ...]]:
+def links(memory_id: str, *, cube: str, known_as_of: datetime | None) -> Request[tuple[Link, ...]]:
     return Request(
-        method="GET", path=f"{memory_path(cube, memory_id)}/links", read=reader(tuple[Link, ...])
+        method="GET",
+        path=f"{memory_path(cube, memory_id)}/links",
+        query=times(known_as_of=known_as_of),
+        read=reader(tuple[Link, ...]),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from memos.client import requests
 from memos.client.batches import Splitter
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
+from memos.client.graph_verbs import GraphVerbs
 from memos.client.requests import Request
 from memos.errors import WaitTimeout
 from memos.messages import Item
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client:
+class Client(GraphVerbs):
     """The service at `base_url`. May be used by several threads at once.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one
@@ -187,9 +188,17 @@ class Client:
         )
         return AddProgress(done=done, ids=tuple(memory.id for memory in added.memories))
 
-    def get(self, id: str, *, cube: str = "default") -> Memory:
-        """The memory in its newest version. MemoryNotFound, also if it is in another cube."""
-        return self._send(requests.get(id, cube=cube))
+    def get(
+        self,
+        id: str,
+        *,
+        cube: str = "default",
+        as_of: datetime | None = None,
+        known_as_of: datetime | None = None,
+    ) -> Memory:
+        """The memory in its newest version, or in the one known at `known_as_of`. MemoryNotFound,
+        also if it is in another cube."""
+        return self._send(requests.get(id, cube=cube, as_of=as_of, known_as_of=known_as_of))
 
     def memories(
         self,
@@ -201,6 +210,8 @@ class Client:
         agent_id: str | None = None,
         session_id: str | None = None,
         filter: Mapping[str, Any] | None = None,
+        as_of: datetime | None = None,
+        known_as_of: datetime | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Memory]:
@@ -214,6 +225,8 @@ class Client:
                 agent_id=agent_id,
                 session_id=session_id,
                 filter=filter,
+                as_of=as_of,
+                known_as_of=known_as_of,
                 cursor=cursor,
                 limit=limit,
             )
@@ -232,6 +245,9 @@ class Client:
         filter: Mapping[str, Any] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        place: str | None = None,
+        as_of: datetime | None = None,
+        known_as_of: datetime | None = None,
         mmr: float | None = None,
         token_budget: int | None = None,
         explain: bool = False,
@@ -247,6 +263,9 @@ class Client:
             filter=filter,
             since=since,
             until=until,
+            place=place,
+            as_of=as_of,
+            known_as_of=known_as_of,
             mmr=mmr,
             token_budget=token_budget,
             explain=explain,
@@ -321,9 +340,11 @@ class Client:
             requests.restore(id, cube=cube, reason=reason, idempotency_key=self._key())
         )
 
-    def history(self, id: str, *, cube: str = "default") -> tuple[MemoryVersion, ...]:
+    def history(
+        self, id: str, *, cube: str = "default", known_as_of: datetime | None = None
+    ) -> tuple[MemoryVersion, ...]:
         """All versions of a memory, oldest first."""
-        return self._send(requests.history(id, cube=cube))
+        return self._send(requests.history(id, cube=cube, known_as_of=known_as_of))
 
     # Links
 
@@ -348,9 +369,11 @@ class Client:
             )
         )
 
-    def links(self, id: str, *, cube: str = "default") -> tuple[Link, ...]:
+    def links(
+        self, id: str, *, cube: str = "default", known_as_of: datetime | None = None
+    ) -> tuple[Link, ...]:
         """A memory's links in both directions, oldest first."""
-        return self._send(requests.links(id, cube=cube))
+        return self._send(requests.links(id, cube=cube, known_as_of=known_as_of))
 
     def unlink(self, link_id: str, *, cube: str = "default") -> None:
         self._send(requests.unlink(link_id, cube=cube, idempotency_key=self._key()))
