@@ -103,6 +103,7 @@ class Service:
         the index. Small cubes have no index; then there is nothing to open.
         """
         self._forget_texts()
+        self.searcher.drop_past(cube.id)
         if self._vectors is None:
             return
         if self.stores.feed.last(cube.id) < self.settings.vector_index_min:
