@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memos.extraction.llm.recorded import RecordedModel
 from memos.types import EmbeddingModel
 
 if TYPE_CHECKING:
     from memos.protocols import Vector
 
-__all__ = ["HashEmbedder"]
+__all__ = ["HashEmbedder", "RecordedModel"]
 
 _WORD = re.compile(r"\w+")
 

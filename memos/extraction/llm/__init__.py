@@ -1,0 +1,9 @@
+"""The extractor that asks a language model, by litellm: any provider, or a server of one's own.
+
+Importing this package loads neither litellm nor anything else that is heavy.
+"""
+
+from memos.extraction.llm.extractor import LlmExtractor
+from memos.extraction.llm.ledger import Ledger, ModelUse
+
+__all__ = ["Ledger", "LlmExtractor", "ModelUse"]
