@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timezone, tzinfo
 from functools import cached_property
 from typing import Any
 
 from memos import config
 from memos.config import Settings
-from memos.errors import InvalidSetting, MissingDependency, StorageReadOnly
+from memos.errors import ExtractionFailed, InvalidSetting, MissingDependency, StorageReadOnly
 from memos.identity import UlidMaker, utc_now
-from memos.protocols import Clock, Derivation, Embedder, NewId, Stretch, VectorIndex
+from memos.protocols import (
+    Clock,
+    Derivation,
+    Embedder,
+    Extractor,
+    NewId,
+    Stretch,
+    VectorIndex,
+)
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
-from memos.types import Assertion, PredicateType, Ruling
+from memos.types import Assertion, Extraction, Memory, PredicateType, Ruling
 
 
 def build(
@@ -43,6 +53,7 @@ def build(
             forget_texts=cached.clear,
             open_vector_index=_vector_index_opener(settings),
             one_holder=_index_choice(settings) == "chroma",
+            extractor=make_extractor(settings),
             clock=clock,
             new_id=new_id,
         )
@@ -75,6 +86,84 @@ def make_embedder(settings: Settings) -> Embedder:
     )
 
 
+def make_extractor(settings: Settings) -> Extractor | None:
+    """The configured extractor, which is loaded when it is first asked; None: there is none.
+
+    InvalidSetting if a language model is wanted but not named.
+    """
+    if settings.extraction == "none":
+        return None
+    if settings.extraction == "llm" and not settings.extraction_model:
+        raise InvalidSetting(
+            "extraction is llm, but extraction_model names no model; set MEMOS_EXTRACTION_MODEL, "
+            "such as openai/gpt-4o-mini or ollama/llama3, or extraction to rules",
+            setting="extraction_model",
+        )
+    zone = _time_zone(settings)
+    if settings.extraction == "llm":
+        return _LateExtractor(lambda: _llm_extractor(settings, zone))
+    return _LateExtractor(lambda: _rules_extractor(zone))
+
+
+def _time_zone(settings: Settings) -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    if settings.time_zone == "UTC":  # which some machines without a tz database don't know
+        return timezone.utc
+    try:
+        return ZoneInfo(settings.time_zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise InvalidSetting(
+            f"time_zone is {settings.time_zone!r}, which is no zone of the tz database; use one "
+            "such as UTC or Europe/Lisbon",
+            setting="time_zone",
+        ) from error
+
+
+def _rules_extractor(zone: tzinfo) -> Extractor:
+    from memos.extraction.rules import RulesExtractor
+
+    return RulesExtractor(zone=zone)
+
+
+def _llm_extractor(settings: Settings, zone: tzinfo) -> Extractor:
+    from memos.extraction.llm import LlmExtractor
+
+    return LlmExtractor(
+        settings.extraction_model,
+        url=settings.extraction_url,
+        key=settings.extraction_key,
+        timeout=settings.extraction_seconds,
+        attempts=settings.extraction_attempts,
+        zone=zone,
+    )
+
+
+class _LateExtractor:
+    """The extractor that `load` gives, loaded when it is first asked."""
+
+    def __init__(self, load: Callable[[], Extractor]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._loaded: Extractor | None = None
+
+    @property
+    def name(self) -> str:
+        return self._extractor.name
+
+    def extract(
+        self, memories: Sequence[Memory], *, before: Sequence[Memory] = ()
+    ) -> list[Extraction | ExtractionFailed]:
+        return self._extractor.extract(memories, before=before)
+
+    @property
+    def _extractor(self) -> Extractor:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+
 class _LateRules:
     """The rules of the graph, imported when the first fact is derived."""
 
@@ -83,6 +172,13 @@ class _LateRules:
         from memos.graph.validity import Rules
 
         return Rules()
+
+    @property
+    def version(self) -> str:
+        return self._rules.version
+
+    def folded(self, value: str) -> str:
+        return self._rules.folded(value)
 
     def predicate(self, name: str) -> PredicateType:
         return self._rules.predicate(name)

@@ -42,10 +42,10 @@ class Handlers:
 
     def table(self) -> Mapping[str, Handler]:
         return {
-            "index": _unless_cube_gone(self._index),
-            "reindex": _unless_cube_gone(self._reindex),
-            "vector_sync": _unless_cube_gone(self._vector_sync),
-            "vector_build": _unless_cube_gone(self._vector_build),
+            "index": unless_cube_gone(self._index),
+            "reindex": unless_cube_gone(self._reindex),
+            "vector_sync": unless_cube_gone(self._vector_sync),
+            "vector_build": unless_cube_gone(self._vector_build),
             "vector_drop": self._vector_drop,
         }
 
@@ -201,7 +201,7 @@ def _has_vector(change: Change) -> bool:
     return change.live and change.vector is not None
 
 
-def _unless_cube_gone(handler: Handler) -> Handler:
+def unless_cube_gone(handler: Handler) -> Handler:
     """A job of a cube that was deleted meanwhile has nothing left to do."""
 
     def run(context: JobContext) -> None:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memos.config import Settings
 from memos.errors import CubeNotFound, StorageUnavailable
-from memos.protocols import Clock, Embedder, NewId, Stores, VectorIndex
+from memos.protocols import Clock, Embedder, Extractor, NewId, Stores, VectorIndex
 from memos.retrieval.search import Searcher
-from memos.scheduler import Worker
+from memos.scheduler import Foreground, Handler, Worker
 from memos.service.cubes import Cubes
+from memos.service.enriching import PATIENT, Enriching
+from memos.service.extraction import Extractions
 from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
 from memos.service.keys import Keys
@@ -24,6 +26,9 @@ from memos.service.upkeep import Doctor
 from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
 from memos.types import ApiKey, Cube, IssuedKey
+
+if TYPE_CHECKING:
+    from memos.graph.resolution import Resolver
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +41,7 @@ class Service:
     `open_vector_index` is called at the first need, so that a process with small cubes only never
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
     called after an erase, to drop what the embedder remembers of texts. `one_holder`: only one
-    process at a time can have the index open.
+    process at a time can have the index open. `extractor` None: no facts are read.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Service:
         new_id: NewId,
         forget_texts: Callable[[], None] = lambda: None,
         one_holder: bool = False,
+        extractor: Extractor | None = None,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -58,6 +64,8 @@ class Service:
         self.new_id = new_id
         self._forget_texts = forget_texts
         self._one_holder = one_holder
+        self.extractor = extractor
+        self.foreground = Foreground()
         vectors = None if open_vector_index is None else LateVectorIndex(open_vector_index)
         self._vectors = vectors
         source = None if vectors is None else vectors.wait
@@ -65,9 +73,11 @@ class Service:
         self.cubes = Cubes(stores, settings, clock=clock, new_id=new_id)
         self.keys = Keys(stores, clock=clock, new_id=new_id)
         self.reader = Reader(stores, settings, clock=clock)
+        self.enriching = Enriching(settings, stores.feed, clock=clock)
         self.writer = Writer(
             stores,
             indexer,
+            self.enriching,
             settings,
             clock=clock,
             new_id=new_id,
@@ -86,10 +96,25 @@ class Service:
         self.doctor = Doctor(stores, indexer, source)
         self.worker = Worker(
             stores.jobs,
-            Handlers(stores, indexer, source).table(),
+            {**Handlers(stores, indexer, source).table(), **self._enrichers()},
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
+            patient=PATIENT,
         )
+
+    def _enrichers(self) -> Mapping[str, Handler]:
+        """Handlers of the jobs that read facts, notes and summaries out of memories."""
+        stores, clock, new_id = self.stores, self.clock, self.new_id
+        if self.extractor is None:
+            return {}
+
+        def resolver() -> Resolver:
+            from memos.graph.resolution import Resolver
+
+            return Resolver(stores.graph, self.embedder, new_id, clock)
+
+        extractions = Extractions(stores, self.extractor, resolver, self.enriching, self.foreground)
+        return extractions.table()
 
     def vector_index(self) -> VectorIndex:
         """The vector index, opened if it is not yet."""

@@ -24,6 +24,7 @@ from memos.errors import (
 from memos.lifecycle import check_step
 from memos.messages import Defaults, Item, normalise
 from memos.protocols import Clock, NewId, Receipt, Stores
+from memos.service.enriching import Enriching
 from memos.service.indexing import Indexer
 from memos.types import Added, Cube, Memory, NewJob, NewMemory, State
 from memos.validation import (
@@ -46,6 +47,7 @@ class Writer:
         self,
         stores: Stores,
         indexer: Indexer,
+        enriching: Enriching,
         settings: Settings,
         *,
         clock: Clock,
@@ -54,6 +56,7 @@ class Writer:
     ) -> None:
         self._stores = stores
         self._indexer = indexer
+        self._enriching = enriching
         self._settings = settings
         self._clock = clock
         self._new_id = new_id
@@ -89,15 +92,18 @@ class Writer:
         indexed = (
             self._indexer.full(cube.id, memories) if wait else self._indexer.terms_only(memories)
         )
+        indexing = [] if wait else [self._index_job(cube, memories)]
+        enriching = self._enriching.after_write(cube)
         receipt = None
         if idempotency_key is not None:
-            receipt = (cube.tenant_id, idempotency_key, Receipt(request, {"verb": "add"}))
+            result = {"verb": "add", "indexing": len(indexing), "enriching": len(enriching)}
+            receipt = (cube.tenant_id, idempotency_key, Receipt(request, result))
         try:
             stored, jobs = self._stores.memories.insert(
                 cube.id,
                 memories,
                 indexed,
-                jobs=self._jobs_after_add(cube, memories, wait=wait),
+                jobs=[*indexing, *enriching, *self.sync_jobs(cube)],
                 receipt=receipt,
             )
         except IdempotencyConflict:
@@ -105,7 +111,7 @@ class Writer:
             if idempotency_key and (replay := self._replay(cube, idempotency_key, request)):
                 return replay
             raise
-        return Added(memories=stored, jobs=() if wait else jobs[:1])
+        return _added(stored, jobs, len(indexing), len(enriching))
 
     def _normalised(self, items: Sequence[Item], defaults: Defaults) -> list[NewMemory]:
         news = []
@@ -147,22 +153,14 @@ class Writer:
             updated_at=now,
         )
 
-    def _jobs_after_add(
-        self, cube: Cube, memories: Sequence[Memory], *, wait: bool
-    ) -> list[NewJob]:
-        jobs = []
-        if not wait:
-            ids = [memory.id for memory in memories]
-            jobs.append(
-                NewJob(
-                    tenant_id=cube.tenant_id,
-                    cube_id=cube.id,
-                    kind="index",
-                    payload={"memory_ids": ids},
-                    max_attempts=self._settings.job_attempts,
-                )
-            )
-        return jobs + self.sync_jobs(cube)
+    def _index_job(self, cube: Cube, memories: Sequence[Memory]) -> NewJob:
+        return NewJob(
+            tenant_id=cube.tenant_id,
+            cube_id=cube.id,
+            kind="index",
+            payload={"memory_ids": [memory.id for memory in memories]},
+            max_attempts=self._settings.job_attempts,
+        )
 
     def sync_jobs(self, cube: Cube) -> list[NewJob]:
         """The job that brings the vector index up to date, for cubes large enough to have one."""
@@ -190,11 +188,14 @@ class Writer:
                 f"idempotency key {key!r} was used for another request; use a new key",
                 key=key,
             )
-        ids = receipt.result.get("memories", [])
+        result = receipt.result
+        ids = result.get("memories", [])
         found = self._stores.memories.get(cube.id, ids)
-        return Added(
-            memories=tuple(found[i] for i in ids if i in found),
-            jobs=tuple(receipt.result.get("jobs", ()))[:1],
+        return _added(
+            tuple(found[i] for i in ids if i in found),
+            tuple(result.get("jobs", ())),
+            result.get("indexing", 0),
+            result.get("enriching", 0),
         )
 
     def update(
@@ -229,7 +230,10 @@ class Writer:
             actor=actor,
             reason=_checked_reason(reason),
             indexed=self._indexer.full(cube.id, [new])[0] if texts_changed else None,
-            jobs=self.sync_jobs(cube) if texts_changed else (),
+            jobs=[
+                *self._enriching.after_write(cube),
+                *(self.sync_jobs(cube) if texts_changed else ()),
+            ],
         )
 
     def _check_update(self, memory: Memory) -> None:
@@ -252,7 +256,7 @@ class Writer:
         reason = _checked_reason(reason)
         if erase:
             check_step(memory_id, old.state, State.ERASED)
-            jobs = self.sync_jobs(cube)
+            jobs = [*self._enriching.after_forgetting(cube, old), *self.sync_jobs(cube)]
             self._stores.memories.erase(cube.id, memory_id, actor=actor, reason=reason, jobs=jobs)
             return self._stores.memories.get(cube.id, [memory_id])[memory_id]
         return self._move(cube, old, State.ARCHIVED, "forget", reason, actor)
@@ -284,6 +288,9 @@ class Writer:
         back = state is State.ACTIVATED
         if back:
             self._indexer.check_model(cube)
+            enriching = self._enriching.after_write(cube)
+        else:
+            enriching = self._enriching.after_forgetting(cube, old)
         return self._stores.memories.replace(
             replace(old, state=state, updated_at=self._clock()),
             expected_version=old.version,
@@ -291,7 +298,7 @@ class Writer:
             actor=actor,
             reason=reason,
             indexed=self._indexer.full(cube.id, [old])[0] if back else None,
-            jobs=self.sync_jobs(cube),
+            jobs=[*enriching, *self.sync_jobs(cube)],
         )
 
     def _current(self, cube: Cube, memory_id: str, if_version: int | None) -> Memory:
@@ -308,6 +315,15 @@ class Writer:
                 actual=found.version,
             )
         return found
+
+
+def _added(
+    memories: tuple[Memory, ...], jobs: tuple[str, ...], indexing: int, enriching: int
+) -> Added:
+    """`jobs` begin with so many that index and so many that enrich; the others concern nobody."""
+    return Added(
+        memories=memories, jobs=jobs[:indexing], enriching=jobs[indexing : indexing + enriching]
+    )
 
 
 def _in_utc(changes: Mapping[str, Any]) -> dict[str, Any]:

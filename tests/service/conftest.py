@@ -36,7 +36,14 @@ def clock() -> Clock:
 def service(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Service]:
     url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     made = build(
-        load(database_url=url, vector_index_min=10, max_batch=50, max_content_chars=5000),
+        load(
+            database_url=url,
+            vector_index_min=10,
+            max_batch=50,
+            max_content_chars=5000,
+            # What follows the reading of facts is tested apart; see `reader`.
+            extraction="none",
+        ),
         embedder=HashEmbedder(),
         clock=clock,
     )

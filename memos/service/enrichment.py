@@ -1,0 +1,99 @@
+"""The jobs that make notes and summaries of what was read. Each may run twice and does no harm.
+
+What a note or a summary says is the business of `memos.notes` and `memos.summaries`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from memos.errors import IndexUnavailable
+from memos.protocols import Stores
+from memos.scheduler import Foreground, Handler, JobContext
+from memos.service.enriching import NOTES, SUMMARISE, Enriching
+from memos.service.jobs import unless_cube_gone
+from memos.service.notes import Notes
+from memos.summaries.communities import CommunitySummaries
+from memos.summaries.sessions import SessionSummaries
+from memos.types import Cube, State
+
+_PART = 16
+_STEP_ASIDE_SECONDS = 0.25
+_ROUNDS = 6
+"""How often the notes of memories without a vector are put off before that is a failure."""
+
+Communities = Callable[[Cube], Sequence[Sequence[str]]]
+"""The groups of entity ids that a cube's graph falls into."""
+
+
+class Enrichment:
+    """Handlers of the jobs `notes` and `summarise`."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        notes: Notes,
+        sessions: SessionSummaries,
+        communities: CommunitySummaries,
+        find_communities: Communities,
+        enriching: Enriching,
+        foreground: Foreground,
+    ) -> None:
+        self._stores = stores
+        self._notes = notes
+        self._sessions = sessions
+        self._communities = communities
+        self._find_communities = find_communities
+        self._enriching = enriching
+        self._foreground = foreground
+
+    def table(self) -> Mapping[str, Handler]:
+        return {
+            NOTES: unless_cube_gone(self._make_notes),
+            SUMMARISE: unless_cube_gone(self._summarise),
+        }
+
+    def _make_notes(self, context: JobContext) -> None:
+        cube, payload = self._cube(context), context.job.payload
+        if "forgotten" in payload:
+            self._notes.forgotten(cube, payload["forgotten"])
+            return
+        ids: Sequence[str] = payload["memory_ids"]
+        waiting: list[str] = []
+        for start in range(0, len(ids), _PART):
+            self._foreground.give_way(_STEP_ASIDE_SECONDS)
+            found = self._stores.memories.get(cube.id, ids[start : start + _PART])
+            live = [memory for memory in found.values() if memory.state is State.ACTIVATED]
+            waiting += self._notes.draft(cube, live).wait
+            context.beat(min(1.0, (start + _PART) / len(ids)))
+            context.check_stop()
+        self._come_again(cube, waiting, int(payload.get("round", 0)))
+
+    def _come_again(self, cube: Cube, ids: Sequence[str], rounds: int) -> None:
+        """Vectors are made by a job after `add` without waiting; it may still be under way."""
+        if not ids:
+            return
+        if rounds >= _ROUNDS:
+            raise IndexUnavailable(
+                f"{len(ids)} memories of cube {cube.name!r} have no vector, such as {ids[0]}, so "
+                f"no note was made of them; run `memos reindex {cube.name}`, then try again"
+            )
+        self._stores.jobs.enqueue(self._enriching.notes_again(cube, ids, rounds + 1))
+
+    def _summarise(self, context: JobContext) -> None:
+        """With `sessions` those only; with `communities` the communities only; else all."""
+        cube, payload = self._cube(context), context.job.payload
+
+        def beat(progress: float) -> None:
+            self._foreground.give_way(_STEP_ASIDE_SECONDS)
+            context.beat(min(1.0, progress))
+            context.check_stop()
+
+        sessions: Sequence[str] | None = payload.get("sessions")
+        if sessions is not None or not payload.get("communities"):
+            self._sessions.make(cube, sessions, beat=beat)
+        if sessions is None:
+            self._communities.make(cube, self._find_communities(cube), beat=beat)
+
+    def _cube(self, context: JobContext) -> Cube:
+        return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")

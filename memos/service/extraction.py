@@ -1,0 +1,226 @@
+"""The jobs that read facts out of memories. Each may run twice and does no harm then.
+
+A memory that can't be read does not harm the others: that it failed is recorded with the reason,
+and a job of its own tries it again. If the extractor itself can't be reached nothing is recorded,
+and the whole job is tried again. What is read is in step with the memories' versions by itself: a
+changed memory counts as unread.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from memos.errors import ExtractionFailed, ExtractorUnavailable, NotFound, StorageError
+from memos.protocols import Extractor, Reading, Stores
+from memos.scheduler import Foreground, Handler, JobContext, NotNow
+from memos.service.enriching import EXTRACT, EXTRACT_ONE, Enriching
+from memos.service.jobs import unless_cube_gone
+from memos.service.turns import Run, runs
+from memos.types import Cube, Extraction, Memory, State
+
+if TYPE_CHECKING:
+    from memos.graph.resolution import Resolver
+
+log = logging.getLogger(__name__)
+
+_BATCH = 64
+"""Memories whose facts are stored in one transaction."""
+_PIECE = 16
+"""Memories read at a time; requests are looked after between pieces."""
+_STEP_ASIDE_SECONDS = 0.25
+_TURN_SECONDS = 30.0
+"""After so long a job goes back to the queue, so that one large cube does not hold up the rest."""
+
+_Outcome = Extraction | ExtractionFailed
+
+
+class Extractions:
+    """Handlers of the jobs `extract` and `extract_one`. `resolver` is called at the first need."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        extractor: Extractor,
+        resolver: Callable[[], Resolver],
+        enriching: Enriching,
+        foreground: Foreground,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stores = stores
+        self._extractor = extractor
+        self._make_resolver = resolver
+        self._enriching = enriching
+        self._foreground = foreground
+        self._monotonic = monotonic
+
+    @cached_property
+    def _resolver(self) -> Resolver:
+        return self._make_resolver()
+
+    def table(self) -> Mapping[str, Handler]:
+        return {
+            EXTRACT: unless_cube_gone(self._extract),
+            EXTRACT_ONE: unless_cube_gone(self._extract_one),
+        }
+
+    def _extract(self, context: JobContext) -> None:
+        cube = self._cube(context)
+        again = bool(context.job.payload.get("again"))
+        # What is added from now on has queued a job of its own by then.
+        end = self._stores.feed.last(cube.id)
+        begun = self._monotonic()
+        for batch in self._everything(cube, end) if again else self._unread(cube, end):
+            self._read(cube, batch, context)
+            context.beat(min(1.0, batch[-1].position / max(end, 1)))
+            context.check_stop()
+            if not again and self._monotonic() - begun > _TURN_SECONDS:
+                raise NotNow("others have waited long enough", seconds=0)
+
+    def _extract_one(self, context: JobContext) -> None:
+        """Raises what the extractor says, until it can read the memory or the attempts are used
+        up. A memory that has changed meanwhile is the business of `extract`."""
+        cube = self._cube(context)
+        payload = context.job.payload
+        memory = self._stores.memories.get(cube.id, [payload["memory_id"]]).get(
+            payload["memory_id"]
+        )
+        if memory is None or memory.state is not State.ACTIVATED:
+            return
+        if memory.version != payload["version"]:
+            return
+        (run,) = runs(self._stores.memories, [memory])
+        (found,) = self._extracted(run)
+        if isinstance(found, ExtractionFailed):
+            raise found
+        self._queue_enriching(cube, [memory])
+        self._store(cube, [(memory, found)])
+
+    def _cube(self, context: JobContext) -> Cube:
+        return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")
+
+    def _unread(self, cube: Cube, end: int) -> Iterator[list[Memory]]:
+        """Batches of what is unread up to position `end`; each must be recorded before the next is
+        asked for."""
+        name = self._extractor.name
+        seen: set[tuple[str, int]] = set()
+        while True:
+            rows = self._stores.graph.unread(cube.id, name, limit=_BATCH)
+            batch = [memory for memory in rows if memory.position <= end]
+            if not batch:
+                return
+            fresh = [m for m in batch if (m.id, m.version) not in seen]
+            if not fresh:
+                raise RuntimeError(
+                    f"{len(batch)} memories were read but count as unread, such as {batch[0].id}"
+                )
+            seen.update((memory.id, memory.version) for memory in fresh)
+            yield fresh
+
+    def _everything(self, cube: Cube, end: int) -> Iterator[list[Memory]]:
+        after = 0
+        while rows := self._stores.memories.page(cube.id, after=after, limit=_BATCH):
+            after = rows[-1].position
+            if batch := [memory for memory in rows if memory.position <= end]:
+                yield batch
+
+    def _read(self, cube: Cube, memories: Sequence[Memory], context: JobContext) -> None:
+        """Reads and records a batch. What could be read is kept even if the extractor then becomes
+        unreachable, which is raised."""
+        found: list[tuple[Memory, _Outcome]] = []
+        unavailable: ExtractorUnavailable | None = None
+        for run in runs(self._stores.memories, memories):
+            for part in run.parts(_PIECE):
+                self._foreground.give_way(_STEP_ASIDE_SECONDS)
+                try:
+                    outcomes = self._extracted(part)
+                except ExtractorUnavailable as error:
+                    unavailable = error
+                    break
+                found += zip(part.turns, outcomes, strict=True)
+                context.beat()
+            if unavailable:
+                break
+        for _, outcome in found:
+            if isinstance(outcome, ExtractorUnavailable):
+                unavailable = outcome
+        self._record(cube, [pair for pair in found if not _is_unavailable(pair[1])])
+        if unavailable is not None:
+            raise unavailable
+
+    def _extracted(self, run: Run) -> list[_Outcome]:
+        """One outcome per turn. An extractor that breaks on one of them is asked turn by turn."""
+        try:
+            return self._extractor.extract(run.turns, before=run.before)
+        except (ExtractorUnavailable, StorageError, MemoryError):
+            raise
+        except Exception as error:
+            if len(run.turns) > 1:
+                return [outcome for one in run.parts(1) for outcome in self._extracted(one)]
+            log.exception("the extractor broke on memory %s", run.turns[0].id)
+            if isinstance(error, ExtractionFailed):
+                return [error]
+            return [_failure("the extractor broke", run.turns[0], error)]
+
+    def _record(self, cube: Cube, found: Sequence[tuple[Memory, _Outcome]]) -> None:
+        """Jobs that follow are queued first: a crash in between repeats them, but loses none."""
+        read = [(m, outcome) for m, outcome in found if isinstance(outcome, Extraction)]
+        self._queue_enriching(cube, [memory for memory, _ in read])
+        failed = [(m, outcome) for m, outcome in found if isinstance(outcome, ExtractionFailed)]
+        failed += self._stored(cube, read)
+        for memory, _ in failed:
+            self._stores.jobs.enqueue(self._enriching.extract_one(cube, memory))
+        if failed:
+            name = self._extractor.name
+            self._stores.graph.record(
+                cube.id,
+                [],
+                [
+                    Reading(memory_id=m.id, version=m.version, extractor=name, error=str(error))
+                    for m, error in failed
+                ],
+            )
+
+    def _queue_enriching(self, cube: Cube, memories: Sequence[Memory]) -> None:
+        if memories:
+            for job in (
+                *self._enriching.notes(cube, memories),
+                *self._enriching.summaries(cube, memories),
+            ):
+                self._stores.jobs.enqueue(job)
+
+    def _stored(
+        self, cube: Cube, read: list[tuple[Memory, Extraction]]
+    ) -> list[tuple[Memory, ExtractionFailed]]:
+        """Stores what was read; gives back what no graph can hold. One of many is looked for."""
+        if not read:
+            return []
+        try:
+            self._store(cube, read)
+        except (StorageError, NotFound, MemoryError):
+            raise
+        except Exception as error:
+            if len(read) > 1:
+                return [failure for one in read for failure in self._stored(cube, [one])]
+            memory = read[0][0]
+            log.exception("what was read in memory %s can't be stored", memory.id)
+            return [(memory, _failure("what was read can't be stored", memory, error))]
+        return []
+
+    def _store(self, cube: Cube, read: list[tuple[Memory, Extraction]]) -> None:
+        entities, readings = self._resolver.resolve(cube, read, extractor=self._extractor.name)
+        self._stores.graph.record(cube.id, entities, readings)
+
+
+def _failure(what: str, memory: Memory, error: Exception) -> ExtractionFailed:
+    failure = ExtractionFailed(f"{what}: {type(error).__name__}: {error}", memory_id=memory.id)
+    failure.__cause__ = error
+    return failure
+
+
+def _is_unavailable(outcome: _Outcome) -> bool:
+    return isinstance(outcome, ExtractorUnavailable)
