@@ -18,8 +18,8 @@ CENTRES: NDArray[np.float64] = _LOW + (np.arange(BINS) + 0.5) * (_HIGH - _LOW) /
 
 FEWEST = 12
 """With fewer similarities than these nothing is fitted."""
-_ROUNDS = 40
-_SETTLED = 1e-5
+_ROUNDS = 100
+_SETTLED = 1e-6
 _LEAST_SPREAD = (_HIGH - _LOW) / BINS
 
 Counts = NDArray[np.float64]
@@ -47,23 +47,28 @@ def thresholds(counts: Counts) -> NDArray[np.float64]:
 
 
 def _fitted(counts: Counts) -> NDArray[np.float64]:
+    """Each row stops when it has settled, so that no row's outcome depends on the others."""
     total = counts.sum(axis=1)
     share = np.tile([[0.9], [0.1]], (len(counts), 1, 1))
     mean, spread = _start(counts, total)
     before = np.full(len(counts), -np.inf)
+    left = np.arange(len(counts))
     for _ in range(_ROUNDS):
-        density = _density(share, mean, spread)
+        own, size = counts[left], total[left]
+        density = _density(share[left], mean[left], spread[left])
         mixed = density.sum(axis=1)
-        likelihood = (counts * np.log(mixed)).sum(axis=1) / total
-        if np.all(likelihood - before < _SETTLED):
+        likelihood = (own * np.log(mixed)).sum(axis=1) / size
+        going = likelihood - before[left] >= _SETTLED
+        before[left] = likelihood
+        if not going.any():
             break
-        before = likelihood
-        mine = counts[:, None, :] * density / mixed[:, None, :]
+        left, own, size = left[going], own[going], size[going]
+        mine = own[:, None, :] * density[going] / mixed[going, None, :]
         weight = np.maximum(mine.sum(axis=2, keepdims=True), 1e-9)
-        mean = (mine * CENTRES).sum(axis=2, keepdims=True) / weight
-        variance = (mine * (CENTRES - mean) ** 2).sum(axis=2, keepdims=True) / weight
-        spread = np.sqrt(np.maximum(variance, _LEAST_SPREAD**2))
-        share = weight / total[:, None, None]
+        centre = (mine * CENTRES).sum(axis=2, keepdims=True) / weight
+        variance = (mine * (CENTRES - centre) ** 2).sum(axis=2, keepdims=True) / weight
+        mean[left], share[left] = centre, weight / size[:, None, None]
+        spread[left] = np.sqrt(np.maximum(variance, _LEAST_SPREAD**2))
     return _crossing(_density(share, mean, spread), mean[:, :, 0])
 
 

@@ -20,6 +20,7 @@ EVOLVES = 0.5
 MOST = 2
 """Notes that one memory changes."""
 
+METHOD = "evolved-1"
 UNDONE = "undone"
 WITHDRAWN = "withdrawn"
 
@@ -36,6 +37,7 @@ def caused(note: Note, cause: str, *, tags: Sequence[str], context: str, at: dat
         note,
         tags=(*note.tags, *more),
         context=context,
+        method=METHOD,
         cause=cause,
         created_at=at,
         expired_at=None,
@@ -52,11 +54,10 @@ def former(
     """
     stack: list[Note] = []
     for note in history:
-        if stack and alike(note, stack[-1]):
-            continue
-        if len(stack) > 1 and alike(note, stack[-2]):
-            stack.pop()
-        else:
+        if note.method.startswith((UNDONE, WITHDRAWN)):
+            while stack and not alike(note, stack[-1]):
+                stack.pop()
+        if not stack or not alike(note, stack[-1]):
             stack.append(note)
     left = [
         note

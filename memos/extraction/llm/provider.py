@@ -271,7 +271,7 @@ def _retry_after(error: Exception) -> float | None:
     kept = getattr(error, "litellm_response_headers", None) or {}
     sent = getattr(getattr(error, "response", None), "headers", None) or {}
     try:
-        seconds = float(kept.get("retry-after") or sent.get("retry-after"))
-    except (TypeError, ValueError):  # none, or a date
+        seconds = float(kept.get("retry-after") or sent.get("retry-after") or "")
+    except ValueError:  # none, or a date
         return None
     return seconds if seconds >= 0 else None
