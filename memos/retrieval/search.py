@@ -134,6 +134,11 @@ class Searcher:
             timings_ms={"embed": embed_ms, "search": total - embed_ms, "total": total},
         )
 
+    @property
+    def projections(self) -> Projections:
+        """The searched forms of the cubes as they are now."""
+        return self._projections
+
     def drop(self, cube_id: str) -> None:
         """Forgets what is held of a cube, as when it was deleted."""
         self._projections.drop(cube_id)

@@ -51,10 +51,9 @@ class CubeVerbs(Verbs):
         """A job that rebuilds all that is derived from the cube's texts: the terms and the vector
         index from what SQL holds, with `embed` also the vectors by the configured model."""
         target = self._cube(cube)
-        queue = self._service.stores.jobs
-        job_id = queue.enqueue(
+        return self._queued(
             NewJob(
-                tenant_id=self.tenant_id,
+                tenant_id=target.tenant_id,
                 cube_id=target.id,
                 kind="reindex",
                 payload={"embed": embed},
@@ -62,8 +61,6 @@ class CubeVerbs(Verbs):
                 max_attempts=self._service.settings.job_attempts,
             )
         )
-        self._service.worker.wake()
-        return queue.get(self.tenant_id, job_id)
 
     def doctor(self, *, repair: bool = False) -> tuple[Finding, ...]:
         """What is wrong with the stores; with `repair`, mends what can be mended."""

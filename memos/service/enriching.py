@@ -71,6 +71,12 @@ class Enriching:
             after=_GATHER,
         )
 
+    def after_reading(self, cube: Cube, memories: Sequence[Memory]) -> list[NewJob]:
+        """What is made of facts: notes, summaries."""
+        if not self._on or not memories:
+            return []
+        return [*self.notes(cube, memories), *self.summaries(cube, memories)]
+
     def notes(self, cube: Cube, memories: Sequence[Memory]) -> list[NewJob]:
         """None if notes are switched off."""
         if not self._settings.notes or not memories:

@@ -186,12 +186,8 @@ class Extractions:
             )
 
     def _queue_enriching(self, cube: Cube, memories: Sequence[Memory]) -> None:
-        if memories:
-            for job in (
-                *self._enriching.notes(cube, memories),
-                *self._enriching.summaries(cube, memories),
-            ):
-                self._stores.jobs.enqueue(job)
+        for job in self._enriching.after_reading(cube, memories):
+            self._stores.jobs.enqueue(job)
 
     def _stored(
         self, cube: Cube, read: list[tuple[Memory, Extraction]]

@@ -8,12 +8,14 @@ from __future__ import annotations
 from types import TracebackType
 
 from memos.service.cube_verbs import CubeVerbs
+from memos.service.graph_verbs import GraphVerbs
 from memos.service.job_verbs import JobVerbs
+from memos.service.note_verbs import NoteVerbs
 from memos.service.read_verbs import ReadVerbs
 from memos.service.write_verbs import WriteVerbs
 
 
-class MemoryOS(WriteVerbs, ReadVerbs, CubeVerbs, JobVerbs):
+class MemoryOS(WriteVerbs, ReadVerbs, GraphVerbs, NoteVerbs, CubeVerbs, JobVerbs):
     """One tenant's memories. `memos.open()` makes one on the embedded default.
 
     `cube` is everywhere a cube's name or id; the cube `default` is made when first named.

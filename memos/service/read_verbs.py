@@ -95,26 +95,27 @@ class ReadVerbs(Verbs):
         for name, value in (("since", since), ("until", until)):
             check_time(name, value)
         view = self._view(as_of=as_of, known_as_of=known_as_of)
-        return self._service.searcher.search(
-            self._cube(cube),
-            Search(
-                text=text,
-                limit=limit,
-                user_id=user_id,
-                agent_id=agent_id,
-                session_id=session_id,
-                kinds=tuple(to_member("kinds", kind, Kind) for kind in kinds),
-                filter=filter,
-                since=None if since is None else to_utc(since),
-                until=None if until is None else to_utc(until),
-                place=place,
-                as_of=view.as_of,
-                known_as_of=view.known_as_of,
-                mmr=mmr,
-                token_budget=token_budget,
-                explain=explain,
-            ),
-        )
+        with self._service.foreground.request():
+            return self._service.searcher.search(
+                self._cube(cube),
+                Search(
+                    text=text,
+                    limit=limit,
+                    user_id=user_id,
+                    agent_id=agent_id,
+                    session_id=session_id,
+                    kinds=tuple(to_member("kinds", kind, Kind) for kind in kinds),
+                    filter=filter,
+                    since=None if since is None else to_utc(since),
+                    until=None if until is None else to_utc(until),
+                    place=place,
+                    as_of=view.as_of,
+                    known_as_of=view.known_as_of,
+                    mmr=mmr,
+                    token_budget=token_budget,
+                    explain=explain,
+                ),
+            )
 
     def history(
         self, id: str, *, cube: str = "default", known_as_of: datetime | None = None

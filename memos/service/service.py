@@ -6,7 +6,7 @@ Knows protocols only; `memos.assembly` puts the backends in.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memos.config import Settings
@@ -21,11 +21,12 @@ from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
 from memos.service.keys import Keys
 from memos.service.memory_os import MemoryOS
+from memos.service.notes import Notes
 from memos.service.reading import Reader
 from memos.service.upkeep import Doctor
 from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
-from memos.types import ApiKey, Cube, IssuedKey
+from memos.types import ApiKey, Cube, IssuedKey, State
 
 if TYPE_CHECKING:
     from memos.graph.resolution import Resolver
@@ -93,7 +94,15 @@ class Service:
             past=stores.past,
             form=indexer.full,
         )
-        self.doctor = Doctor(stores, indexer, source)
+        self.notes = Notes(
+            stores,
+            self.searcher.projections,
+            embedder,
+            settings,
+            clock=clock,
+            new_id=new_id,
+        )
+        self.doctor = Doctor(stores, indexer, source, extractor, self.enriching)
         self.worker = Worker(
             stores.jobs,
             {**Handlers(stores, indexer, source).table(), **self._enrichers()},
@@ -139,6 +148,14 @@ class Service:
             log.warning("an erased vector waits for the job that takes it away: %s", error)
         except CubeNotFound:
             pass  # deleted meanwhile, and its index with it
+
+    def enrich(self, cube: Cube, memory_ids: Sequence[str]) -> None:
+        """Queues notes and summaries of memories whose facts were given."""
+        found = self.stores.memories.get(cube.id, memory_ids)
+        memories = [memory for memory in found.values() if memory.state is State.ACTIVATED]
+        for job in self.enriching.after_reading(cube, memories):
+            self.stores.jobs.enqueue(job)
+        self.worker.wake()
 
     def tenant(self, tenant_id: str = DEFAULT_TENANT, *, actor: str | None = None) -> MemoryOS:
         """The verbs for one tenant; cheap, made per request."""

@@ -1,7 +1,8 @@
 """`doctor`: finds, and on request mends, drift between the truth and what is derived from it.
 
-Checks the database itself, then for each cube the indexed forms (terms and vectors in SQL) and
-the vector index. The in-RAM projection needs no check: it is built from SQL in each process.
+Checks the database itself (the graph in it included), then for each cube the indexed forms (terms
+and vectors in SQL), the vector index, and whether facts were read out of all memories. The in-RAM
+projection needs no check: it is built from SQL in each process.
 """
 
 from __future__ import annotations
@@ -9,21 +10,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memos.errors import IndexUnavailable, StorageUnavailable
-from memos.protocols import Stores, VectorIndex
+from memos.protocols import Extractor, Stores, VectorIndex
+from memos.service.enriching import EXTRACT, Enriching
 from memos.service.indexing import Indexer
 from memos.service.jobs import VectorIndexSource, sync_vectors
-from memos.types import Cube, Finding, Memory
+from memos.types import Cube, Finding, JobState, Memory
 
 _PART = 256
+_UNDER_WAY = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
 
 
 class Doctor:
     def __init__(
-        self, stores: Stores, indexer: Indexer, vector_index: VectorIndexSource | None
+        self,
+        stores: Stores,
+        indexer: Indexer,
+        vector_index: VectorIndexSource | None,
+        extractor: Extractor | None,
+        enriching: Enriching,
     ) -> None:
         self._stores = stores
         self._indexer = indexer
         self._vector_index = vector_index
+        self._extractor = extractor
+        self._enriching = enriching
 
     def examine(self, tenant_id: str, *, repair: bool) -> tuple[Finding, ...]:
         """All findings; none means that all is well."""
@@ -31,6 +41,7 @@ class Doctor:
         for cube in self._cubes(tenant_id):
             findings += self._indexed_forms(cube, repair)
             findings += self._vectors(cube, repair)
+            findings += self._unread(cube, repair)
         return tuple(findings)
 
     def _cubes(self, tenant_id: str) -> Iterator[Cube]:
@@ -97,6 +108,28 @@ class Doctor:
         if findings and repair:
             self._rebuild(cube, index)
         return findings
+
+    def _unread(self, cube: Cube, repair: bool) -> list[Finding]:
+        """Memories that wait for the job that reads them are in order; a repair queues that job."""
+        if self._extractor is None or self._will_be_read(cube):
+            return []
+        rows = self._stores.graph.unread(cube.id, self._extractor.name, limit=_PART)
+        if not rows:
+            return []
+        if repair:
+            self._stores.jobs.enqueue(self._enriching.extract(cube))
+        problem = f"memories, of the first {_PART}, that {self._extractor.name} has not read"
+        return [_finding("unread", cube, problem, len(rows), repaired=repair)]
+
+    def _will_be_read(self, cube: Cube) -> bool:
+        before = None
+        while jobs := self._stores.jobs.page(
+            cube.tenant_id, states=_UNDER_WAY, cube_id=cube.id, before=before, limit=_PART
+        ):
+            if any(job.kind == EXTRACT for job in jobs):
+                return True
+            before = jobs[-1].id
+        return False
 
     def _rebuild(self, cube: Cube, index: VectorIndex) -> None:
         index.drop(cube.id)

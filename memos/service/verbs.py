@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from memos.service.viewpoint import Viewpoint
-from memos.types import Cube
+from memos.types import Cube, Job, NewJob
 
 if TYPE_CHECKING:
     from memos.service.service import Service
@@ -31,3 +31,10 @@ class Verbs:
     ) -> Viewpoint:
         """The two times, checked and in UTC."""
         return Viewpoint.at(self._service.clock(), as_of=as_of, known_as_of=known_as_of)
+
+    def _queued(self, job: NewJob) -> Job:
+        """The job as it waits, or the one that waits already for the same."""
+        queue = self._service.stores.jobs
+        job_id = queue.enqueue(job)
+        self._service.worker.wake()
+        return queue.get(self.tenant_id, job_id)

@@ -39,25 +39,26 @@ class WriteVerbs(Verbs):
         searchable on return; without, words find them at once and a job (its id is in the
         answer) makes them findable by meaning.
         """
-        added = self._service.writer.add(
-            self._cube(cube),
-            as_items(content),
-            Defaults(
-                kind=to_member("kind", kind, Kind),
-                user_id=user_id,
-                agent_id=agent_id,
-                session_id=session_id,
-                speaker=speaker,
-                occurred_at=occurred_at,
-                place=place,
-                metadata=metadata,
-                priority=priority,
-                expires_at=expires_at,
-            ),
-            wait=wait,
-            idempotency_key=idempotency_key,
-            actor=self._actor,
-        )
+        with self._service.foreground.request():
+            added = self._service.writer.add(
+                self._cube(cube),
+                as_items(content),
+                Defaults(
+                    kind=to_member("kind", kind, Kind),
+                    user_id=user_id,
+                    agent_id=agent_id,
+                    session_id=session_id,
+                    speaker=speaker,
+                    occurred_at=occurred_at,
+                    place=place,
+                    metadata=metadata,
+                    priority=priority,
+                    expires_at=expires_at,
+                ),
+                wait=wait,
+                idempotency_key=idempotency_key,
+                actor=self._actor,
+            )
         self._service.worker.wake()
         return added
 
@@ -113,14 +114,15 @@ class WriteVerbs(Verbs):
             "priority": priority,
             "expires_at": expires_at,
         }
-        return self._service.writer.update(
-            self._cube(cube),
-            id,
-            {name: value for name, value in given.items() if value is not UNSET},
-            if_version=if_version,
-            reason=reason,
-            actor=self._actor,
-        )
+        with self._service.foreground.request():
+            return self._service.writer.update(
+                self._cube(cube),
+                id,
+                {name: value for name, value in given.items() if value is not UNSET},
+                if_version=if_version,
+                reason=reason,
+                actor=self._actor,
+            )
 
     def forget(
         self,
