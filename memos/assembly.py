@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timezone, tzinfo
-from functools import cached_property
 from typing import Any
 
 from memos import config
@@ -15,15 +14,13 @@ from memos.errors import ExtractionFailed, InvalidSetting, MissingDependency, St
 from memos.identity import UlidMaker, utc_now
 from memos.protocols import (
     Clock,
-    Derivation,
     Embedder,
     Extractor,
     NewId,
-    Stretch,
     VectorIndex,
 )
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
-from memos.types import Assertion, Extraction, Memory, PredicateType, Ruling
+from memos.types import Extraction, Memory
 
 
 def build(
@@ -39,11 +36,12 @@ def build(
     StorageReadOnly if `data_dir` can't be written; the stores' and models' own errors besides.
     """
     from memos.embedding import CachedEmbedder, LazyEmbedder
+    from memos.graph.validity import Rules
     from memos.storage import open_stores
 
     new_id = new_id or UlidMaker()
     _make_data_dir(settings)
-    stores = open_stores(settings.sql_url, new_id=new_id, clock=clock, derivation=_LateRules())
+    stores = open_stores(settings.sql_url, new_id=new_id, clock=clock, derivation=Rules())
     cached = CachedEmbedder(embedder or LazyEmbedder(lambda: make_embedder(settings)))
     try:
         return Service(
@@ -162,34 +160,6 @@ class _LateExtractor:
             if self._loaded is None:
                 self._loaded = self._load()
             return self._loaded
-
-
-class _LateRules:
-    """The rules of the graph, imported when the first fact is derived."""
-
-    @cached_property
-    def _rules(self) -> Derivation:
-        from memos.graph.validity import Rules
-
-        return Rules()
-
-    @property
-    def version(self) -> str:
-        return self._rules.version
-
-    def folded(self, value: str) -> str:
-        return self._rules.folded(value)
-
-    def predicate(self, name: str) -> PredicateType:
-        return self._rules.predicate(name)
-
-    def derive(
-        self,
-        predicate: PredicateType,
-        assertions: Sequence[Assertion],
-        rulings: Sequence[Ruling],
-    ) -> tuple[Stretch, ...]:
-        return self._rules.derive(predicate, assertions, rulings)
 
 
 def _make_data_dir(settings: Settings) -> None:

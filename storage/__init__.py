@@ -39,7 +39,9 @@ def open_stores(
     from memos.storage.cubes import SqlCubeStore
     from memos.storage.engine import Database
     from memos.storage.feed import SqlChangeFeed
+    from memos.storage.graph.deriving import Deriver
     from memos.storage.graph.store import SqlGraphStore
+    from memos.storage.graph.upkeep import GraphUpkeep
     from memos.storage.health import SqlStoreHealth
     from memos.storage.jobs import SqlJobQueue
     from memos.storage.keys import SqlKeyStore
@@ -59,16 +61,19 @@ def open_stores(
         raise
     jobs = SqlJobQueue(database, new_id=new_id, clock=clock)
     audit = AuditTrail(new_id=new_id, clock=clock)
+    deriver = Deriver(derivation, new_id)
     return Stores(
         cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
-        memories=SqlMemoryStore(database, jobs=jobs, audit=audit, clock=clock),
+        memories=SqlMemoryStore(
+            database, jobs=jobs, audit=audit, graph=GraphUpkeep(deriver, clock), clock=clock
+        ),
         past=SqlPastStore(database),
         feed=SqlChangeFeed(database),
         links=SqlLinkStore(database),
         jobs=jobs,
         keys=SqlKeyStore(database, audit=audit),
         receipts=SqlReceiptStore(database, clock=clock),
-        graph=SqlGraphStore(database, derivation=derivation, new_id=new_id, clock=clock),
+        graph=SqlGraphStore(database, deriver=deriver, clock=clock),
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
         health=SqlStoreHealth(database),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, TextClause, text
+from sqlalchemy import BigInteger, Connection, Float, Integer, Table, TextClause, text
 
 from memos.storage.records import storable
 
@@ -58,6 +58,133 @@ def _lookup(dialect: str, table: str, columns: str) -> TextClause:
         f"SELECT {wanted} FROM unnest(CAST(:ids AS text[])) AS wanted(id)"
         f" CROSS JOIN LATERAL (SELECT * FROM {table} WHERE cube_id = :cube AND id = wanted.id"
         f" LIMIT 1) AS {table}"
+    )
+
+
+def matching(
+    connection: Connection,
+    table: Table,
+    cube_id: str,
+    on: Sequence[str],
+    keys: Sequence[Sequence[Any]],
+    columns: str = "*",
+    where: str = "",
+    **parameters: Any,
+) -> Sequence[Sequence[Any]]:
+    """`columns` of all rows of a cube whose columns `on` are one of `keys`, which drive the join.
+
+    `where` is further SQL on the rows, with `parameters`. A key given twice finds its rows twice.
+    """
+    wanted = [key for key in keys if all(type(part) is not str or storable(part) for part in key)]
+    if not wanted:
+        return []
+    statement = _matching(connection.dialect.name, table, tuple(on), columns, where)
+    asked = {**parameters, "cube": cube_id, **_keys(connection, len(on), wanted)}
+    return connection.execute(statement, asked).all()
+
+
+def change(
+    connection: Connection,
+    table: Table,
+    cube_id: str,
+    on: Sequence[str],
+    sets: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """Sets columns of many rows: each of `rows` has the values of `on`, then those of `sets`."""
+    if not rows:
+        return
+    names = (*on, *sets)
+    if connection.dialect.name == "sqlite":
+        where = " AND ".join(f"{name} = ?" for name in on)
+        to = ", ".join(f"{name} = ?" for name in sets)
+        connection.exec_driver_sql(
+            f"UPDATE {table.name} SET {to} WHERE cube_id = ? AND {where}",
+            [(*row[len(on) :], cube_id, *row[: len(on)]) for row in rows],
+        )
+        return
+    where = " AND ".join(f"{table.name}.{name} = w.k{n}" for n, name in enumerate(on))
+    to = ", ".join(f"{name} = w.k{n}" for n, name in enumerate(sets, len(on)))
+    statement = (
+        f"UPDATE {table.name} SET {to} FROM unnest({_arrays(table, names)})"
+        f" AS w({', '.join(f'k{n}' for n in range(len(names)))})"
+        f" WHERE {table.name}.cube_id = :cube AND {where}"
+    )
+    connection.execute(text(statement), {"cube": cube_id, **_keys(connection, len(names), rows)})
+
+
+def remove(
+    connection: Connection,
+    table: Table,
+    cube_id: str,
+    on: Sequence[str],
+    keys: Sequence[Sequence[Any]],
+) -> None:
+    """Deletes the rows of a cube whose columns `on` are one of `keys`."""
+    if not keys:
+        return
+    if connection.dialect.name == "sqlite":
+        where = " AND ".join(f"{name} = ?" for name in on)
+        connection.exec_driver_sql(
+            f"DELETE FROM {table.name} WHERE cube_id = ? AND {where}",
+            [(cube_id, *key) for key in keys],
+        )
+        return
+    where = " AND ".join(f"{table.name}.{name} = w.{name}" for name in on)
+    statement = (
+        f"DELETE FROM {table.name} USING unnest({_arrays(table, on)}) AS w({', '.join(on)})"
+        f" WHERE {table.name}.cube_id = :cube AND {where}"
+    )
+    connection.execute(text(statement), {"cube": cube_id, **_keys(connection, len(on), keys)})
+
+
+def _keys(connection: Connection, width: int, keys: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    if connection.dialect.name == "sqlite":
+        return {"keys": json.dumps([key[0] for key in keys] if width == 1 else keys)}
+    return {f"k{number}": [key[number] for key in keys] for number in range(width)}
+
+
+def _arrays(table: Table, names: Sequence[str]) -> str:
+    return ", ".join(
+        f"CAST(:k{number} AS {_type(table, name)}[])" for number, name in enumerate(names)
+    )
+
+
+def _type(table: Table, name: str) -> str:
+    kind = table.c[name].type
+    if isinstance(kind, BigInteger):
+        return "bigint"
+    if isinstance(kind, Integer):
+        return "integer"
+    return "double precision" if isinstance(kind, Float) else "text"
+
+
+@lru_cache(maxsize=256)
+def _matching(
+    dialect: str, table: Table, on: tuple[str, ...], columns: str, where: str
+) -> TextClause:
+    name = table.name
+    wanted = ", ".join(f"{name}.{part.strip()}" for part in columns.split(","))
+    extra = f" AND {where}" if where else ""
+    if dialect == "sqlite":
+        parts = (
+            ["wanted.value"]
+            if len(on) == 1
+            else [f"json_extract(wanted.value, '$[{number}]')" for number in range(len(on))]
+        )
+        same = " AND ".join(
+            f"{name}.{column} = {part}" for column, part in zip(on, parts, strict=True)
+        )
+        return text(
+            f"SELECT {wanted} FROM json_each(:keys) AS wanted CROSS JOIN {name}"
+            f" WHERE {name}.cube_id = :cube AND {same}{extra}"
+        )
+    same = " AND ".join(f"{column} = w.k{number}" for number, column in enumerate(on))
+    names = ", ".join(f"k{number}" for number in range(len(on)))
+    # OFFSET 0 keeps the planner from turning the look-ups into a join of the whole table.
+    return text(
+        f"SELECT {wanted} FROM unnest({_arrays(table, on)}) AS w({names}) CROSS JOIN LATERAL"
+        f" (SELECT * FROM {name} WHERE cube_id = :cube AND {same}{extra} OFFSET 0) AS {name}"
     )
 
 

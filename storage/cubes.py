@@ -32,10 +32,16 @@ from memos.storage.records import (
     moment_or_none,
     storable,
 )
-from memos.storage.tables import cube, indexed, link, memory, memory_version
+from memos.storage.tables import cube, indexed, memory, metadata
 from memos.types import Cube, CubeDescription, EmbeddingModel, NewJob, State
 
-_columns = [column for column in cube.c if column.name != "change_seq"]
+# Links first, for they refer to memories; jobs are cancelled, not deleted.
+_CONTENTS = sorted(
+    (table for table in metadata.tables.values() if "cube_id" in table.c and table.name != "job"),
+    key=lambda table: (table.name != "link", table is memory),
+)
+_COUNTERS = ("change_seq", "graph_seq", "graph_rules")
+_columns = [column for column in cube.c if column.name not in _COUNTERS]
 _insert_tenant = text(
     "INSERT INTO tenant (id, created_at) VALUES (:id, :created_at) ON CONFLICT DO NOTHING"
 )
@@ -186,7 +192,7 @@ class SqlCubeStore:
             ).scalar()
             if owner is None:
                 raise cube_missing(cube_id)
-            for table in (link, indexed, memory_version, memory):
+            for table in _CONTENTS:
                 connection.execute(delete(table).where(table.c.cube_id == cube_id))
             connection.execute(delete(cube).where(cube.c.id == cube_id))
             self._jobs.cancel(connection, cube_id)

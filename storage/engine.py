@@ -32,6 +32,10 @@ from memos.storage.errors import translated
 log = logging.getLogger("memos.storage")
 
 _WRITES = "memos_writes"
+_GROWING = (
+    "memory, memory_version, indexed, reading, entity, entity_alias, mention, assertion, fact,"
+    " fact_source"
+)
 
 # Seconds.
 _IDLE = 1.0
@@ -154,7 +158,7 @@ class Database:
                 return
             self._analyze_at = self._added * 2
         with self.read() as connection:
-            connection.exec_driver_sql("ANALYZE memory, memory_version, indexed")
+            connection.exec_driver_sql(f"ANALYZE {_GROWING}")
 
     def close(self) -> None:
         """Closes all connections; the last one of SQLite moves its log into the file."""

@@ -19,6 +19,7 @@ from memos.storage.bulk import by_ids, load
 from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.feed import take_numbers
+from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
 from memos.storage.receipts import put_receipt
 from memos.storage.records import (
@@ -47,11 +48,18 @@ class SqlMemoryStore:
     """`memos.protocols.MemoryStore`."""
 
     def __init__(
-        self, database: Database, *, jobs: SqlJobQueue, audit: AuditTrail, clock: Clock
+        self,
+        database: Database,
+        *,
+        jobs: SqlJobQueue,
+        audit: AuditTrail,
+        graph: GraphUpkeep,
+        clock: Clock,
     ) -> None:
         self._db = database
         self._jobs = jobs
         self._audit = audit
+        self._graph = graph
         self._clock = clock
 
     def insert(
@@ -129,6 +137,7 @@ class SqlMemoryStore:
                 ),
             )
             _reindex(connection, stored, indexed)
+            self._graph.changed(connection, present, stored)
             self._jobs.add(connection, jobs)
         return stored
 
@@ -174,6 +183,7 @@ class SqlMemoryStore:
                     or_(link.c.source_id == memory_id, link.c.target_id == memory_id),
                 )
             )
+            self._graph.erased(connection, present)
             self._audit.record(
                 connection,
                 tenant_id=tenant_id,

@@ -1,9 +1,27 @@
-"""Notes in SQL."""
+"""Notes in SQL: one present revision of each, former ones kept.
+
+Knows nothing of how they are made.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
 from memos.protocols import Clock
+from memos.storage.bulk import by_ids, change, load, matching, remove
 from memos.storage.engine import Database
+from memos.storage.feed import take_numbers
+from memos.storage.graph.records import END, text_or_none, until_of
+from memos.storage.records import checked, json_text, micros, moment
+from memos.storage.tables import link, memory, note
+from memos.types import Link, Note, State
+
+_KEY = ("memory_id", "revision")
 
 
 class SqlNoteStore:
@@ -12,3 +30,175 @@ class SqlNoteStore:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._db = database
         self._clock = clock
+
+    def put(
+        self, cube_id: str, notes: Sequence[Note], *, links: Sequence[Link] = ()
+    ) -> tuple[Note, ...]:
+        now = micros(self._clock())
+        with self._db.write() as connection:
+            take_numbers(connection, cube_id, 0)
+            ends = {id for item in links for id in (item.source_id, item.target_id)}
+            ends |= {item.memory_id for item in notes} | {
+                item.cause for item in notes if item.cause
+            }
+            states = dict(
+                map(tuple, by_ids(connection, memory, cube_id, sorted(ends), "id, state"))
+            )
+            there = {id for id, state in states.items() if state != State.ERASED.value}
+            stored = _store(connection, cube_id, [n for n in notes if _stays(n, there)], now)
+            _link(connection, cube_id, [k for k in links if {k.source_id, k.target_id} <= there])
+        return stored
+
+    def get(
+        self, cube_id: str, memory_ids: Sequence[str], *, known_as_of: datetime | None = None
+    ) -> dict[str, Note]:
+        asked: dict[str, Any] = {"known": END}
+        where = "expired_at = :known"
+        if known_as_of is not None:
+            where, asked = (
+                "created_at <= :known AND expired_at > :known",
+                {"known": micros(known_as_of)},
+            )
+        keys = [(id,) for id in dict.fromkeys(memory_ids)]
+        with self._db.read() as connection:
+            rows = matching(connection, note, cube_id, ("memory_id",), keys, where=where, **asked)
+        return {row[1]: _note_of(row) for row in rows}
+
+    def history(self, cube_id: str, memory_id: str) -> tuple[Note, ...]:
+        query = (
+            select(note)
+            .where(note.c.cube_id == cube_id, note.c.memory_id == memory_id)
+            .order_by(note.c.revision)
+        )
+        with self._db.read() as connection:
+            return tuple(_note_of(row) for row in connection.execute(query))
+
+    def caused_by(self, cube_id: str, memory_id: str) -> tuple[Note, ...]:
+        query = (
+            select(note)
+            .where(note.c.cube_id == cube_id, note.c.cause == memory_id, note.c.expired_at == END)
+            .order_by(note.c.memory_id)
+        )
+        with self._db.read() as connection:
+            return tuple(_note_of(row) for row in connection.execute(query))
+
+
+def erase_those_of(connection: Connection, cube_id: str, memory_id: str) -> None:
+    """The memory's note, and what it brought about in others: those revisions and the ones made on
+    top of them go, and the one before is the present one again."""
+    remove(connection, note, cube_id, ("memory_id",), [(memory_id,)])
+    caused: dict[str, int] = {}
+    for other, revision in matching(
+        connection, note, cube_id, ("cause",), [(memory_id,)], columns="memory_id, revision"
+    ):
+        caused[other] = min(revision, caused.get(other, revision))
+    rows = matching(
+        connection,
+        note,
+        cube_id,
+        ("memory_id",),
+        [(id,) for id in caused],
+        columns="memory_id, revision",
+    )
+    gone = [(id, revision) for id, revision in rows if revision >= caused[id]]
+    before: dict[str, int] = {}
+    for id, revision in rows:
+        if revision < caused[id]:
+            before[id] = max(revision, before.get(id, revision))
+    remove(connection, note, cube_id, _KEY, gone)
+    ends = [(id, revision, END) for id, revision in before.items()]
+    change(connection, note, cube_id, _KEY, ("expired_at",), ends)
+
+
+def _stays(item: Note, there: set[str]) -> bool:
+    return item.memory_id in there and (item.cause is None or item.cause in there)
+
+
+def _store(
+    connection: Connection, cube_id: str, notes: Sequence[Note], now: int
+) -> tuple[Note, ...]:
+    present: dict[str, tuple[int, int]] = {}
+    ended: list[tuple[Any, ...]] = []
+    for id, revision, created_at in matching(
+        connection,
+        note,
+        cube_id,
+        ("memory_id",),
+        sorted({(item.memory_id,) for item in notes}),
+        columns="memory_id, revision, created_at",
+        where=f"expired_at = {END}",
+    ):
+        present[id] = (revision, created_at)
+    rows: dict[tuple[str, int], list[Any]] = {}
+    order = []
+    for item in notes:
+        id = item.memory_id
+        revision, created_at = present.get(id, (0, now))
+        at = max(now, created_at)
+        if (id, revision) in rows:
+            rows[id, revision][-1] = at
+        elif revision:
+            ended.append((id, revision, at))
+        rows[id, revision + 1] = _row(cube_id, item, revision + 1, at)
+        order.append((id, revision + 1))
+        present[id] = (revision + 1, at)
+    change(connection, note, cube_id, _KEY, ("expired_at",), ended)
+    if rows:
+        load(connection, note, list(rows.values()))
+    return tuple(_note_of(rows[key]) for key in order)
+
+
+def _row(cube_id: str, item: Note, revision: int, at: int) -> list[Any]:
+    return [
+        cube_id,
+        item.memory_id,
+        revision,
+        json_text(item.keywords),
+        json_text(item.tags),
+        text_or_none(item.context, "context"),
+        item.method,
+        item.cause,
+        at,
+        END,
+    ]
+
+
+def _note_of(row: Sequence[Any]) -> Note:
+    return Note(
+        memory_id=row[1],
+        revision=row[2],
+        keywords=tuple(json.loads(row[3])),
+        tags=tuple(json.loads(row[4])),
+        context=row[5],
+        method=row[6],
+        cause=row[7],
+        created_at=moment(row[8]),
+        expired_at=until_of(row[9]),
+    )
+
+
+def _link(connection: Connection, cube_id: str, links: Sequence[Link]) -> None:
+    """Those that are not there yet."""
+    key = ("source_id", "target_id", "relation")
+    wanted = {(item.source_id, item.target_id, item.relation): item for item in links}
+    there = matching(
+        connection, link, cube_id, key, sorted(wanted), columns="source_id, target_id, relation"
+    )
+    for row in there:
+        wanted.pop((row[0], row[1], row[2]), None)
+    rows = [
+        checked(
+            {
+                "id": item.id,
+                "cube_id": cube_id,
+                "source_id": item.source_id,
+                "target_id": item.target_id,
+                "relation": item.relation,
+                "reason": item.reason,
+                "created_at": micros(item.created_at),
+            }
+        ).values()
+        for item in wanted.values()
+    ]
+    if rows:
+        load(connection, link, rows)

@@ -1,9 +1,26 @@
-"""Summaries in SQL."""
+"""Summaries in SQL, with the memories that each was made from.
+
+Knows nothing of how they are made.
+"""
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
 from memos.protocols import Clock
+from memos.storage.bulk import by_ids, change, load, matching, remove
 from memos.storage.engine import Database
+from memos.storage.feed import take_numbers
+from memos.storage.graph.records import END, named, text_or_none
+from memos.storage.records import json_text, micros, moment
+from memos.storage.tables import memory, summary, summary_source
+from memos.types import State, Summary, SummaryKind
 
 
 class SqlSummaryStore:
@@ -12,3 +29,143 @@ class SqlSummaryStore:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._db = database
         self._clock = clock
+
+    def replace(
+        self, cube_id: str, kind: SummaryKind, summaries: Sequence[Summary], *, keys: Sequence[str]
+    ) -> None:
+        now = micros(self._clock())
+        with self._db.write() as connection:
+            take_numbers(connection, cube_id, 0)
+            present = _present(connection, cube_id, kind, keys)
+            fresh = _living(connection, cube_id, summaries)
+            # What is the same as before stays what it was.
+            wanted = {_same(item) for item in fresh}
+            kept = {_same(item): item for item in present if _same(item) in wanted}
+            gone = [(item.id, now) for item in present if _same(item) not in kept]
+            change(connection, summary, cube_id, ("id",), ("expired_at",), gone)
+            new = [item for item in fresh if _same(item) not in kept]
+            if new:
+                load(connection, summary, [_row(cube_id, kind, item, now) for item in new])
+                load(
+                    connection, summary_source, [row for item in new for row in _of(cube_id, item)]
+                )
+
+    def page(
+        self,
+        cube_id: str,
+        kind: SummaryKind | None = None,
+        *,
+        keys: Sequence[str] = (),
+        known_as_of: datetime | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> list[Summary]:
+        query = select(summary).where(summary.c.cube_id == cube_id)
+        if kind is not None:
+            query = query.where(summary.c.kind == kind.value)
+        if keys:
+            query = query.where(summary.c.key.in_(list(keys)))
+        if known_as_of is None:
+            query = query.where(summary.c.expired_at == END)
+        else:
+            at = micros(known_as_of)
+            query = query.where(summary.c.created_at <= at, summary.c.expired_at > at)
+        if after is not None:
+            query = query.where(summary.c.id > after)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(summary.c.id).limit(limit)).all()
+            return _built(connection, cube_id, rows)
+
+
+def expire_those_of(connection: Connection, cube_id: str, memory_id: str, *, at: int) -> None:
+    """Summaries made from a memory hold no longer."""
+    change(
+        connection,
+        summary,
+        cube_id,
+        ("id", "expired_at"),
+        ("expired_at",),
+        [(id, END, at) for id in _made_from(connection, cube_id, memory_id)],
+    )
+
+
+def erase_those_of(connection: Connection, cube_id: str, memory_id: str) -> None:
+    """Summaries made from a memory, former ones too, are deleted."""
+    ids = [(id,) for id in _made_from(connection, cube_id, memory_id)]
+    remove(connection, summary, cube_id, ("id",), ids)
+    remove(connection, summary_source, cube_id, ("summary_id",), ids)
+
+
+def _made_from(connection: Connection, cube_id: str, memory_id: str) -> list[str]:
+    rows = matching(
+        connection, summary_source, cube_id, ("memory_id",), [(memory_id,)], columns="summary_id"
+    )
+    return sorted({row[0] for row in rows})
+
+
+def _present(
+    connection: Connection, cube_id: str, kind: SummaryKind, keys: Sequence[str]
+) -> list[Summary]:
+    query = select(summary).where(
+        summary.c.cube_id == cube_id, summary.c.kind == kind.value, summary.c.expired_at == END
+    )
+    if keys:
+        query = query.where(summary.c.key.in_(list(keys)))
+    return _built(connection, cube_id, connection.execute(query).all())
+
+
+def _living(connection: Connection, cube_id: str, summaries: Sequence[Summary]) -> list[Summary]:
+    """Those whose memories are all live: one may have been forgotten while they were made."""
+    ids = sorted({id for item in summaries for id in item.memory_ids})
+    states = dict(map(tuple, by_ids(connection, memory, cube_id, ids, "id, state")))
+    live = {id for id, state in states.items() if state == State.ACTIVATED.value}
+    return [item for item in summaries if live.issuperset(item.memory_ids)]
+
+
+def _same(item: Summary) -> tuple[Any, ...]:
+    return (item.kind, item.key, item.text, item.memory_ids, item.entity_ids, item.method)
+
+
+def _row(cube_id: str, kind: SummaryKind, item: Summary, now: int) -> tuple[Any, ...]:
+    return (
+        cube_id,
+        item.id,
+        kind.value,
+        named(item.key, "key"),
+        text_or_none(item.text, "text"),
+        json_text(item.entity_ids),
+        item.method,
+        now,
+        END,
+    )
+
+
+def _of(cube_id: str, item: Summary) -> list[tuple[Any, ...]]:
+    return [(cube_id, item.id, number, id) for number, id in enumerate(item.memory_ids)]
+
+
+def _built(connection: Connection, cube_id: str, rows: Sequence[Sequence[Any]]) -> list[Summary]:
+    sources: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for id, ordinal, memory_id in matching(
+        connection,
+        summary_source,
+        cube_id,
+        ("summary_id",),
+        [(row[1],) for row in rows],
+        columns="summary_id, ordinal, memory_id",
+    ):
+        sources[id].append((ordinal, memory_id))
+    return [
+        Summary(
+            id=row[1],
+            cube_id=cube_id,
+            kind=SummaryKind(row[2]),
+            key=row[3],
+            text=row[4],
+            memory_ids=tuple(id for _, id in sorted(sources[row[1]])),
+            entity_ids=tuple(json.loads(row[5])),
+            method=row[6],
+            created_at=moment(row[7]),
+        )
+        for row in rows
+    ]

@@ -249,8 +249,8 @@ class GraphStore(Protocol):
         """Facts with their sources, by id. Each filter given must hold; ids of merged entities mean
         what stands for them; `touching`: as subject or object; `memories`: supported by one of
         them; `values`: folded. `as_of`: valid_at ≤ as_of < invalid_at. `known_as_of`: the revision
-        believed then, else the present one. `since`, `until`: true at some time in since ≤ t < until,
-        and events that happened then."""
+        believed then, else the present one. `since`, `until`: true at some time in
+        since ≤ t < until, and events that happened then."""
         ...
 
     def revisions(self, cube_id: str, fact_id: str) -> tuple[Fact, ...]:

@@ -22,6 +22,9 @@ class SmallRules:
 
     version = "small-1"
 
+    def folded(self, value: str) -> str:
+        return value.casefold().strip()
+
     def predicate(self, name: str) -> PredicateType:
         return PredicateType(name=name, functional=name in FUNCTIONAL, event=name in EVENTS)
 

@@ -1,0 +1,109 @@
+"""The graph kept in step with memories: within the transaction that changes one.
+
+What a memory says counts while it is active and as it was read; knows which changes of a memory
+bear on that. Erasing is `erasure`'s.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from memos.protocols import Clock
+from memos.storage import summaries
+from memos.storage.bulk import change, matching
+from memos.storage.graph import erasure
+from memos.storage.graph.deriving import Deriver
+from memos.storage.graph.edit import Edit, edit
+from memos.storage.graph.readings import lower_marks
+from memos.storage.records import micros
+from memos.storage.tables import assertion, mention, reading
+from memos.types import Memory, State
+
+ACTIVE, INACTIVE, STALE = 1, 0, -1
+"""Of a mention: it counts; its memory is archived; its memory reads otherwise now."""
+
+
+class GraphUpkeep:
+    """What `SqlMemoryStore` calls on each change, holding the cube's lock."""
+
+    def __init__(self, deriver: Deriver, clock: Clock) -> None:
+        self._deriver = deriver
+        self._clock = clock
+
+    def changed(self, connection: Connection, before: Memory, after: Memory) -> None:
+        """A memory became its next version."""
+        cube_id, id = after.cube_id, after.id
+        was, live = (item.state is State.ACTIVATED for item in (before, after))
+        same = _read_of(before) == _read_of(after)
+        if same:
+            # What was read of the former version is right for this one.
+            kept = reading.c.cube_id == cube_id, reading.c.memory_id == id
+            connection.execute(
+                reading.update()
+                .where(*kept, reading.c.version == before.version)
+                .values(version=after.version)
+            )
+            if was == live:
+                return
+        if live:
+            lower_marks(connection, cube_id, after.position)
+        if not same or not live:
+            summaries.expire_those_of(connection, cube_id, id, at=micros(self._clock()))
+        with edit(
+            connection, cube_id, now=micros(self._clock()), rules=self._deriver.rules.version
+        ) as opened:
+            self._turn(opened, id, live=live, stale=not same)
+
+    def erased(self, connection: Connection, memory: Memory) -> None:
+        """The memory is being erased: nothing of it stays."""
+        with edit(
+            connection, memory.cube_id, now=micros(self._clock()), rules=self._deriver.rules.version
+        ) as opened:
+            erasure.erase(opened, self._deriver, memory.id)
+
+    def _turn(self, opened: Edit, memory_id: str, *, live: bool, stale: bool) -> None:
+        """Its assertions and mentions count from now on, or no longer; those of a former text
+        never again."""
+        connection, cube_id, key = opened.connection, opened.cube_id, [(memory_id,)]
+        said = matching(
+            connection,
+            assertion,
+            cube_id,
+            ("memory_id",),
+            key,
+            columns="id, subject_id, predicate, object_key",
+            where="current = 1",
+        )
+        current, active = (0, 0) if stale else (1, int(live))
+        change(
+            connection,
+            assertion,
+            cube_id,
+            ("id",),
+            ("current", "active"),
+            [(row[0], current, active) for row in said],
+        )
+        named = matching(
+            connection,
+            mention,
+            cube_id,
+            ("memory_id",),
+            key,
+            columns="said_id",
+            where=f"active <> {STALE}",
+        )
+        state = STALE if stale else ACTIVE if live else INACTIVE
+        change(
+            connection,
+            mention,
+            cube_id,
+            ("memory_id", "said_id"),
+            ("active", "seq"),
+            [(memory_id, row[0], state, opened.number()) for row in named],
+        )
+        self._deriver.derive(opened, {(row[1], row[2], row[3]) for row in said})
+
+
+def _read_of(memory: Memory) -> tuple[object, ...]:
+    """What an extractor reads of a memory."""
+    return (memory.content, memory.speaker, memory.occurred_at, memory.place, memory.images)
