@@ -65,7 +65,7 @@ class FactsIn(Body):
                     "facts": [
                         {
                             "subject": "Ana",
-                            "predicate": "works_for",
+                            "predicate": "works_at",
                             "object": "Metro",
                             "valid_at": "2023-01-09T00:00:00Z",
                             "granularity": "day",

@@ -56,7 +56,7 @@ COMMANDS = {
     "reindex": ("upkeep:reindex", "Rebuild what is derived from the memories."),
     "doctor": ("upkeep:doctor", "Find and repair drift between the stores."),
     "config": ("upkeep:config", "Show every setting and where it comes from."),
-    "demo": ("demo:demo", "See it work: a server, a conversation, four questions."),
+    "demo": ("demo:demo", "See it work: a server, a conversation, questions, dates."),
     "bench": ("bench:bench", "Run a benchmark."),
     "completion": ("completion:completion", "Print a shell completion script."),
 }

@@ -1,7 +1,8 @@
 """`memos demo`: the whole path once, on a server of its own that is gone afterwards.
 
 Starts `memos serve` on a free port and a temporary folder, adds the sample conversation over REST,
-asks four questions and fails unless the turns that answer them are found.
+asks four questions and fails unless the turns that answer them are found. Then it tells twice where
+somebody lives, and asks where that was as of two dates.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from memos.cli import output
+from memos.cli.graph_views import facts_view, said_object
 from memos.cli.options import command
 from memos.cli.reading import breakdown, hits_view
 from memos.cli.session import Session, pass_session
 from memos.errors import ServiceUnavailable
-from memos.types import Hit, Image, NewMemory, Provenance, Role, SearchResult
+from memos.types import Hit, Image, Message, NewMemory, Provenance, Role, SearchResult
 
 if TYPE_CHECKING:
     from memos.client import Client
@@ -41,8 +43,24 @@ QUESTIONS = (
     "Would Nadia enjoy visiting Oskar's hives?",
 )
 SHOWN = 5
+# Who moves, told in two turns, and where she lived as of two dates.
+MOVE = (
+    Message(
+        speaker="Ines", content="I live in Porto.", at=datetime(2022, 5, 1, tzinfo=timezone.utc)
+    ),
+    Message(
+        speaker="Ines",
+        content="I moved to Lisbon last month.",
+        at=datetime(2024, 4, 10, tzinfo=timezone.utc),
+    ),
+)
+HOMES = (
+    (datetime(2023, 1, 1, tzinfo=timezone.utc), "Porto"),
+    (datetime(2024, 6, 1, tzinfo=timezone.utc), "Lisbon"),
+)
 _START_SECONDS = 120.0
 _STOP_SECONDS = 20.0
+_READ_SECONDS = 120.0
 # The demo must not touch a user's own service, so that only settings of the model are passed on.
 _KEPT = ("MEMOS_EMBEDDING_", "MEMOS_OFFLINE", "MEMOS_LOG_LEVEL")
 
@@ -59,7 +77,7 @@ class Question:
 @command("demo")
 @pass_session
 def demo(session: Session) -> None:
-    """Start a server, add a conversation, ask four questions, stop the server."""
+    """Start a server, add a conversation, ask four questions and two dates, stop the server."""
     conversation, questions = sample()
     with tempfile.TemporaryDirectory(prefix="memos-demo-") as folder:
         if not share_models(Path(folder) / "data", session.settings().data_dir / "models"):
@@ -68,14 +86,19 @@ def demo(session: Session) -> None:
         started = time.monotonic()
         with server(Path(folder)) as (url, admin_key):
             _say(session, f"{url} answers after {time.monotonic() - started:.1f} s.\n")
-            found = _talk(session, url, admin_key, conversation, questions)
+            found, homes = _talk(session, url, admin_key, conversation, questions)
     _say(session, f"The service is stopped and {folder} is deleted.")
     missed = [q.text for q, hit in zip(questions, found, strict=True) if not hit]
     if missed:
         raise click.ClickException(
             f"among the first {SHOWN} hits were no turns that answer: {'; '.join(missed)}"
         )
-    _say(session, f"All {len(found)} questions found a turn that answers them.")
+    if homes != [home for _, home in HOMES]:
+        raise click.ClickException(f"as of the two dates Ines lived in {homes}")
+    _say(
+        session,
+        f"All {len(found)} questions found a turn that answers them, and both dates their fact.",
+    )
 
 
 def _talk(
@@ -84,14 +107,15 @@ def _talk(
     admin_key: str,
     conversation: list[NewMemory],
     questions: list[Question],
-) -> list[bool]:
+) -> tuple[list[bool], list[str]]:
     from memos.client import Client
 
     with Client(url, api_key=admin_key) as admin:
         secret = admin.create_key("demo", role=Role.WRITER).secret
     with Client(url, api_key=secret) as client:
         _add(session, client, conversation)
-        return [_ask(session, client, question) for question in questions]
+        found = [_ask(session, client, question) for question in questions]
+        return found, _move(session, client)
 
 
 def _add(session: Session, client: Client, conversation: list[NewMemory]) -> None:
@@ -139,6 +163,29 @@ def _show(question: Question, result: SearchResult, right: list[Hit]) -> None:
             style="dim",
         )
     )
+
+
+def _move(session: Session, client: Client) -> list[str]:
+    """Tells of the move and asks for the home as of each date: the homes answered."""
+    added = client.add(list(MOVE), session_id="move")
+    for job in added.enriching:
+        client.wait_for(job, timeout=_READ_SECONDS)
+    for turn in MOVE:
+        _say(session, f'{turn.speaker}, {output.when(turn.at)[:10]}: "{turn.content}"')
+    homes = []
+    for as_of, _ in HOMES:
+        page = client.facts(subject="Ines", predicate="lives_in", as_of=as_of)
+        homes += [said_object(fact) for fact in page.items]
+        if session.json:
+            output.emit_json({"as_of": as_of, "facts": page})
+        elif not session.quiet:
+            console = output.console()
+            console.print(f"? Where did Ines live on {as_of:%Y-%m-%d}?", style="bold")
+            console.print(facts_view(page.items))
+            for fact in page.items:
+                console.print(output.clean("\n".join(client.why(fact.id).text)), style="dim")
+            console.print()
+    return homes
 
 
 def _say(session: Session, message: str) -> None:

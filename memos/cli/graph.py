@@ -186,7 +186,7 @@ def vocabulary(context: click.Context, session: Session, cube: str) -> None:
         return
     with session.memories() as memory:
         found = memory.vocabulary(cube=cube)
-    names = [known.name for known in (*found.predicates, *found.types)]
+    names = [known.name for known in found.predicates]
     output.emit(session, found, lambda: _vocabulary_view(found), brief=names)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 import httpx
 import pytest
@@ -27,6 +27,19 @@ BODIES = {
     "search": {"text": "x"},
     "reindex": {"embed": False},
     "create_key": {"name": "x"},
+    "add_facts": {"facts": [{"subject": "x", "predicate": "y", "object": "z"}]},
+    "keep_open": {},
+    "merge_entities": {"into": "x"},
+    "split_entity": {"name": "x", "memories": ["x"]},
+    "define_predicate": {"functional": True},
+    "define_type": {"description": "x"},
+    "undo_note": {},
+    "extract": {"again": True},
+}
+# What each operation must be told in the query.
+QUERIES = {
+    "paths": {"target": "Lisbon"},
+    "diff": {"since": "2024-01-01T00:00:00Z", "until": "2024-02-01T00:00:00Z"},
 }
 # What a key of another tenant gets where there is no id of ours to name.
 OWN = {"create_cube": 201, "cubes": 200, "jobs": 200, "create_key": 201, "keys": 200}
@@ -49,7 +62,7 @@ def operations() -> list[Operation]:
                 continue
             assert isinstance(route, Gate), f"{route.path} stands outside the gate"
             (method,) = route.methods
-            found.append(Operation(route.operation_id, method, route.path, route.need.role))
+            found.append(Operation(route.operation_id, method, route.path_format, route.need.role))
     return found
 
 
@@ -62,19 +75,29 @@ class Place:
     link: str
     job: str
     key: str
+    fact: str
+    entity: str
+    ruling: str
 
     def call(
         self, wire: httpx.Client, operation: Operation, headers: dict[str, str]
     ) -> httpx.Response:
-        if "/jobs/" in operation.path:
-            own = self.job
-        elif "/keys/" in operation.path:
-            own = self.key
-        else:
-            own = self.memory
-        path = operation.path.format(cube=self.cube, id=own, link_id=self.link)
+        owned = {
+            "/jobs/": self.job,
+            "/keys/": self.key,
+            "/facts/": self.fact,
+            "/rulings/": self.ruling,
+        }
+        own = next((id for part, id in owned.items() if part in operation.path), self.memory)
+        path = operation.path.format(
+            cube=self.cube, id=own, link_id=self.link, entity=self.entity, name="x"
+        )
         return wire.request(
-            operation.method, path, headers=headers, json=BODIES.get(operation.name)
+            operation.method,
+            path,
+            headers=headers,
+            params=QUERIES.get(operation.name),
+            json=BODIES.get(operation.name),
         )
 
 
@@ -88,7 +111,18 @@ def place(server: Running) -> Place:
     job = mine.reindex("ours")
     mine.wait_for(job.id)
     key = mine.create_key("victim").key
-    return Place(cube.id, memories[0].id, link.id, job.id, key.id)
+    [fact] = mine.add_facts(
+        [{"subject": "Ana", "predicate": "lives_in", "object": "Lisbon", "object_type": "place"}],
+        cube="ours",
+    ).facts
+    alias = mine.add_facts(
+        [{"subject": "Annie", "predicate": "likes", "object": "tea"}], cube="ours"
+    )
+    ruling = mine.merge_entities(alias.facts[0].subject.id, fact.subject.id, cube="ours")
+    return Place(
+        *(cube.id, memories[0].id, link.id, job.id, key.id),
+        *(fact.id, fact.subject.id, ruling.id),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +144,10 @@ def untouched(server: Running, place: Place):
             mine.links(place.memory, cube=place.cube),
             mine.job(place.job),
             next(key for key in mine.keys() if key.id == place.key),  # noqa: SIM118
+            mine.facts(cube=place.cube),
+            mine.entities(cube=place.cube),
+            mine.rulings(cube=place.cube),
+            mine.vocabulary(cube=place.cube),
         ]
 
     before = state()
@@ -168,7 +206,7 @@ def test_too_small_a_role_is_refused(server, wire, place, operation, role):
 
 @pytest.mark.parametrize(("operation", "role"), by_role(allowed=True))
 def test_a_role_opens_what_it_says(server, wire, operation, role):
-    nothing = Place(cube="none", memory="none", link="none", job="none", key="none")
+    nothing = Place(*["none"] * len(fields(Place)))
     answer = nothing.call(wire, operation, server.key(role=role))
     # Through the gate: what it is told then is that there is no such thing.
     assert answer.status_code in (200, 201, 404, 409), answer.text
@@ -179,7 +217,7 @@ def test_a_role_opens_what_it_says(server, wire, operation, role):
 def test_another_tenant_finds_nothing_of_ours(server, wire, place, operation):
     answer = place.call(wire, operation, server.key(tenant="other"))
     assert answer.status_code == OWN.get(operation.name, 404), answer.text
-    for ours in (place.cube, place.memory, place.link, place.job, place.key):
+    for ours in astuple(place):
         if answer.status_code < 300:
             assert ours not in answer.text
 

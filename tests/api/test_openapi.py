@@ -83,6 +83,30 @@ def test_the_examples_of_the_answers_are_their_types(document):
         validator(document, schema).validate(to_builtins(value))
 
 
+def graph_examples(http: httpx.Client, cube: str, schemas: dict) -> None:
+    def sent(method: str, path: str, name: str, **changes: object) -> dict:
+        body = {**schemas[name]["examples"][0], **changes}
+        answer = http.request(method, f"{cube}/{path}", json=body)
+        assert answer.status_code < 300, (path, answer.text)
+        return answer.json()
+
+    sent("PUT", "vocabulary/predicates/tariff", "PredicateIn")
+    sent("PUT", "vocabulary/types/boat", "TypeIn")
+    fact = {"facts": [schemas["NewFactIn"]["examples"][0]]}
+    lives = sent("POST", "facts", "FactsIn", **fact)["facts"][0]
+    works = sent("POST", "facts", "FactsIn")
+    assert works["facts"][0]["object"]["name"] == "Metro"
+    assert sent("POST", "facts", "RecordsIn")["facts"][0]["id"] == lives["id"]
+    found = http.get(f"{cube}/facts", params={"subject": "Ana", "predicate": "lives_in"}).json()
+    assert [fact["id"] for fact in found["items"]] == [lives["id"]]
+    other = {"subject": "Annie", "subject_type": "person", "predicate": "likes", "object": "tea"}
+    sent("POST", "facts", "FactsIn", facts=[other])
+    merged = sent("POST", "entities/Annie/merge", "MergeIn")
+    assert http.delete(f"{cube}/rulings/{merged['id']}").json()["revoked_at"]
+    sent("POST", "entities/Ana/split", "SplitIn", memories=works["memory_ids"])
+    sent("POST", "extract", "ExtractIn")
+
+
 def test_the_examples_of_the_requests_are_accepted(server, document):
     """As they stand, on a fresh cube: what a reader copies works."""
     with httpx.Client(base_url=server.url, headers=server.headers) as http:
@@ -104,6 +128,7 @@ def test_the_examples_of_the_requests_are_accepted(server, document):
         http.delete(f"{cube}/memories/{ids[0]}")
         reason = schemas["ReasonIn"]["examples"][0]
         assert http.post(f"{cube}/memories/{ids[0]}/restore", json=reason).status_code == 200
+        graph_examples(http, cube, schemas)
         reindex = schemas["ReindexIn"]["examples"][0]
         assert http.post(f"{cube}/reindex", json=reindex).status_code == 202
         assert http.post("/v1/keys", json=schemas["KeyIn"]["examples"][0]).status_code == 201

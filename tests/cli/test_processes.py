@@ -26,6 +26,9 @@ from tests.client.failing import failing, hang_up
 COMMANDS = (
     *("serve", "worker", "add", "search", "get", "forget", "history", "restore", "link", "cube"),
     *("key", "jobs", "reindex", "doctor", "config", "bench", "demo", "completion"),
+    *("facts", "why", "entities", "entity", "timeline", "neighbours", "paths", "diff", "keep-open"),
+    *("merge", "split", "rulings", "revoke", "vocabulary", "note", "summaries", "extract"),
+    "summarise",
 )
 COMMAND = [sys.executable, "-m", "memos.cli"]
 _SECONDS = 120
@@ -209,6 +212,9 @@ def test_the_demo_finds_what_it_looks_for(folder: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("answers it") >= 4
     assert "All 4 questions found a turn" in ended.stdout
+    for date, home in (("2023-01-01", "Porto"), ("2024-06-01", "Lisbon")):
+        told = ended.stdout.split(f"Where did Ines live on {date}?")[1].splitlines()[1:6]
+        assert re.search(rf"Ines\s+lives_in\s+{home}", "\n".join(told)), told
     # Its own folder is gone, and the user's has no database from it.
     assert not Path(re.search(r"(/\S*memos-demo-\S+) is deleted", ended.stdout)[1]).exists()  # type: ignore[index]
     assert not (folder / "memos.db").exists()

@@ -62,6 +62,7 @@ from memos.types import (
 )
 from memos.wire import to_builtins
 from tests.client.blocking import Blocking
+from tests.client.graph_story import graph_story
 from tests.server import running_server
 
 DAY = datetime(2024, 5, 1, 18, 30, tzinfo=timezone.utc)
@@ -71,6 +72,7 @@ _ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _DIFFERS = {
     "actor",  # in process nobody in particular, over HTTP the key
     "created_at",
+    "expired_at",
     "updated_at",
     "changed_at",
     "revoked_at",
@@ -374,6 +376,8 @@ def story(memory: Any) -> list[Any]:
     note("delete_cube", memory.delete_cube("trips"))
     refused("describe no cube", CubeNotFound, lambda: memory.describe_cube("trips"))
     refused("delete no cube", CubeNotFound, lambda: memory.delete_cube("trips"))
+
+    graph_story(memory, said)
     return said.lines
 
 
