@@ -8,7 +8,7 @@ as the cube is the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from memos.notes import evolution
@@ -133,8 +133,19 @@ class Drafter:
                 created_at=at,
                 expired_at=None,
             )
-            made.append(_New(memory, around[memory.id], subject, note, before[memory.id]))
+            own = before[memory.id]
+            if own is not None and not self._is_rewritten(cube, memory, own):
+                # What is rare has changed since, not what the memory says.
+                subject = replace(subject, keywords=own.keywords)
+                note = own
+            made.append(_New(memory, around[memory.id], subject, note, own))
         return made
+
+    def _is_rewritten(self, cube: Cube, memory: Memory, own: Note) -> bool:
+        """Whether a memory says something else than when its note was drafted."""
+        versions = self._stores.memories.history(cube.id, memory.id)
+        then = [v.memory for v in versions if v.changed_at < own.created_at]
+        return not then or then[-1] is None or _said(then[-1]) != _said(memory)
 
     def _types(self, cube: Cube, things: Iterable[Mapping[str, str]]) -> dict[str, str]:
         ids = sorted({id for named in things for id in named})
@@ -269,6 +280,10 @@ def _evolving(tied: Sequence[Tie]) -> list[Tie]:
         or (not tie.same_session and tie.shared and tie.cosine >= evolution.EVOLVES)
     ]
     return able[: evolution.MOST]
+
+
+def _said(memory: Memory) -> tuple[object, ...]:
+    return (text_of(memory), memory.speaker, memory.place, memory.occurred_at)
 
 
 def _captions(memory: Memory) -> str:

@@ -23,7 +23,9 @@ def test_it_finds_the_boundary_that_a_full_mixture_finds(low, high, share):
     random = np.random.default_rng(7)
     upper = int(5000 * share)
     cosines = np.concatenate([random.normal(low, 0.1, 5000), random.normal(high, 0.06, upper)])
-    fitted = GaussianMixture(2, random_state=0, n_init=3, tol=1e-6, max_iter=500).fit(cosines[:, None])
+    fitted = GaussianMixture(2, random_state=0, n_init=3, tol=1e-6, max_iter=500).fit(
+        cosines[:, None]
+    )
     top = int(fitted.means_.ravel().argmax())
     grid = np.linspace(fitted.means_.min(), fitted.means_.max(), 2000)
     likely = fitted.predict_proba(grid[:, None])[:, top] > 0.5
