@@ -16,7 +16,7 @@ from memos.types import Assertion, Granularity
 
 NEVER = datetime.min.replace(tzinfo=timezone.utc)
 """Sorts before every time: since before anything known."""
-_LATEST = datetime.max.replace(tzinfo=timezone.utc)
+LATEST = datetime.max.replace(tzinfo=timezone.utc)
 
 _LENGTHS = {
     Granularity.SECOND: timedelta(0),
@@ -84,11 +84,11 @@ def end_of(start: datetime, grain: Granularity) -> datetime:
     """Where the period that begins at `start` ends."""
     if grain in _LENGTHS:
         length = _LENGTHS[grain]
-        return start + length if start <= _LATEST - length else _LATEST
+        return start + length if start <= LATEST - length else LATEST
     months = start.year * 12 + start.month - 1 + _MONTHS[grain]
     year, month = divmod(months, 12)
-    if year > _LATEST.year:
-        return _LATEST
+    if year > LATEST.year:
+        return LATEST
     day = min(start.day, calendar.monthrange(year, month + 1)[1])
     return start.replace(year=year, month=month + 1, day=day)
 

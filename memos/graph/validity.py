@@ -11,7 +11,8 @@ from datetime import datetime
 from math import prod
 
 from memos.graph.names import normal
-from memos.graph.statements import NEVER, Key, Statement, key_of, statements
+from memos.graph.spans import Spans
+from memos.graph.statements import LATEST, NEVER, Key, Statement, key_of, statements
 from memos.graph.vocabulary import Vocabulary
 from memos.protocols import Stretch
 from memos.types import Assertion, Granularity, PredicateType, Ruling, RulingKind
@@ -158,7 +159,8 @@ class _Timeline:
         self._kept = kept
         self._runs: list[_Run] = []
         self._of: dict[_Saying, list[_Run]] = {}
-        self._affirmed: list[_Run] = []
+        self._over: Spans[Statement] = Spans()
+        """When an affirmed object held that no longer does."""
         self._open: dict[Key, _Run] = {}
         """Affirmed runs that may be going on."""
 
@@ -200,7 +202,6 @@ class _Timeline:
         self._of.setdefault((item.key, item.negated), []).append(run)
         if not item.negated:
             self._open[item.key] = run
-            self._affirmed.append(run)
         return run
 
     def _support(self, run: _Run, item: Statement) -> None:
@@ -222,6 +223,8 @@ class _Timeline:
         run.finish(end, grain, rule)
         if not run.first.negated:
             del self._open[run.first.key]
+            if run.first.key is not None:
+                self._over.add(run.first.at, end, run.first)
 
     def _take_former(self, item: Statement) -> None:
         """Who used to live in Rome ends what was said of Rome before; else a time in Rome of which
@@ -234,14 +237,11 @@ class _Timeline:
             if self._goes_on(run, end):
                 self._finish(run, end, item.end_grain, ENDED)
             return
-        against = self._against(item, end)
-        excluding = [(r.first.at, r.end if r.done else None, r) for r in against]
-        closer, bound = None, end
-        for start, until, other in sorted(excluding, key=lambda span: span[0], reverse=True):
-            if start < bound and (until is None or until >= bound):
-                closer, bound = other.first, start
-        since = max((u for _, u, _ in excluding if u is not None and u <= bound), default=None)
+        since, bound, closer = self._room_before(item, end)
         run = self._begin(item)
+        if closer is not None and (closer.key, closer.negated) in run.kept:
+            self._finish(run, end, item.end_grain, ENDED)
+            return
         if bound == NEVER:  # There is no such time.
             item.begin(end, item.end_grain)
             self._finish(run, end, item.end_grain, ENDED)
@@ -253,15 +253,35 @@ class _Timeline:
         else:
             self._finish(run, bound, closer.grain, _rule(closer, item))
 
-    def _against(self, item: Statement, end: datetime) -> list[_Run]:
-        """Runs up to `end` that `item` can't be true beside."""
-        keys = {item.key} if item.negated else {item.key, None}
-        found = [run for key in keys for run in self._of.get((key, not item.negated), ())]
+    def _room_before(
+        self, item: Statement, end: datetime
+    ) -> tuple[datetime | None, datetime, Statement | None]:
+        """The last time up to `end` beside which nothing is known that excludes `item`: since when,
+        until when, and what begins then. Until NEVER: there is none."""
+        excluding = self._denied(item, end)
+        bound, closer = end, None
         if self._functional and not item.negated and item.key is not None:
-            found += [run for run in self._affirmed if run.first.key is not None]
-        for run in found:
-            self._goes_on(run, end)
-        return found
+            excluding.append(self._over)
+            for run in [run for key, run in self._open.items() if key is not None]:
+                if self._goes_on(run, end) and run.first.at < bound:
+                    bound, closer = run.first.at, run.first
+        moved = True
+        while moved:
+            moved = False
+            for spans in excluding:
+                if (found := spans.reaching(bound)) is not None:
+                    (bound, closer), moved = found, True
+        ends = [spans.last_end(bound) for spans in excluding]
+        return max(filter(None, ends), default=None), bound, closer
+
+    def _denied(self, item: Statement, end: datetime) -> list[Spans[Statement]]:
+        """When the opposite of `item` held."""
+        spans: Spans[Statement] = Spans()
+        for key in {item.key} if item.negated else {item.key, None}:
+            for run in self._of.get((key, not item.negated), ()):
+                going_on = self._goes_on(run, end) or run.end is None
+                spans.add(run.first.at, LATEST if going_on else run.end or LATEST, run.first)
+        return [spans]
 
 
 def _rule(closer: Statement, closed: Statement) -> str:
