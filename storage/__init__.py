@@ -76,5 +76,5 @@ def open_stores(
         graph=SqlGraphStore(database, deriver=deriver, clock=clock),
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
-        health=SqlStoreHealth(database),
+        health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

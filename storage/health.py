@@ -5,11 +5,27 @@ Knows what must hold between rows; the derived indexes outside SQL are checked e
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, exists, func, select, tuple_, update
+from sqlalchemy import Connection, and_, delete, exists, func, select, true, tuple_, update
 
 from memos.errors import StorageReadOnly
+from memos.protocols import Clock
 from memos.storage.engine import Database
-from memos.storage.tables import cube, indexed, link, memory, memory_version
+from memos.storage.graph import health as graph
+from memos.storage.graph.deriving import Deriver
+from memos.storage.records import micros
+from memos.storage.tables import (
+    assertion,
+    cube,
+    indexed,
+    link,
+    memory,
+    memory_version,
+    mention,
+    note,
+    reading,
+    removed_link,
+    summary_source,
+)
 from memos.types import Finding, State
 
 _orphans = {
@@ -17,14 +33,23 @@ _orphans = {
     "indexed forms": (indexed, indexed.c.memory_id),
     "links": (link, link.c.source_id),
     "link ends": (link, link.c.target_id),
+    "removed links": (removed_link, removed_link.c.source_id),
+    "removed links' ends": (removed_link, removed_link.c.target_id),
+    "assertions": (assertion, assertion.c.memory_id),
+    "mentions": (mention, mention.c.memory_id),
+    "readings": (reading, reading.c.memory_id),
+    "notes": (note, note.c.memory_id),
+    "sources of summaries": (summary_source, summary_source.c.memory_id),
 }
 
 
 class SqlStoreHealth:
     """`memos.protocols.StoreHealth`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, deriver: Deriver, clock: Clock) -> None:
         self._db = database
+        self._deriver = deriver
+        self._clock = clock
 
     def ping(self) -> None:
         with self._db.write() as connection:
@@ -50,6 +75,8 @@ class SqlStoreHealth:
             found += _check_counters(connection, repair=repair)
             found += _check_history(connection)
             found += _check_erased(connection, repair=repair)
+            now = micros(self._clock())
+            found += graph.check(connection, self._deriver, now=now, repair=repair)
         return found
 
     def close(self) -> None:
@@ -144,17 +171,21 @@ def _check_erased(connection: Connection, *, repair: bool) -> list[Finding]:
     found = []
     for name, table, left in (
         ("snapshots", memory_version, memory_version.c.snapshot.is_not(None)),
-        ("indexed forms", indexed, indexed.c.memory_id.is_not(None)),
+        ("indexed forms", indexed, true()),
+        ("assertions", assertion, true()),
+        ("mentions", mention, true()),
+        ("readings", reading, true()),
+        ("notes", note, true()),
     ):
         kept = and_(left, tuple_(table.c.cube_id, table.c.memory_id).in_(erased))
         rows = connection.execute(
             select(table.c.cube_id, func.count()).where(kept).group_by(table.c.cube_id)
         ).all()
         if rows and repair:
-            if table is indexed:
-                connection.execute(delete(indexed).where(kept))
-            else:
+            if table is memory_version:
                 connection.execute(update(memory_version).where(kept).values(snapshot=None))
+            else:
+                connection.execute(delete(table).where(kept))
         found += [
             Finding(
                 check="erasure",

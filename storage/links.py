@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, or_, select
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, Table, delete, insert, or_, select
 
 from memos.errors import AlreadyExists, NotFound
 from memos.storage.bulk import by_ids
@@ -11,7 +14,7 @@ from memos.storage.errors import taken
 from memos.storage.feed import take_numbers
 from memos.storage.memories import memory_missing
 from memos.storage.records import checked, link_of, micros
-from memos.storage.tables import link, memory
+from memos.storage.tables import link, memory, removed_link
 from memos.types import Link, State
 
 
@@ -54,20 +57,34 @@ class SqlLinkStore:
                 connection.execute(insert(link), row)
         return new
 
-    def of(self, cube_id: str, memory_id: str) -> tuple[Link, ...]:
-        query = (
-            select(link)
-            .where(
-                link.c.cube_id == cube_id,
-                or_(link.c.source_id == memory_id, link.c.target_id == memory_id),
-            )
-            .order_by(link.c.created_at, link.c.id)
-        )
+    def of(
+        self, cube_id: str, memory_id: str, *, known_as_of: datetime | None = None
+    ) -> tuple[Link, ...]:
         with self._db.read() as connection:
-            return tuple(link_of(row) for row in connection.execute(query))
+            rows = list(connection.execute(_of(link, cube_id, memory_id)))
+            if known_as_of is not None:
+                at = micros(known_as_of)
+                gone = _of(removed_link, cube_id, memory_id).where(removed_link.c.removed_at > at)
+                rows += connection.execute(gone)
+                rows = [row for row in rows if row.created_at <= at]
+        found = {row.id: link_of(row) for row in rows}
+        return tuple(sorted(found.values(), key=lambda one: (one.created_at, one.id)))
 
-    def remove(self, cube_id: str, link_id: str) -> None:
-        change = delete(link).where(link.c.cube_id == cube_id, link.c.id == link_id)
+    def remove(self, cube_id: str, link_id: str, *, at: datetime) -> None:
+        change = (
+            delete(link).where(link.c.cube_id == cube_id, link.c.id == link_id).returning(*link.c)
+        )
         with self._db.write() as connection:
-            if connection.execute(change).rowcount == 0:
+            # The cube's lock keeps an erase from passing by before the link is in the other table.
+            take_numbers(connection, cube_id, 0)
+            row = connection.execute(change).first()
+            if row is None:
                 raise NotFound(f"there is no link {link_id!r} in this cube", link_id=link_id)
+            connection.execute(insert(removed_link), {**row._mapping, "removed_at": micros(at)})
+
+
+def _of(table: Table, cube_id: str, memory_id: str) -> Select[Any]:
+    return select(table).where(
+        table.c.cube_id == cube_id,
+        or_(table.c.source_id == memory_id, table.c.target_id == memory_id),
+    )

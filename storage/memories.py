@@ -31,7 +31,7 @@ from memos.storage.records import (
     version_of,
     version_row,
 )
-from memos.storage.tables import indexed, link, memory, memory_version
+from memos.storage.tables import indexed, link, memory, memory_version, removed_link
 from memos.types import Kind, Memory, MemoryVersion, NewJob, Provenance, State
 
 _insert_version = insert(memory_version)
@@ -177,12 +177,13 @@ class SqlMemoryStore:
                     indexed.c.cube_id == cube_id, indexed.c.memory_id == memory_id
                 )
             )
-            connection.execute(
-                delete(link).where(
-                    link.c.cube_id == cube_id,
-                    or_(link.c.source_id == memory_id, link.c.target_id == memory_id),
+            for table in (link, removed_link):
+                connection.execute(
+                    delete(table).where(
+                        table.c.cube_id == cube_id,
+                        or_(table.c.source_id == memory_id, table.c.target_id == memory_id),
+                    )
                 )
-            )
             self._graph.erased(connection, present)
             self._audit.record(
                 connection,

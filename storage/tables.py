@@ -156,6 +156,22 @@ link = Table(
     Index("ix_link_target", "cube_id", "target_id"),
 )
 
+# Links as they were until somebody removed them; those of erased memories are in neither table.
+removed_link = Table(
+    "removed_link",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("cube_id", Id, nullable=False),
+    Column("source_id", Id, nullable=False),
+    Column("target_id", Id, nullable=False),
+    Column("relation", Text, nullable=False),
+    Column("reason", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger, nullable=False),
+    Index("ix_removed_link_source", "cube_id", "source_id"),
+    Index("ix_removed_link_target", "cube_id", "target_id"),
+)
+
 # No foreign key to the cube: the job that removes a deleted cube's indexes outlives it.
 job = Table(
     "job",

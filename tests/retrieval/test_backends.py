@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from memos.config import Settings
+from memos.graph.validity import Rules
 from memos.protocols import Indexed
 from memos.retrieval.analysis import ANALYZER, analyze, text_of
 from memos.retrieval.search import Searcher
@@ -13,7 +14,6 @@ from memos.storage import open_stores
 from memos.testing import HashEmbedder
 from memos.types import Cube, Kind, Memory, Provenance, Search, State
 from tests.retrieval.world import NOW
-from tests.storage.rules import SmallRules
 
 WORDS = ["heron", "lake", "cello", "bread", "Lisbon", "marathon", "puppy", "garden", "étude"]
 QUERIES = [
@@ -58,7 +58,7 @@ def rankings(url: str) -> list[list[tuple[str, float]]]:
         url,
         new_id=lambda: f"n{next(numbers):025d}",
         clock=lambda: NOW,
-        derivation=SmallRules(),
+        derivation=Rules(),
     )
     try:
         embedder = HashEmbedder()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from memos.graph.validity import Rules
 from memos.protocols import Stores
 from memos.storage import open_stores
 from memos.types import Cube
 from tests.postgres import postgres_server, postgres_url
 from tests.storage import samples
-from tests.storage.rules import SmallRules
 from tests.storage.samples import Clock
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def stores(url: str, clock: Clock) -> Iterator[Stores]:
-    opened = open_stores(url, new_id=samples.new_id, clock=clock, derivation=SmallRules())
+    opened = open_stores(url, new_id=samples.new_id, clock=clock, derivation=Rules())
     yield opened
     opened.health.close()
 

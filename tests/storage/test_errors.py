@@ -23,6 +23,7 @@ from memos.errors import (
     StorageReadOnly,
     StorageUnavailable,
 )
+from memos.graph.validity import Rules
 from memos.protocols import Stores
 from memos.storage import open_stores
 from memos.storage.engine import Database
@@ -30,12 +31,11 @@ from memos.storage.errors import translated
 from memos.types import Cube
 from tests.postgres import PostgresServer
 from tests.storage import samples
-from tests.storage.rules import SmallRules
 from tests.storage.samples import Clock, form, memory, new_id
 
 
 def opened(url: str, **settings: float) -> Stores:
-    return open_stores(url, new_id=new_id, clock=Clock(), derivation=SmallRules(), **settings)
+    return open_stores(url, new_id=new_id, clock=Clock(), derivation=Rules(), **settings)
 
 
 @pytest.fixture
@@ -202,11 +202,11 @@ def test_no_permission(tmp_path: Path, file: Path, sqlite_url: str, filled: Cube
         "from datetime import datetime\n"
         "from memos.storage import open_stores\n"
         "import memos.storage.engine, memos.storage.health, memos.storage.memories\n"
-        "from tests.storage.rules import SmallRules\n"
+        "from memos.graph.validity import Rules\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try:\n"
         "    open_stores(sys.argv[1], new_id=lambda: 'x', clock=datetime.now,\n"
-        "        derivation=SmallRules())\n"
+        "        derivation=Rules())\n"
         "except Exception as error:\n"
         "    print(type(error).__name__, error)\n"
     )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from memos.graph.validity import Rules
 from memos.protocols import Stores
 from memos.storage import open_stores
 from memos.types import Cube, JobState, Link
 from tests.storage import samples
-from tests.storage.rules import SmallRules
 from tests.storage.samples import Clock, form, memory, new_id
 
 SIZE = 64
@@ -25,12 +25,12 @@ import itertools, sys, time
 from datetime import datetime, timezone
 from memos.storage import open_stores
 from memos.types import NewJob
-from tests.storage.rules import SmallRules
+from memos.graph.validity import Rules
 from tests.storage.samples import form, memory
 url, cube_id, name, size = sys.argv[1:]
 clock = lambda: datetime.now(timezone.utc)
 ids = (f"{name}-{n:09d}" for n in itertools.count())
-stores = open_stores(url, new_id=lambda: next(ids), clock=clock, derivation=SmallRules())
+stores = open_stores(url, new_id=lambda: next(ids), clock=clock, derivation=Rules())
 for batch in itertools.count():
     text = f"{name} {batch}"
     items = [memory(clock, cube_id, text, id=next(ids)) for _ in range(int(size))]
@@ -112,7 +112,7 @@ def secret(clock: Clock, cube: Cube, number: int) -> samples.Memory:
 def test_erased_bytes_are_gone_from_the_files(
     sqlite_url: str, tmp_path: Path, clock: Clock, way: str
 ) -> None:
-    stores = open_stores(sqlite_url, new_id=new_id, clock=clock, derivation=SmallRules())
+    stores = open_stores(sqlite_url, new_id=new_id, clock=clock, derivation=Rules())
     cube = stores.cubes.create(samples.cube(clock))
     made = [secret(clock, cube, n) for n in range(30)]
     stored, _ = stores.memories.insert(cube.id, made, [form(item.content) for item in made])
@@ -150,7 +150,7 @@ def test_erased_bytes_are_gone_from_the_files(
 def test_a_long_read_only_delays_the_cleaning(
     sqlite_url: str, tmp_path: Path, clock: Clock
 ) -> None:
-    stores = open_stores(sqlite_url, new_id=new_id, clock=clock, derivation=SmallRules())
+    stores = open_stores(sqlite_url, new_id=new_id, clock=clock, derivation=Rules())
     cube = stores.cubes.create(samples.cube(clock))
     item = secret(clock, cube, 1)
     stores.memories.insert(cube.id, [item], [form()])

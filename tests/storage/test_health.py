@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from memos.errors import StorageReadOnly
+from memos.graph.validity import Rules
 from memos.protocols import Stores
 from memos.storage.engine import Database
 from memos.types import Cube
-from tests.storage.rules import SmallRules
 from tests.storage.samples import Clock, form, memory
 
 
@@ -78,7 +78,7 @@ def test_lost_history_is_reported_and_not_made_up(
 def test_a_standby_is_not_ready(postgres_url: str) -> None:
     from memos.storage import open_stores
 
-    stores = open_stores(postgres_url, new_id=lambda: "x", clock=Clock(), derivation=SmallRules())
+    stores = open_stores(postgres_url, new_id=lambda: "x", clock=Clock(), derivation=Rules())
     name = postgres_url.split("?")[0].rsplit("/", 1)[1]
     damage(postgres_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     stores.health.close()

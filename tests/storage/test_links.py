@@ -73,8 +73,8 @@ def test_both_ends_must_live_in_the_cube(
 def test_remove(stores: Stores, clock: Clock, cube: Cube, pair: tuple[Memory, Memory]) -> None:
     made = stores.links.put(link(clock, *pair))
     with pytest.raises(NotFound):
-        stores.links.remove("nowhere", made.id)
-    stores.links.remove(cube.id, made.id)
+        stores.links.remove("nowhere", made.id, at=clock())
+    stores.links.remove(cube.id, made.id, at=clock())
     assert stores.links.of(cube.id, pair[0].id) == ()
     with pytest.raises(NotFound, match=made.id):
-        stores.links.remove(cube.id, made.id)
+        stores.links.remove(cube.id, made.id, at=clock())

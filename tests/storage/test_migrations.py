@@ -15,28 +15,28 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from memos.errors import InvalidSetting, SchemaMismatch
+from memos.graph.validity import Rules
 from memos.protocols import Stores
 from memos.storage import migrations, open_stores
 from memos.storage.engine import Database
 from memos.storage.tables import metadata
 from tests.storage import samples
-from tests.storage.rules import SmallRules
 from tests.storage.samples import Clock, new_id
 
 OPEN = """
 import sys
 from datetime import datetime, timezone
 from memos.storage import open_stores
-from tests.storage.rules import SmallRules
+from memos.graph.validity import Rules
 clock = lambda: datetime.now(timezone.utc)
-stores = open_stores(sys.argv[1], new_id=lambda: "x", clock=clock, derivation=SmallRules())
+stores = open_stores(sys.argv[1], new_id=lambda: "x", clock=clock, derivation=Rules())
 print(stores.keys.any(), "alembic" in sys.modules)
 stores.health.close()
 """
 
 
 def opened(url: str) -> Stores:
-    return open_stores(url, new_id=new_id, clock=Clock(), derivation=SmallRules())
+    return open_stores(url, new_id=new_id, clock=Clock(), derivation=Rules())
 
 
 def start(url: str) -> subprocess.Popen[str]:
