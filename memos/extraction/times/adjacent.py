@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from memos.extraction.times.amounts import Amount, amount_at
 from memos.extraction.times.calendar import (
     DAY,
     Stretch,
@@ -22,8 +23,7 @@ from memos.extraction.times.calendar import (
     unit,
     weekend,
 )
-from memos.extraction.times.clock import with_time
-from memos.extraction.times.counted import Amount, ahead, amount_at, behind
+from memos.extraction.times.counted import ahead, behind
 from memos.extraction.times.dates import (
     OfYear,
     after_now,
@@ -33,6 +33,7 @@ from memos.extraction.times.dates import (
     yearly_at,
 )
 from memos.extraction.times.days import nearest_weekend, weekday, weekday_at
+from memos.extraction.times.timed import with_time
 from memos.extraction.times.utterance import Reading, Utterance
 from memos.extraction.times.words import (
     DOUBTFUL_MONTHS,

@@ -15,9 +15,10 @@ from memos.extraction.times.calendar import (
     soonest,
     unit,
 )
-from memos.extraction.times.clock import with_time
 from memos.extraction.times.holidays import feast_at
 from memos.extraction.times.numeric import read_short_year, read_year
+from memos.extraction.times.tense import Tense
+from memos.extraction.times.timed import with_time
 from memos.extraction.times.utterance import Reading, Utterance, known
 from memos.extraction.times.words import (
     DOUBTFUL_MONTHS,
@@ -45,6 +46,7 @@ _MODAL = bag(
     "be not have has i we you he she it they the never also well need seem the a god"
 )
 _SEASON_LEADS = bag("in since until till by during before after over")
+_TO = bag("to until till through - –")
 _OF_MONTH = frozenset(WEEKDAYS) | bag(
     "end start beginning middle part half week weekend day morning evening night afternoon"
 )
@@ -67,7 +69,7 @@ def month_at(u: Utterance, i: int) -> int | None:
 def _month_like(u: Utterance, i: int) -> bool:
     """Lower-case "may": after "in", or beside a number that can only be a date's."""
     if u.word(i - 1) in {"in", "since", "until", "of", "early", "mid", "late", "last"}:
-        return u.word(i + 1) not in _MODAL
+        return u.word(i + 1) not in {"be", "not", "have"}
     following = u.word(i + 1)
     if len(following) == 4 and following.isdecimal():
         return True
@@ -155,6 +157,8 @@ def _day_of_month(u: Utterance, i: int, on: int, after: int) -> Reading | None:
     elif u.word(after)[:1].isalnum() and u.word(after) not in FUNCTION_WORDS - {"of"}:
         return None
     forward = u.forward(i - 1, after)
+    if forward is None:
+        forward = u.tense(i - 1, after) is Tense.PRESENT
     for shift in (0, 1, 2) if forward else (0, -1, -2):
         try:
             found = moved(u.today.replace(day=1), "month", shift).replace(day=on)
@@ -198,6 +202,8 @@ def _alone(u: Utterance, i: int) -> bool:
         return False
     if lead == "by" and _passive(u, i - 2):
         return False
+    if u.word(i + 1) in _TO and month_at(u, i + 2):
+        return True
     if lead in MONTH_LEADS:
         return not (lead == "this" and u.word(i) in DOUBTFUL_MONTHS and u.word(i + 1) in _MODAL)
     if lead in {"from", "between", "and", "to", "-", "–"}:
@@ -212,9 +218,11 @@ def _passive(u: Utterance, i: int) -> bool:
 
 def _between(u: Utterance, i: int) -> bool:
     """Whether a month stands in "from … to …" or "between … and …" with another."""
-    joints = {"to", "until", "till", "and", "through", "-", "–"}
     if u.word(i - 1) in {"from", "between"}:
-        return any(month_at(u, at + 1) for at in range(i + 1, i + 4) if u.word(at) in joints)
+        behind = (at for at in range(i + 1, i + 4) if u.word(at) in _TO | {"and"})
+        return any(month_at(u, at + 1) for at in behind)
+    if u.word(i - 1) in _TO and month_at(u, i - 2):
+        return True
     return any(
         month_at(u, at) and u.word(at - 1) in {"from", "between"} for at in range(i - 4, i - 1)
     )
@@ -254,7 +262,7 @@ def read_feast(u: Utterance, i: int) -> Reading | None:
     if u.word(i - 1) not in _FEAST_LEADS or compound(u, after):
         return None
     role = "at" if u.word(i - 1) == "for" else ""
-    reading = with_time(u, u.yearless(i, after, of_year))
+    reading = with_time(u, u.yearless(i, after, of_year, gift=True))
     return Reading(i, reading.after, reading.stretch, reading.day, reading.part, role, of_year)
 
 

@@ -15,9 +15,9 @@ from memos.extraction.times.calendar import (
     unit,
     weekend,
 )
-from memos.extraction.times.clock import with_time
 from memos.extraction.times.dates import read_day_first, read_month
 from memos.extraction.times.tense import Tense
+from memos.extraction.times.timed import with_time
 from memos.extraction.times.utterance import Reading, Utterance
 from memos.extraction.times.words import (
     FUNCTION_WORDS,
@@ -81,6 +81,8 @@ def read_weekday(u: Utterance, i: int) -> Reading | None:
         return with_time(u, qualified)
     if _compound(u, after) or _habit(u, i, after):
         return None
+    if u.word(after) == "week":
+        return u.dated(i, after + 1, next_weekday(number, u.now).start + 7 * DAY)
     return with_time(u, u.dated(i, after, weekday(u, number, i, after)))
 
 
@@ -143,7 +145,9 @@ def _compound(u: Utterance, i: int) -> bool:
 
 def _habit(u: Utterance, i: int, after: int) -> bool:
     """ "the Monday after my exam" hangs on an event; "Monday to Friday" is a rota."""
-    if u.word(i - 1) == "the" and u.word(after) in {"before", "after", "of", "that", "when", "i"}:
+    if u.word(after) == "of":  # "the first Friday of every month"
+        return True
+    if u.word(i - 1) == "the" and u.word(after) in {"before", "after", "that", "when", "i"}:
         return True
     if (
         u.word(after) in {"to", "through", "thru", "-", "–"}
@@ -157,7 +161,8 @@ def read_the_weekend(u: Utterance, i: int) -> Reading | None:
     """ "over the weekend": the one behind or the one ahead, as the tense says."""
     if u.word(i - 1) != "the" or u.word(i + 1) in {"before", "after", "of", "when", "that"}:
         return None
-    if u.word(i - 2) not in {"over", "for", "at", "on", "during", "until", "till", "by", "before"}:
+    led = u.word(i - 2) in {"over", "for", "at", "on", "during", "until", "till", "by", "before"}
+    if not led and u.word(i + 1) not in {"was", "went", "is", "will", "'s", "looks", "has"}:
         return None
     if u.word(i + 1)[:1].isalpha() and u.word(i + 1) not in FUNCTION_WORDS:
         return None

@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from memos.extraction.times.calendar import Stretch, day, decade, month, months, year
-from memos.extraction.times.clock import with_time
+from memos.extraction.times.timed import with_time
 from memos.extraction.times.utterance import Reading, Utterance, known
 from memos.extraction.times.words import COUNTED, DECADES, bag
 from memos.types import Granularity
@@ -18,14 +18,15 @@ from memos.types import Granularity
 _ISO = re.compile(
     r"(?P<y>[12]\d{3})-(?P<mo>\d\d)(?:-(?P<d>\d\d)"
     r"(?:(?:T|\s)(?P<h>\d\d):(?P<mi>\d\d)(?::(?P<s>\d\d)(?:[.,]\d{1,9})?)?"
-    r"(?:\s?(?P<z>Z|UTC)|(?P<sign>[+-])(?P<zh>\d\d):?(?P<zm>\d\d))?)?)?(?![\d-])",
+    r"(?:\s?(?P<z>Z|UTC)|(?P<sign>[+-])(?P<zh>\d\d):?(?P<zm>\d\d))?)?)?(?![\w-])",
     re.I,
 )
 _SLASHED = re.compile(
-    r"(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})(?P=sep)(?P<y>\d{4}|\d\d)(?![\d/.-]\d|\d)"
+    r"(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})(?P=sep)(?P<y>\d{4}|\d\d)(?![\d/.-]\d|\w)"
 )
+_NO_YEAR = re.compile(r"(?P<a>\d{1,2})/(?P<b>\d{1,2})(?![\w/])")
 _YEAR_FIRST = re.compile(
-    r"(?P<y>[12]\d{3})(?P<sep>[/.])(?P<mo>\d{1,2})(?P=sep)(?P<d>\d{1,2})(?!\d)"
+    r"(?P<y>[12]\d{3})(?P<sep>[/.])(?P<mo>\d{1,2})(?P=sep)(?P<d>\d{1,2})(?!\w)"
 )
 # fmt: off
 _YEAR_LEADS = bag(
@@ -48,10 +49,19 @@ def read_numeric(u: Utterance, i: int) -> Reading | None:
         found = day(datetime(int(match["y"]), int(match["mo"]), int(match["d"])))
     elif match := _SLASHED.match(tokens.text, start):
         found = _slashed(u, match)
+    elif (match := _NO_YEAR.match(tokens.text, start)) and u.word(i - 1) in {"on", "by", "until"}:
+        return _no_year(u, i, match)
     else:
         return None
     after = tokens.at(match.end(), i)
     return with_time(u, known(Reading(i, after, found, day=found.start)))
+
+
+def _no_year(u: Utterance, i: int, match: re.Match[str]) -> Reading | None:
+    first, second = int(match["a"]), int(match["b"])
+    number, on = (second, first) if first > 12 else (first, second)
+    after = u.tokens.at(match.end(), i)
+    return with_time(u, u.yearless(i, after, lambda of: day(datetime(of, number, on))))
 
 
 def _iso(u: Utterance, i: int, match: re.Match[str]) -> Reading | None:
@@ -116,7 +126,7 @@ def _year_context(u: Utterance, i: int) -> bool:
     lead, following = u.word(i - 1), u.word(i + 1)
     if lead == "-" and u.word(i - 2) == "mid":
         return True
-    if lead in _YEAR_LEADS:
+    if lead in _YEAR_LEADS or (lead == "to" and u.word(i - 2) in {"prior", "up"}):
         return True
     if lead == "(" and following in {")", "-", "–"}:
         return True

@@ -24,7 +24,7 @@ from memos.extraction.times.calendar import (
     week,
     weekend,
 )
-from memos.extraction.times.clock import with_time
+from memos.extraction.times.timed import with_time
 from memos.extraction.times.utterance import Reading, Utterance
 from memos.extraction.times.words import ORDINALS, PARTS, SEASONS, WEEKDAYS
 from memos.types import Granularity
@@ -154,8 +154,9 @@ def _part_of(u: Utterance, i: int) -> Reading | None:
     anchor = u.read(i + 2)
     if anchor is None or anchor.day is None:
         return None
-    if u.word(i) == "week":
-        found = replace(week(anchor.day), exact=anchor.stretch.exact)
+    if u.word(i) in {"week", "weekend"}:
+        whole = (week if u.word(i) == "week" else weekend)(anchor.day)
+        found = replace(whole, exact=anchor.stretch.exact)
         return Reading(i, anchor.after, found)
     if u.word(i) not in PARTS or anchor.part:
         return None

@@ -24,8 +24,8 @@ def read_range(u: Utterance, i: int) -> Reading | None:
     """The expression at `i`, with the other end where it is a range."""
     lead = u.word(i - 1) if u.word(i - 1) != "the" else u.word(i - 2)
     first = u.read(i) if u.word(i) != "the" else None
-    if first is None and lead in _LEADS:
-        first = read_year(u, i, ranged=True)
+    if first is None:
+        first = _days(u, i, lead) or (read_year(u, i, ranged=True) if lead in _LEADS else None)
     if first is None or first.role:
         return first
     joint = u.word(first.after)
@@ -35,6 +35,23 @@ def read_range(u: Utterance, i: int) -> Reading | None:
         return _joined(u, first, first.after + 1, open_=lead in _LEADS) or first
     except (ValueError, OverflowError):
         return first
+
+
+def _days(u: Utterance, i: int, lead: str) -> Reading | None:
+    """ "9 to 20 December": the first day takes its month from the last."""
+    at = i + 2 if u.word(i + 1) in {"st", "nd", "rd", "th"} else i + 1
+    text = u.word(i)
+    if not text.isdecimal() or not text.isascii() or len(text) > 2 or not u.tokens.free(i):
+        return None
+    if u.word(at) not in _JOINTS and not (u.word(at) == "and" and lead == "between"):
+        return None
+    last = u.read(at + 1)
+    if last is None or last.day is None or last.stretch.granularity is not Granularity.DAY:
+        return None
+    if (last.of_year is None and not last.stretch.exact) or not 1 <= int(text) < last.day.day:
+        return None
+    start = last.day.replace(day=int(text))
+    return Reading(i, last.after, replace(last.stretch, start=start), role="during")
 
 
 def _joined(u: Utterance, first: Reading, at: int, *, open_: bool) -> Reading | None:

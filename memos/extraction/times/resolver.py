@@ -12,7 +12,6 @@ from datetime import datetime, timezone, tzinfo
 
 from memos.errors import InvalidInput
 from memos.extraction.times.adjacent import ADJECTIVES, read_adjacent
-from memos.extraction.times.clock import read_clock, read_hours
 from memos.extraction.times.counted import read_counted
 from memos.extraction.times.dates import read_day_first, read_feast, read_month, read_season
 from memos.extraction.times.days import (
@@ -32,6 +31,7 @@ from memos.extraction.times.numeric import (
 )
 from memos.extraction.times.parts import THIRDS, read_beside, read_ordinal, read_third
 from memos.extraction.times.ranges import read_range
+from memos.extraction.times.timed import read_clock, read_hours
 from memos.extraction.times.utterance import Reading, Utterance
 from memos.extraction.times.words import (
     DECADES,
@@ -109,7 +109,7 @@ def find_times(
     """The times named in `text`, said at `said_at` by someone whose days are those of `zone`.
 
     In the order of the text, without overlaps. Any text is accepted; what names no time of the
-    calendar ("30 February", "9999 years ago") is left out. Takes time linear in the text.
+    calendar ("31/02/2023", "9999 years ago") is left out. Takes time linear in the text.
     Raises `InvalidInput` if `said_at` has no time zone.
     """
     if said_at.tzinfo is None or said_at.utcoffset() is None:
@@ -165,6 +165,10 @@ _PASSED = frozenset(
      "at", "least", "in", "on", "back", "only", "almost", "nearly", "probably", "circa", "from",
      "of", "to", "early", "late", "as"}
 )  # fmt: skip
+_CALLS = frozenset(
+    {"come", "came", "coming", "stop", "stopped", "stopping", "drop", "dropped", "swing", "swung",
+     "pass", "passed", "went", "go", "going", "nearby"}
+)  # fmt: skip
 _PHRASES = {("as", "of"): "since", ("prior", "to"): "before", ("up", "to"): "until"}
 
 
@@ -192,7 +196,9 @@ def _role(u: Utterance, reading: Reading) -> str:
         if (u.word(at - 1), word) in _PHRASES:
             return _PHRASES[u.word(at - 1), word]
         if word in _ROLES:
-            return _ROLES[word]
+            # "come by tomorrow", "not at all last night"
+            adverb = u.word(at - 1) in (_CALLS if word == "by" else {"at"})
+            return "at" if adverb and word in {"by", "all"} else _ROLES[word]
         if word not in _PASSED:
             break
     coming = u.word(reading.first - 1) == "from" and reading.stretch.start > u.now

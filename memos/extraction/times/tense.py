@@ -30,7 +30,7 @@ _LEADS = bag(
     " for during over from back sometime maybe probably just"
 )
 _FUTURE = bag(
-    "will 'll shall gonna wanna plan plans planning hope hopes hoping want wants wish let's lets"
+    "will 'll shall gonna wanna plan plans planning hope hopes hoping want wants wish lets"
     " should could would must might may upcoming soon tomorrow tonight can cannot gotta expect"
     " expecting expected excited scheduled scheduling due intend intends aim aiming ready need"
     " needs deadline invited booked looking"
@@ -97,8 +97,8 @@ def _marker(tokens: Tokens, i: int) -> Tense:
         return _FUTURE_OF_PAST.get(previous, Tense.FUTURE)
     if word in _HAVE or (word in {"'s", "'d"} and _participle(tokens, i)):
         return _have(tokens, i)
-    if word == "'s" and previous in _SUBJECTS:
-        return Tense.PRESENT
+    if word == "'s" and (previous in _SUBJECTS or previous == "let"):
+        return Tense.FUTURE if previous == "let" else Tense.PRESENT
     if word in _PAST or word == "used":
         return _past(tokens, i)
     if len(word) > 3 and word.endswith("ed") and word not in _NO_PAST:
@@ -134,8 +134,8 @@ def _past(tokens: Tokens, i: int) -> Tense:
             return Tense.PERFECT
         if word in {"am", "is", "are", "'m", "'re", "be", "get", "gets", "getting"}:
             return Tense.PRESENT
-        if word in {"to", "will", "'ll", "can", "should", "would"}:
-            return Tense.FUTURE
+    if tokens.word(i - 1) in {"to", "will", "'ll", "can", "should", "would"}:
+        return Tense.FUTURE
     return Tense.PAST
 
 

@@ -14,6 +14,7 @@ from memos.extraction.times.tense import Tense, tense_at
 from memos.extraction.times.tokens import Tokens
 from memos.types import Granularity
 
+DEPTH = 4
 _DEADLINES = frozenset({"until", "till", "til", "by", "for"})
 
 
@@ -51,25 +52,43 @@ class Utterance:
         self.now = said_at.astimezone(zone).replace(tzinfo=None, fold=0)
         self.today = midnight(self.now)
         self._read = read
+        self._depth = 0
+        self._seen: dict[tuple[int, int], Reading | None] = {}
 
     def word(self, i: int) -> str:
         return self.tokens.word(i)
 
     def read(self, i: int) -> Reading | None:
-        """The expression at `i`, an article in front of it passed over."""
-        return self._read(self, self.tokens.skip(i, "the"))
+        """The expression at `i`, an article in front of it passed over.
+
+        An expression may hold others ("the end of the week before last May"); beyond `DEPTH` of
+        them it is nonsense, and reading it would take more than linear time.
+        """
+        if self._depth == DEPTH:
+            return None
+        key = (i, self._depth)
+        if key not in self._seen:
+            self._depth += 1
+            try:
+                self._seen[key] = self._read(self, self.tokens.skip(i, "the"))
+            finally:
+                self._depth -= 1
+        return self._seen[key]
 
     def tense(self, first: int, after: int) -> Tense:
         return tense_at(self.tokens, first, after)
 
-    def forward(self, first: int, after: int) -> bool | None:
-        """Whether what stands at these tokens is to come; None where nothing tells."""
+    def forward(self, first: int, after: int, *, gift: bool = False) -> bool | None:
+        """Whether what stands at these tokens is to come; None where nothing tells.
+
+        "Booked for Friday" is to come; as a `gift`, "got it for Christmas", it need not be.
+        """
         lead = first - 1
         while self.word(lead) in {"the", "at", "least", "about", "around", "early", "late", "mid"}:
             lead -= 1
         if self.word(lead) == "since":
             return False
-        if self.word(lead) == "for":
+        if self.word(lead) == "for" and not gift:
             return True
         tense = self.tense(first, after)
         if tense in {Tense.PAST, Tense.PERFECT}:
@@ -78,13 +97,15 @@ class Utterance:
             return True
         return None
 
-    def pick(self, of_year: Callable[[int], Stretch], first: int, after: int) -> Stretch:
+    def pick(
+        self, of_year: Callable[[int], Stretch], first: int, after: int, *, gift: bool = False
+    ) -> Stretch:
         """The year that is meant where none is named.
 
         The past one or the coming one as the tense says. Without a tense a day is taken to come if
         the verb is in the present; otherwise the past one, unless the coming one is far nearer.
         """
-        forward = self.forward(first, after)
+        forward = self.forward(first, after, gift=gift)
         past, coming = latest(of_year, self.now), soonest(of_year, self.now)
         if forward is None and past.granularity is Granularity.DAY:
             forward = self.tense(first, after) is Tense.PRESENT or None
@@ -92,9 +113,11 @@ class Utterance:
             forward = past.end <= self.now and (coming.start - self.now) * 3 < self.now - past.end
         return coming if forward else past
 
-    def yearless(self, first: int, after: int, of_year: Callable[[int], Stretch]) -> Reading:
+    def yearless(
+        self, first: int, after: int, of_year: Callable[[int], Stretch], *, gift: bool = False
+    ) -> Reading:
         """A reading of something that comes every year."""
-        stretch = self.pick(of_year, first, after)
+        stretch = self.pick(of_year, first, after, gift=gift)
         on = stretch.start if stretch.granularity is Granularity.DAY else None
         return Reading(first, after, stretch, day=on, of_year=of_year)
 

@@ -85,7 +85,7 @@ COUNTED = bag(
     " seconds days weeks months years items copies pages degrees k rpm watts horsepower mg ml"
     " grams liters litres others men women students employees members users subscribers"
 )
-RECURRENT = frozenset({"every", "each", "any", "most", "per", "alternate", "all", "some", "many"})
+RECURRENT = frozenset({"every", "each", "any", "most", "per", "alternate", "some", "many"})
 # fmt: on
 
 
