@@ -27,12 +27,14 @@ def build(
     settings: Settings,
     *,
     embedder: Embedder | None = None,
+    extractor: Extractor | None = None,
     clock: Clock = utc_now,
     new_id: NewId | None = None,
 ) -> Service:
     """A service on the configured backends. The caller closes it, and starts its worker.
 
-    The embedding model is loaded when it is first needed; `Service.warm` does so at once.
+    The embedding model is loaded when it is first needed; `Service.warm` does so at once. Given
+    models stand in for those of the settings; an extractor is not used if extraction is none.
     StorageReadOnly if `data_dir` can't be written; the stores' and models' own errors besides.
     """
     from memos.embedding import CachedEmbedder, LazyEmbedder
@@ -40,6 +42,7 @@ def build(
     from memos.storage import open_stores
 
     new_id = new_id or UlidMaker()
+    configured = make_extractor(settings)
     _make_data_dir(settings)
     stores = open_stores(settings.sql_url, new_id=new_id, clock=clock, derivation=Rules())
     cached = CachedEmbedder(embedder or LazyEmbedder(lambda: make_embedder(settings)))
@@ -51,7 +54,7 @@ def build(
             forget_texts=cached.clear,
             open_vector_index=_vector_index_opener(settings),
             one_holder=_index_choice(settings) == "chroma",
-            extractor=make_extractor(settings),
+            extractor=configured and (extractor or configured),
             clock=clock,
             new_id=new_id,
         )

@@ -260,11 +260,16 @@ class LinkStore(Protocol):
         relation) again gives the existing link."""
         ...
 
-    def of(self, cube_id: str, memory_id: str) -> tuple[Link, ...]:
-        """Links in both directions, oldest first."""
+    def of(
+        self, cube_id: str, memory_id: str, *, known_as_of: datetime | None = None
+    ) -> tuple[Link, ...]:
+        """Links in both directions, oldest first; with `known_as_of` those there were then, but
+        for those of memories erased since."""
         ...
 
-    def remove(self, cube_id: str, link_id: str) -> None: ...
+    def remove(self, cube_id: str, link_id: str, *, at: datetime) -> None:
+        """Takes it away, as of `at`. NotFound if the cube has none such."""
+        ...
 
 
 class JobQueue(Protocol):

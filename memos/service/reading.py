@@ -119,10 +119,7 @@ class Reader:
     def links(self, cube: Cube, memory_id: str, view: Viewpoint = NOW) -> tuple[Link, ...]:
         """Oldest first, in both directions. MemoryNotFound if the memory was not there."""
         self.get(cube, memory_id, view)
-        links = self._stores.links.of(cube.id, memory_id)
-        if view.known_as_of is None:
-            return links
-        return tuple(link for link in links if link.created_at <= view.known_as_of)
+        return self._stores.links.of(cube.id, memory_id, known_as_of=view.known_as_of)
 
 
 def _missing(cube: Cube, memory_id: str, view: Viewpoint) -> MemoryNotFound:

@@ -177,4 +177,5 @@ class WriteVerbs(Verbs):
         )
 
     def unlink(self, link_id: str, *, cube: str = "default") -> None:
-        self._service.stores.links.remove(self._cube(cube).id, link_id)
+        service = self._service
+        service.stores.links.remove(self._cube(cube).id, link_id, at=service.clock())

@@ -283,8 +283,18 @@ def test_links_as_they_were(memos, boat, clock):
     before = link.created_at - timedelta(minutes=1)
     assert memos.links(other.id, known_as_of=before) == ()
     assert memos.links(other.id, known_as_of=link.created_at) == (link,)
+    clock.forward(hours=1)
+    memos.unlink(link.id)
+    clock.forward(hours=1)
+    again = memos.link(boat.id, other.id)
+    assert memos.links(boat.id) == (again,)
+    assert memos.links(other.id, known_as_of=link.created_at) == (link,)
+    assert memos.links(other.id, known_as_of=again.created_at - timedelta(minutes=30)) == ()
     with pytest.raises(MemoryNotFound):
         memos.links(other.id, known_as_of=at(0))
+    memos.forget(boat.id, erase=True)
+    assert memos.links(other.id, known_as_of=link.created_at) == ()
+    assert not memos.doctor()
 
 
 def test_as_of_knows_only_what_had_happened(memos, clock):
