@@ -27,6 +27,7 @@ from memos.extraction.times.words import (
     RECURRENT,
     SEASONS,
     SHORT_MONTHS,
+    SPELLED_DAYS,
     WEEKDAYS,
     bag,
 )
@@ -139,6 +140,12 @@ def read_day_first(u: Utterance, i: int) -> Reading | None:
     return _day(u, i, after, _of_day(number, on))
 
 
+def read_spelled_day(u: Utterance, i: int) -> Reading | None:
+    """ "the first of June"."""
+    number = month_at(u, i + 2) if u.word(i + 1) == "of" else None
+    return None if number is None else _day(u, i, i + 3, _of_day(number, SPELLED_DAYS[u.word(i)]))
+
+
 def _day(u: Utterance, first: int, after: int, of_year: OfYear) -> Reading:
     found = in_year(u, first, after, of_year) or u.yearless(first, after, of_year)
     return with_time(u, found)
@@ -201,6 +208,8 @@ def _alone(u: Utterance, i: int) -> bool:
     if lead == "of" and u.word(i - 2) not in _OF_MONTH:
         return False
     if lead == "by" and _passive(u, i - 2):
+        return False
+    if u.word(i + 1) in RECURRENT or u.word(i - 3) in RECURRENT:  # "every year in June"
         return False
     if u.word(i + 1) in _TO and month_at(u, i + 2):
         return True

@@ -13,7 +13,13 @@ from datetime import datetime, timezone, tzinfo
 from memos.errors import InvalidInput
 from memos.extraction.times.adjacent import ADJECTIVES, read_adjacent
 from memos.extraction.times.counted import read_counted
-from memos.extraction.times.dates import read_day_first, read_feast, read_month, read_season
+from memos.extraction.times.dates import (
+    read_day_first,
+    read_feast,
+    read_month,
+    read_season,
+    read_spelled_day,
+)
 from memos.extraction.times.days import (
     NEAR,
     read_near,
@@ -42,6 +48,7 @@ from memos.extraction.times.words import (
     SEASONS,
     SHORT_MONTHS,
     SHORT_WEEKDAYS,
+    SPELLED_DAYS,
     TENS,
     WEEKDAYS,
 )
@@ -70,6 +77,7 @@ def _starters() -> dict[str, tuple[Reader, ...]]:
         ((*NUMBERS, "noon", "midday", "midnight"), read_clock),
         (THIRDS, read_third),
         (ORDINALS, read_ordinal),
+        (SPELLED_DAYS, read_spelled_day),
         ((*units, *PARTS, *WEEKDAYS, *SEASONS), read_beside),
         (("weekend",), read_the_weekend),
         (("other",), read_other),
