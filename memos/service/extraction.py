@@ -83,15 +83,11 @@ class Extractions:
 
     def _extract_one(self, context: JobContext) -> None:
         """Raises what the extractor says, until it can read the memory or the attempts are used
-        up. A memory that has changed meanwhile is the business of `extract`."""
+        up. Reads the memory as it is now; to have read it twice does no harm."""
         cube = self._cube(context)
-        payload = context.job.payload
-        memory = self._stores.memories.get(cube.id, [payload["memory_id"]]).get(
-            payload["memory_id"]
-        )
+        memory_id = context.job.payload["memory_id"]
+        memory = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
         if memory is None or memory.state is not State.ACTIVATED:
-            return
-        if memory.version != payload["version"]:
             return
         (run,) = runs(self._stores.memories, [memory])
         (found,) = self._extracted(run)
