@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timezone
 
@@ -17,7 +18,7 @@ from memos.testing import RecordedModel
 from memos.types import Extraction, Kind, Memory, Provenance, State
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
-KEY = "sk-verysecretkey123"
+KEY = "house secret 123"
 MOVED = "I moved to Bern last year."
 RECORDING = {
     MOVED: {
@@ -77,7 +78,7 @@ class Pauses(list):
 
 
 def extractor(server: RecordedModel, model: str = "gpt-4o-mini", **how) -> LlmExtractor:
-    return LlmExtractor(model, url=server.url, key=KEY, **{"sleep": Pauses(), **how})
+    return LlmExtractor(model, url=server.url, **{"key": KEY, "sleep": Pauses(), **how})
 
 
 def asked(server: RecordedModel, number: int) -> dict:
@@ -143,6 +144,18 @@ def test_batches_are_asked_at_the_same_time_but_not_too_many():
         begun = time.monotonic()
         extractor(server, batch=1, concurrency=3, attempts=1, timeout=0.4).extract(turns)
     assert 0.75 < time.monotonic() - begun < 2.0  # two rounds, not one and not six
+
+
+def test_calls_share_the_limit_of_requests_at_the_same_time():
+    with RecordedModel(always="hang") as server:
+        reader = extractor(server, concurrency=1, attempts=1, timeout=0.4)
+        begun = time.monotonic()
+        callers = [threading.Thread(target=reader.extract, args=(TURNS,)) for _ in range(2)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    assert time.monotonic() - begun > 0.75
 
 
 @pytest.mark.parametrize(
@@ -247,6 +260,15 @@ def test_the_key_is_in_no_message(fault):
         found = extractor(server, attempts=1).extract(TURNS)
     assert server.keys[0] == KEY
     assert not [outcome for outcome in found if KEY in str(outcome) + repr(outcome.details)]
+
+
+def test_a_key_that_the_client_took_from_elsewhere_is_in_no_message_either(monkeypatch):
+    with RecordedModel(always="401") as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-abcdefgh12345")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        (found, _) = LlmExtractor("openai/m").extract(TURNS)
+    assert server.keys == ["sk-abcdefgh12345"]
+    assert "Incorrect API key provided: •••" in found.message
 
 
 def test_what_a_provider_refuses_is_left_out_from_then_on_and_said(caplog):
