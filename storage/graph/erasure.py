@@ -202,6 +202,9 @@ class _Revised:
 def _within(source: Sequence[Any], revision: Sequence[Any]) -> bool:
     """Whether a source held while a revision was believed."""
     begun, ended = revision[19], revision[20]
+    if begun == ended:
+        # Never seen, for its successor came at the same moment.
+        return bool(source[2] <= begun <= source[3])
     return bool(source[2] <= begun < source[3] or begun <= source[2] < ended)
 
 
@@ -268,8 +271,30 @@ def _forget_entity(edit: Edit, deriver: Deriver, entity_id: str) -> None:
             edit.gone("entity", [entity_id])
         if about:
             rulings.realign(edit, deriver, set(near) - {entity_id}, also=about)
+            _forget_past(edit, entity_id)
         return
     _forget_names(edit, entity_id, near)
+
+
+def _forget_past(edit: Edit, entity_id: str) -> None:
+    """Facts of others were believed of an entity that stood for them: in the past too they are now
+    of what stands for them since it is gone."""
+    for column in ("subject_id", "object_id"):
+        key = [(entity_id,)]
+        rows = matching(edit.connection, fact, edit.cube_id, (column,), key, columns="id, revision")
+        newest = matching(
+            edit.connection,
+            fact,
+            edit.cube_id,
+            ("id",),
+            sorted({(row[0],) for row in rows}),
+            columns=f"id, {column}",
+            where="seq IS NOT NULL",
+        )
+        now = dict(map(tuple, newest))
+        moved = [(id, n, now[id]) for id, n in rows if now[id] != entity_id]
+        change(edit.connection, fact, edit.cube_id, ("id", "revision"), (column,), moved)
+        _join(edit, {id for id, *_ in moved})
 
 
 def _is_about(item: Ruling, entity_id: str) -> bool:
@@ -280,17 +305,13 @@ def _is_about(item: Ruling, entity_id: str) -> bool:
 _UNSUPPORTED = """
 SELECT NOT EXISTS (SELECT 1 FROM mention WHERE cube_id = :cube AND entity_id {near}
   AND said_id = :id)
-AND NOT EXISTS (SELECT 1 FROM assertion WHERE cube_id = :cube AND subject_id {near}
-  AND said_subject_id = :id)
-AND NOT EXISTS (SELECT 1 FROM fact WHERE cube_id = :cube AND subject_id = :id)
-AND NOT EXISTS (SELECT 1 FROM fact WHERE cube_id = :cube AND object_id = :id)
 AND NOT EXISTS (SELECT 1 FROM ruling WHERE cube_id = :cube AND target_id = :id
   AND kind = 'split' AND revoked_at IS NULL)
 """
 
 
 def _supported(edit: Edit, entity_id: str, near: Sequence[str]) -> bool:
-    """Whether a memory names it, says something of it or did, or a split was made for it."""
+    """Whether a memory names it, or did in a former reading, or a split was made for it."""
     asked = {"cube": edit.cube_id, "id": entity_id, "near": _list(edit, near)}
     query = text(_UNSUPPORTED.format(near=_in(edit, "near")))
     return not edit.connection.execute(query, asked).scalar()

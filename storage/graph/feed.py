@@ -15,10 +15,11 @@ from memos.protocols import GraphChange
 from memos.storage.bulk import matching
 from memos.storage.cubes import cube_missing
 from memos.storage.graph.reads import sources_of
-from memos.storage.graph.records import BEGINNING, END
+from memos.storage.graph.records import ACTIVE, BEGINNING, END
 from memos.storage.tables import cube, entity, entity_alias, fact, graph_gone, mention
 
 _TABLES = {"entity": entity, "fact": fact, "mention": mention, "gone": graph_gone}
+_MENTIONING = ("mention", "gone")
 _queries = {
     name: text(
         f"SELECT * FROM {table.name} WHERE cube_id = :cube AND seq > :after AND seq <= :last"
@@ -51,6 +52,7 @@ def changes(connection: Connection, cube_id: str, *, after: int, limit: int) -> 
     aliases = _aliases(connection, cube_id, (row.id for _, kind, row in rows if kind == "entity"))
     facts = {row.id for _, kind, row in rows if kind == "fact" and row.expired_at == END}
     sources = sources_of(connection, cube_id, facts, None) if facts else {}
+    named = _named(connection, cube_id, [row for _, kind, row in rows if kind in _MENTIONING])
     found: dict[tuple[str, str], GraphChange] = {}
     for seq, kind, row in rows:
         if kind == "entity":
@@ -59,7 +61,9 @@ def changes(connection: Connection, cube_id: str, *, after: int, limit: int) -> 
             memories = dict.fromkeys(source.memory_id for source in sources.get(row.id, ()))
             change = _fact(seq, row, tuple(memories))
         elif kind == "mention":
-            change = _mention(seq, row)
+            change = _mention(seq, f"{row.memory_id} {row.entity_id}", named)
+        elif row.kind == "mention":
+            change = _mention(seq, row.id, named)
         else:
             change = GraphChange(seq, row.kind, row.id, True)
         # What is gone may have come again; the later number is how it is.
@@ -112,15 +116,26 @@ def _fact(seq: int, row: Any, memory_ids: tuple[str, ...]) -> GraphChange:
     )
 
 
-def _mention(seq: int, row: Any) -> GraphChange:
-    return GraphChange(
-        seq,
-        "mention",
-        f"{row.memory_id} {row.entity_id}",
-        not row.active,
-        subject_id=row.memory_id,
-        target_id=row.entity_id,
+def _named(connection: Connection, cube_id: str, rows: Sequence[Any]) -> set[str]:
+    """Mentions that hold, among those of these memories: several entities that a memory names may
+    stand for the same one, and not all of them hold."""
+    memories = {getattr(row, "memory_id", None) or row.id.split(" ")[0] for row in rows}
+    found = matching(
+        connection,
+        mention,
+        cube_id,
+        ("memory_id",),
+        [(id,) for id in sorted(memories)],
+        columns="memory_id, entity_id",
+        where=f"active = {ACTIVE}",
     )
+    return {f"{memory_id} {entity_id}" for memory_id, entity_id in found}
+
+
+def _mention(seq: int, pair: str, named: set[str]) -> GraphChange:
+    memory_id, entity_id = pair.split(" ")
+    gone = pair not in named
+    return GraphChange(seq, "mention", pair, gone, subject_id=memory_id, target_id=entity_id)
 
 
 def size(connection: Connection, cube_id: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, Table, and_, delete, exists, func, select, update
+from sqlalchemy import Connection, Table, and_, delete, exists, func, or_, select, update
 
 from memos.storage.graph.deriving import Deriver, Group
 from memos.storage.graph.edit import edit
@@ -50,6 +50,17 @@ _BELONGING = {
     "sources of facts that are not there": (
         fact_source,
         exists().where(fact.c.cube_id == fact_source.c.cube_id, fact.c.id == fact_source.c.fact_id),
+    ),
+    "facts about entities that are not there": (
+        fact,
+        exists().where(entity.c.cube_id == fact.c.cube_id, entity.c.id == fact.c.subject_id),
+    ),
+    "facts with objects that are not there": (
+        fact,
+        or_(
+            fact.c.object_id.is_(None),
+            exists().where(entity.c.cube_id == fact.c.cube_id, entity.c.id == fact.c.object_id),
+        ),
     ),
     "facts that rest on nothing": (
         fact,

@@ -7,7 +7,6 @@ Knows mentions and assertions as rows; not what their names mean, nor what follo
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from memos.storage.feed import take_numbers
 from memos.storage.graph import entities
 from memos.storage.graph.deriving import Deriver, Group
 from memos.storage.graph.edit import Edit
-from memos.storage.graph.records import assertion_row, spans_text, text_or_none
+from memos.storage.graph.records import STALE, assertion_row, spans_text, text_or_none
 from memos.storage.records import memory_of
 from memos.storage.tables import assertion, memory, mention, reading, reading_mark
 from memos.types import Assertion, Memory, State
@@ -197,28 +196,29 @@ def _mention(
     mentions: dict[str, dict[str, list[EntityMention]]],
     roots: dict[str, str],
 ) -> None:
-    keys = [(id,) for id in mentions]
     former = matching(
         edit.connection,
         mention,
         edit.cube_id,
         ("memory_id",),
-        keys,
-        columns="memory_id, entity_id",
+        [(id,) for id in mentions],
+        columns="memory_id, said_id, active",
     )
-    if former:
-        remove(edit.connection, mention, edit.cube_id, ("memory_id",), keys)
+    # What only a former reading found stays as long as the memory, but does not count.
+    again = [(row[0], row[1]) for row in former if row[1] in mentions[row[0]]]
+    lost = [row for row in former if row[1] not in mentions[row[0]] and row[2] != STALE]
+    on = ("memory_id", "said_id")
+    stale = [(row[0], row[1], STALE, edit.number()) for row in lost]
+    change(edit.connection, mention, edit.cube_id, on, ("active", "seq"), stale)
+    remove(edit.connection, mention, edit.cube_id, on, again)
     rows = []
     for item in kept:
-        memory_id = item.reading.memory_id
+        memory_id, active = item.reading.memory_id, int(item.live)
         for id, spans in mentions[memory_id].items():
-            active = int(item.live)
             text = spans_text(spans)
             rows.append((edit.cube_id, memory_id, id, roots[id], edit.number(), active, text))
     if rows:
         load(edit.connection, mention, rows)
-    left = {(row[0], row[1]) for row in former} - {(row[1], row[3]) for row in rows}
-    edit.gone("mention", [" ".join(pair) for pair in sorted(left)])
 
 
 def _store(edit: Edit, kept: Sequence[_Kept]) -> None:
@@ -279,19 +279,3 @@ def lower_marks(connection: Connection, cube_id: str, position: int) -> None:
         ),
         {"cube": cube_id, "below": position - 1},
     )
-
-
-def groups_of(connection: Connection, cube_id: str, memory_id: str) -> dict[str, Group]:
-    """Groups by id of the present assertions of a memory."""
-    found: dict[str, Group] = defaultdict()
-    for id, subject, predicate, key in matching(
-        connection,
-        assertion,
-        cube_id,
-        ("memory_id",),
-        [(memory_id,)],
-        columns="id, subject_id, predicate, object_key",
-        where="current = 1",
-    ):
-        found[id] = (subject, predicate, key)
-    return found

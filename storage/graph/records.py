@@ -31,6 +31,9 @@ BEGINNING = -(2**63)
 END = 2**63 - 1
 """No time of a datetime comes near these."""
 
+ACTIVE, INACTIVE, STALE = 1, 0, -1
+"""Of a mention: it counts; its memory is archived; its memory reads otherwise now."""
+
 WIDE = 0
 """The object key of an assertion that bears on other objects than its own."""
 

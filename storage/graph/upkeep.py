@@ -15,12 +15,10 @@ from memos.storage.graph import erasure
 from memos.storage.graph.deriving import Deriver
 from memos.storage.graph.edit import Edit, edit
 from memos.storage.graph.readings import lower_marks
+from memos.storage.graph.records import ACTIVE, INACTIVE, STALE
 from memos.storage.records import micros
 from memos.storage.tables import assertion, mention, reading
 from memos.types import Memory, State
-
-ACTIVE, INACTIVE, STALE = 1, 0, -1
-"""Of a mention: it counts; its memory is archived; its memory reads otherwise now."""
 
 
 class GraphUpkeep:

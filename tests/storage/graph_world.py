@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -155,7 +156,9 @@ class World:
 
 
 def entity_id(name: str) -> str:
-    return f"e-{name.casefold()}"
+    """Opaque, for the bytes of an erased name are looked for; in the order of the names."""
+    folded = name.casefold()
+    return f"e-{folded[:2]}{hashlib.sha256(folded.encode()).hexdigest()[:8]}"
 
 
 def plain(fact: Fact) -> tuple[object, ...]:
