@@ -108,7 +108,8 @@ class EntityMention:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an extractor made of one version of a memory; with `error`, that it failed and why."""
+    """What an extractor made of one version of a memory; with `error`, that it failed and why (then
+    what was read of that version before still holds)."""
 
     memory_id: str
     version: int
@@ -131,9 +132,10 @@ class GraphChange:
     """One node or edge as the projection needs it, at graph change number `seq`.
 
     kind `entity`: id, name, type, aliases (folded), merged_into in `target_id`.
-    kind `fact`: subject_id → target_id (None: a value), times in Unix seconds; the present revision
+    kind `fact`: subject_id → target_id (None: a value), the predicate in `name`, times in Unix seconds; the present revision
     of the fact; `gone` if none is believed any more.
-    kind `mention`: memory `subject_id` names entity `target_id`; its id is both, joined by a space.
+    kind `mention`: memory `subject_id` names entity `target_id`; its id is both, with a space
+    between.
     """
 
     seq: int

@@ -56,28 +56,41 @@ def record(
     """See `memos.protocols.GraphStore.record`."""
     kept = _standing_readings(edit, readings)
     got = entities.make(edit, _wanted(new, readings, kept))
-    groups = _retire(edit, [item.reading.memory_id for item in kept])
-    mentions = {item.reading.memory_id: _mentioned(item.reading, got) for item in kept}
+    # A failure takes nothing away: what was read of this version before still holds.
+    done = [item for item in kept if item.reading.error is None]
+    groups = _retire(edit, [item.reading.memory_id for item in done])
+    mentions = {item.reading.memory_id: _mentioned(item.reading, got) for item in done}
     said = {id for of in mentions.values() for id in of}
     roots = entities.standing(edit.connection, edit.cube_id, said)
     for id in sorted(said - roots.keys()):
         raise entities.entity_missing(id)
     rows = []
-    for item in kept:
+    for item in done:
         for one in item.reading.assertions:
             rows.append(_assertion(edit, deriver, one, item, got, roots))
+    before = _said_before(edit, rows)
     with taken(lambda: AlreadyExists("one of these assertions is already in the cube")):
         if rows:
             load(edit.connection, assertion, rows)
-    _mention(edit, kept, mentions, roots)
+    _mention(edit, done, mentions, roots)
     names = {
         (span.normal, id) for of in mentions.values() for id, spans in of.items() for span in spans
     }
     entities.add_aliases(edit, names)
     _store(edit, kept)
     groups |= {(row[3], row[5], row[9]) for row in rows}
-    changed = deriver.derive(edit, groups, fresh={row[1] for row in rows})
+    changed = deriver.derive(edit, groups, fresh={row[1] for row in rows} - before)
     return Recorded(got, changed)
+
+
+def _said_before(edit: Edit, rows: Sequence[Sequence[Any]]) -> set[str]:
+    """Ids of those that the same memory was read to say before; their rows make room. Rulings and
+    revisions that name them go on naming them."""
+    on = ("id", "memory_id")
+    keys = [(row[1], row[2]) for row in rows]
+    found = matching(edit.connection, assertion, edit.cube_id, on, keys, columns="id, memory_id")
+    remove(edit.connection, assertion, edit.cube_id, on, [tuple(row) for row in found])
+    return {row[0] for row in found}
 
 
 def _standing_readings(edit: Edit, readings: Sequence[Reading]) -> list[_Kept]:

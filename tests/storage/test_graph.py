@@ -402,3 +402,15 @@ def test_time_is_exact(world: World) -> None:
     assert world.facts(as_of=T0) == []
     with pytest.raises(InvalidInput, match="time zone"):
         world.facts(as_of=at.replace(tzinfo=None))
+
+
+def test_a_failure_takes_nothing_away(world: World) -> None:
+    graph, cube = world.stores.graph, world.cube.id
+    item = world.say(ROME)
+    before = world.facts()
+    graph.record(cube, [], [Reading(item.id, 1, "other", error="it broke")])
+    assert world.facts() == before
+    assert graph.unread(cube, "other", limit=9) == []
+    changed = world.update(item, "other text")
+    graph.record(cube, [], [Reading(item.id, changed.version, "other", error="it broke")])
+    assert world.facts() == []
