@@ -132,8 +132,8 @@ class GraphChange:
     """One node or edge as the projection needs it, at graph change number `seq`.
 
     kind `entity`: id, name, type, aliases (folded), merged_into in `target_id`.
-    kind `fact`: subject_id → target_id (None: a value), the predicate in `name`, times in Unix seconds; the present revision
-    of the fact; `gone` if none is believed any more.
+    kind `fact`: subject_id → target_id (None: a value), the predicate in `name`, times in Unix
+    seconds; the present revision of the fact; `gone` if none is believed any more.
     kind `mention`: memory `subject_id` names entity `target_id`; its id is both, with a space
     between.
     """
