@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from memos.config import Settings
 from memos.errors import CubeNotFound, StorageUnavailable
+from memos.graph.communities import communities
 from memos.protocols import Clock, Embedder, Extractor, NewId, Stores, VectorIndex
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
 from memos.service.cubes import Cubes
 from memos.service.enriching import PATIENT, Enriching
+from memos.service.enrichment import Enrichment
 from memos.service.extraction import Extractions
 from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
@@ -26,6 +28,8 @@ from memos.service.reading import Reader
 from memos.service.upkeep import Doctor
 from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
+from memos.summaries.communities import CommunitySummaries
+from memos.summaries.sessions import SessionSummaries
 from memos.types import ApiKey, Cube, IssuedKey, State
 
 if TYPE_CHECKING:
@@ -122,8 +126,21 @@ class Service:
 
             return Resolver(stores.graph, self.embedder, new_id, clock)
 
+        def groups(cube: Cube) -> list[tuple[str, ...]]:
+            return communities(stores.graph, cube.id, now=clock())
+
+        projections = self.searcher.projections
         extractions = Extractions(stores, self.extractor, resolver, self.enriching, self.foreground)
-        return extractions.table()
+        enrichment = Enrichment(
+            stores,
+            self.notes,
+            SessionSummaries(stores, projections, clock=clock, new_id=new_id),
+            CommunitySummaries(stores, projections, clock=clock, new_id=new_id),
+            groups,
+            self.enriching,
+            self.foreground,
+        )
+        return {**extractions.table(), **enrichment.table()}
 
     def vector_index(self) -> VectorIndex:
         """The vector index, opened if it is not yet."""
