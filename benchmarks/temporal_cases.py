@@ -156,6 +156,11 @@ def run(
         service.close()
 
 
+def _self_ended(fact: Fact) -> bool:
+    """ "I used to live in Rome" ends what was said of Rome, and belongs to it."""
+    return fact.invalid_at is not None and fact.closed_by is None
+
+
 class _Course:
     """One case under way, in a cube of its own."""
 
@@ -178,6 +183,12 @@ class _Course:
             self._outcome.extracted |= present.keys()
             taken_back = former.keys() - present.keys()
             self._outcome.closings |= {(triple, number) for triple in taken_back}
+            ended = {
+                triple
+                for triple, fact in present.items()
+                if _self_ended(fact) and triple in former and former[triple].invalid_at is None
+            }
+            self._outcome.closings |= {(triple, number) for triple in ended}
             former = present
         self._outcome.closings |= set(self._closed())
         for step in self._case.steps:

@@ -20,6 +20,12 @@ from memos.types import Claim, Period, Ref
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
+_HUMAN = words(
+    """live work marry date break split separate divorce quit retire graduate move love like hate
+    enjoy study speak resign relocate eat drink smoke volunteer"""
+)
+_ALIKE = words("read quit put cut hit let set split hurt shut")
+"""Verbs that look the same in the present and in the past."""
 _HARMLESS = frozenset({"aux", "auxpass", "neg", "punct", "intj", "cc", "expl", "mark", "conj"})
 _STRESS = words(
     """really actually even personally also either just honestly n't not never at all anymore
@@ -41,7 +47,9 @@ class Draft:
         return when(clause, self.said_at)
 
     def subjects(self, clause: Clause) -> list[Ref]:
-        return self.people.subjects(clause.subject, elliptic=clause.elliptic)
+        return self.people.subjects(
+            clause.subject, elliptic=clause.elliptic, human=clause.lemma in _HUMAN
+        )
 
     def add(
         self,
@@ -206,7 +214,10 @@ def happened(clause: Clause) -> bool:
         return False
     if clause.phase in (Phase.FORMER, Phase.END):
         return False
-    return clause.tense in (Tense.PAST, Tense.PERFECT) or clause.elliptic
+    if clause.tense in (Tense.PAST, Tense.PERFECT) or clause.elliptic:
+        return True
+    dated = any(m.role == "at" and not clause.progressive for m in clause.times)
+    return dated and clause.verb.lower_ in _ALIKE and clause.verb.tag_ != "VBZ"
 
 
 def bare(clause: Clause, about: tuple[Token, ...]) -> bool:

@@ -150,7 +150,7 @@ def _things(clause: Clause, draft: Draft, predicate: str, token: Token | None) -
         return
     found: list[Ref] = []
     if predicate == "met":
-        person = draft.people.person(token)
+        person = draft.people.person(token, sure=True)
         found = [person] if person is not None else []
     else:
         for ref, noun in things(token, draft):

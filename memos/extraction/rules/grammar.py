@@ -147,7 +147,7 @@ def _clause(verb: Token, before: dict[int, Clause], language: Language, *, asked
     children = tuple(verb.children)
     lemma = language.lemma(verb)
     head = verb.head if verb.head.i != verb.i else None
-    subject = next((c for c in children if c.dep_ in _SUBJECTS), None)
+    subject = next((c for c in children if c.dep_ in _SUBJECTS), None) or _stray(verb)
     auxiliaries = [c for c in children if c.dep_ in ("aux", "auxpass")]
     words = frozenset(
         c.lower_ for c in children if c.dep_ in ("advmod", "prt", "neg", "npadvmod", "intj")
@@ -218,6 +218,18 @@ def _clause(verb: Token, before: dict[int, Clause], language: Language, *, asked
     )
 
 
+def _stray(verb: Token) -> Token | None:
+    """A subject that the parser has hung on the verb before: "I live here and my friend lives
+    there", where the friend is listed with living."""
+    if verb.tag_ not in ("VBZ", "VBD", "VBP") or verb.i == verb.sent.start:
+        return None
+    noun = verb.nbor(-1)
+    if noun.dep_ == "appos":
+        noun = noun.head
+    listed = noun.dep_ == "conj" and noun.head.pos_ in ("VERB", "AUX")
+    return noun if listed and noun.pos_ in ("NOUN", "PROPN") else None
+
+
 _BE = words("am is are was were be been being 'm 's 're m")
 
 
@@ -251,7 +263,7 @@ def _own(verb: Token, auxiliaries: list[Token]) -> tuple[Mood, Tense]:
         mood = Mood.ABILITY if modals <= {"can", "ca"} else Mood.OPEN
     if forms & {"have", "has", "'ve", "ve"} or ("'s" in forms and verb.tag_ == "VBN"):
         tense = Tense.PERFECT
-    elif forms & {"did", "was", "were", "had", "'d"} and not modals:
+    elif forms & {"did", "was", "were", "had", "'d", "got"} and not modals:
         tense = Tense.PAST
     if forms & {"been"} and tense is Tense.PERFECT and verb.tag_ == "VBG":
         tense = Tense.PERFECT
@@ -307,8 +319,10 @@ def _under(verb: Token, governor: Clause, subject: Token | None, mood: Mood) -> 
         return (Mood.WISH if governor.mood in (Mood.FACT, Mood.WISH) else Mood.OPEN), Phase.WHOLE
     if lemma in _PLAIN and governor.phase is Phase.WHOLE:
         return outer, Phase.WHOLE
-    if lemma in ("learn",):
+    if lemma == "learn":
         return outer, Phase.BEGIN
+    if lemma == "mean" and verb.lower_ in ("say", "write"):
+        return outer, Phase.WHOLE
     return Mood.OPEN, Phase.WHOLE
 
 

@@ -44,7 +44,7 @@ def employer(token: Token | None, draft: Draft, *, generic: bool = True) -> Ref 
     if named is not None:
         token = named
     if is_name(token):
-        if token.ent_type_ in _NO_EMPLOYERS or token.lower_ in PLATFORMS:
+        if token.ent_type_ in _NO_EMPLOYERS:
             return None
         span = name_span(token)
         ref = Ref(name=span.text, type="organisation")

@@ -60,7 +60,7 @@ def _particles(clause: Clause) -> set[str]:
 
 
 def _someone(token: Token | None, draft: Draft) -> Ref | None:
-    return None if token is None else draft.people.person(token)
+    return None if token is None else draft.people.person(token, sure=True)
 
 
 def _couple(clause: Clause, draft: Draft, other: Ref | None) -> list[tuple[Ref, Ref | None]]:
@@ -215,7 +215,7 @@ def _parts(
             other = relative.ref if relative.named else None
             whole = not relative.named
         else:
-            other = draft.people.person(token)
+            other = draft.people.person(token, sure=True)
             if other is None:
                 return
     subjects = draft.subjects(clause)

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from memos.extraction.rules.lexicon import FEMALE, FORMER, MALE, PLURAL_RELATIONS, RELATIONS
+from memos.extraction.rules.lexicon import (
+    COUNTRIES,
+    FEMALE,
+    FORMER,
+    MALE,
+    PLURAL_RELATIONS,
+    RELATIONS,
+)
 from memos.extraction.rules.phrases import is_name, name_span
 from memos.types import Ref
 
@@ -52,21 +59,27 @@ class People:
     places: dict[int, tuple[Ref, int, int]] = field(default_factory=dict)
     """Character offset → what is named there, and until where."""
 
-    def subjects(self, token: Token | None, *, elliptic: bool = False) -> list[Ref]:
-        """Whom a subject means, each of those listed. Nobody if that can't be told."""
+    def subjects(
+        self, token: Token | None, *, elliptic: bool = False, human: bool = False
+    ) -> list[Ref]:
+        """Whom a subject means, each of those listed. Nobody if that can't be told. `human`: it
+        does what only people do, so that a name taken for a place is a person's."""
         if token is None:
             return [self.me] if elliptic and self.me else []
-        found = []
-        for each in (token, *[c for c in token.conjuncts if c.i > token.i]):
-            if each.dep_ == "conj" or each is token:
-                ref = self.person(each)
+        found: list[Ref] = []
+        listed = [c for c in token.conjuncts if c.i > token.i and c.dep_ == "conj"]
+        human = human or any(c.lower_ in FIRST for c in listed)
+        for each in (token, *listed):
+            if each.pos_ in ("NOUN", "PROPN", "PRON", "ADJ", "X"):
+                ref = self.person(each, sure=human)
                 if ref is None:
                     return []
                 if ref not in found:
                     found.append(ref)
         return found
 
-    def person(self, token: Token) -> Ref | None:
+    def person(self, token: Token, *, sure: bool = False) -> Ref | None:
+        """Whom a noun or pronoun means; `sure`: it can only be a person."""
         word = token.lower_
         if word in FIRST:
             return self.me
@@ -77,7 +90,10 @@ class People:
         relative = self.relative(token)
         if relative is not None:
             return relative.ref
-        if is_name(token) and token.ent_type_ not in _NO_PERSONS and not _owned_thing(token):
+        place = token.ent_type_ in _NO_PERSONS and not (
+            sure and token.ent_type_ in ("GPE", "LOC", "FAC", "EVENT") and word not in COUNTRIES
+        )
+        if is_name(token) and not place and not _owned_thing(token):
             return self._named(token)
         return self._plain_name(token)
 

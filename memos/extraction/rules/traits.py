@@ -168,7 +168,7 @@ def _owner(token: Token, draft: Draft) -> Ref | None:
 
 
 def _is_favourite(token: Token) -> bool:
-    return token.lower_ in FAVOURITES and any(
+    return SPELLINGS.get(token.lower_, token.lower_) in FAVOURITES and any(
         c.lower_ in _FAVOURITE for c in token.children if c.dep_ in ("amod", "compound", "nmod")
     )
 
