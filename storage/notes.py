@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -83,31 +84,41 @@ class SqlNoteStore:
             return tuple(_note_of(row) for row in connection.execute(query))
 
 
-def erase_those_of(connection: Connection, cube_id: str, memory_id: str) -> None:
-    """The memory's note, and what it brought about in others: those revisions and the ones made on
-    top of them go, and the one before is the present one again."""
+def erase_those_of(connection: Connection, cube_id: str, memory_id: str, *, now: int) -> None:
+    """The memory's note, and what it brought about in others: those revisions go, and with them
+    the ones that others made on top of them. What a memory says by itself stays; the newest of
+    what is left is the present one, unless it is owed to a memory that is forgotten: then the one
+    before comes back as one more revision."""
     remove(connection, note, cube_id, ("memory_id",), [(memory_id,)])
     caused: dict[str, int] = {}
     for other, revision in matching(
         connection, note, cube_id, ("cause",), [(memory_id,)], columns="memory_id, revision"
     ):
         caused[other] = min(revision, caused.get(other, revision))
-    rows = matching(
-        connection,
-        note,
-        cube_id,
-        ("memory_id",),
-        [(id,) for id in caused],
-        columns="memory_id, revision",
-    )
-    gone = [(id, revision) for id, revision in rows if revision >= caused[id]]
-    before: dict[str, int] = {}
-    for id, revision in rows:
-        if revision < caused[id]:
-            before[id] = max(revision, before.get(id, revision))
+    left: dict[str, list[Sequence[Any]]] = {id: [] for id in caused}
+    gone = []
+    for row in matching(connection, note, cube_id, ("memory_id",), [(id,) for id in caused]):
+        if row[2] >= caused[row[1]] and row[7] is not None:
+            gone.append((row[1], row[2]))
+        else:
+            left[row[1]].append(row)
     remove(connection, note, cube_id, _KEY, gone)
-    ends = [(id, revision, END) for id, revision in before.items()]
+    causes = sorted({row[7] for rows in left.values() for row in rows if row[7] is not None})
+    states = dict(map(tuple, by_ids(connection, memory, cube_id, causes, "id, state")))
+    live = {id for id, state in states.items() if state == State.ACTIVATED.value}
+    more: list[Sequence[Any]] = []
+    for rows in left.values():
+        rows.sort(key=lambda row: row[2])
+        standing = [row for row in rows if row[7] is None or row[7] in live]
+        if standing and standing[-1] is not rows[-1]:
+            at = max(now, rows[-1][8])
+            rows.append([*standing[-1][:2], rows[-1][2] + 1, *standing[-1][3:8], at, END])
+            more.append(rows[-1])
+    ends = [(row[1], row[2], after[8]) for rows in left.values() for row, after in pairwise(rows)]
+    ends += [(rows[-1][1], rows[-1][2], END) for rows in left.values() if rows]
     change(connection, note, cube_id, _KEY, ("expired_at",), ends)
+    if more:
+        load(connection, note, more)
 
 
 def _stays(item: Note, there: set[str]) -> bool:

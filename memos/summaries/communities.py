@@ -21,7 +21,6 @@ from memos.summaries.passages import days, line, passages
 from memos.summaries.sessions import METHOD
 from memos.types import Cube, Entity, Memory, State, Summary, SummaryKind
 
-_PAGE = 1000
 _MOST_FACTS = 2000
 """Facts read of one community, the first by id; beyond them the rest says little new."""
 _MOST_MEMORIES = 2000
@@ -45,23 +44,14 @@ class CommunitySummaries:
         beat: Callable[[float], None] = lambda progress: None,
     ) -> int:
         """Puts summaries of these communities (entity ids; the place in the sequence is the key) in
-        the place of all former ones; if nothing differs those stay. Answers how many there are."""
+        the place of all former ones; the store keeps those that come out as they were. Answers how
+        many there are."""
         new: list[Summary] = []
         for number, members in enumerate(communities):
             new.extend(self._summaries(cube, str(number), members))
             beat(number / len(communities))
-        old = {_content(summary) for summary in self._stored(cube)}
-        if old != {_content(summary) for summary in new}:
-            self._stores.summaries.replace(cube.id, SummaryKind.COMMUNITY, new, keys=())
+        self._stores.summaries.replace(cube.id, SummaryKind.COMMUNITY, new, keys=())
         return len(new)
-
-    def _stored(self, cube: Cube) -> Iterator[Summary]:
-        after: str | None = None
-        while rows := self._stores.summaries.page(
-            cube.id, SummaryKind.COMMUNITY, after=after, limit=_PAGE
-        ):
-            yield from rows
-            after = rows[-1].id
 
     def _summaries(self, cube: Cube, key: str, members: Sequence[str]) -> Iterator[Summary]:
         facts = self._stores.graph.facts(cube.id, touching=list(members), limit=_MOST_FACTS)
@@ -127,7 +117,3 @@ class CommunitySummaries:
                     surface.setdefault(mention.entity_id, mention.surface)
         order = sorted(times, key=lambda id: (-times[id], surface[id], id))
         return [surface[id] for id in order[:_NAMES]]
-
-
-def _content(summary: Summary) -> tuple[object, ...]:
-    return (summary.key, summary.text, summary.memory_ids, summary.entity_ids, summary.method)

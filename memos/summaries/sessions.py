@@ -37,8 +37,8 @@ class SessionSummaries:
         *,
         beat: Callable[[float], None] = lambda progress: None,
     ) -> int:
-        """Makes the summaries of these sessions anew, or of all; those that come out as they were
-        stay as they are. Answers how many are stored now for them."""
+        """Makes the summaries of these sessions anew, or of all; the store keeps those that come
+        out as they were. Answers how many are stored now for them."""
         sessions = self._all(cube) if session_ids is None else session_ids
         made = 0
         for done, session_id in enumerate(sessions):
@@ -55,19 +55,17 @@ class SessionSummaries:
             found = {factor.values[code] for code in codes if code}
         return sorted(found | {old.key for old in self._stored(cube)})
 
-    def _stored(self, cube: Cube, keys: Sequence[str] = ()) -> Iterator[Summary]:
+    def _stored(self, cube: Cube) -> Iterator[Summary]:
         after: str | None = None
         while rows := self._stores.summaries.page(
-            cube.id, SummaryKind.SESSION, keys=keys, after=after, limit=_PAGE
+            cube.id, SummaryKind.SESSION, after=after, limit=_PAGE
         ):
             yield from rows
             after = rows[-1].id
 
     def _renew(self, cube: Cube, session_id: str) -> int:
         new = list(self._summaries(cube, session_id))
-        old = {(s.text, s.memory_ids, s.method) for s in self._stored(cube, [session_id])}
-        if old != {(s.text, s.memory_ids, s.method) for s in new}:
-            self._stores.summaries.replace(cube.id, SummaryKind.SESSION, new, keys=[session_id])
+        self._stores.summaries.replace(cube.id, SummaryKind.SESSION, new, keys=[session_id])
         return len(new)
 
     def _summaries(self, cube: Cube, session_id: str) -> Iterator[Summary]:

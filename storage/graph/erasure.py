@@ -79,7 +79,7 @@ def erase(edit: Edit, deriver: Deriver, memory_id: str) -> None:
     involved |= {id for row in named for id in row}
     for entity_id in sorted(involved):
         _forget_entity(edit, deriver, entity_id)
-    notes.erase_those_of(edit.connection, edit.cube_id, memory_id)
+    notes.erase_those_of(edit.connection, edit.cube_id, memory_id, now=edit.now)
     summaries.erase_those_of(edit.connection, edit.cube_id, memory_id)
 
 

@@ -165,6 +165,38 @@ def test_erasing_the_cause_leaves_nothing_of_it(cabin: Cabin):
     assert cabin.stores.links.of(cabin.cube.id, secret.id) == ()
 
 
+def test_erasing_a_cause_keeps_the_note_of_the_present_text(cabin: Cabin):
+    old = cabin.add(POTTERY)
+    cabin.draft()
+    cause = cabin.add(KILN)
+    cabin.draft(cause)
+    changed = cabin.change(old, content=WEATHER)
+    cabin.draft(changed)
+    at = cabin.now
+    cabin.later()
+    cabin.erase(cause)
+    assert "tram line" in cabin.note(old).context
+    assert [cause for cause, _ in cabin.history(old)] == [None, None]
+    assert cabin.notes.note(cabin.cube, old.id, known_as_of=at) == cabin.note(old)
+
+
+def test_erasing_a_cause_does_not_bring_back_a_forgotten_one(cabin: Cabin):
+    old = cabin.add(POTTERY)
+    cabin.draft()
+    own = cabin.note(old)
+    first, second = cabin.add(KILN + " quicksilver"), cabin.add(KILN + " cinnabar")
+    cabin.draft(first)
+    cabin.draft(second)
+    cabin.forget(first)
+    assert cabin.note(old).cause == second.id
+    cabin.erase(second)
+    note = cabin.note(old)
+    assert (note.context, note.cause) == (own.context, None)
+    history = cabin.notes.note_history(cabin.cube, old.id)
+    assert [n.cause for n in history] == [None, first.id, None]
+    assert [n.expired_at for n in history] == [*(n.created_at for n in history[1:]), None]
+
+
 def test_a_changed_text_gets_a_new_note_and_takes_back_what_the_former_changed(cabin: Cabin):
     old = cabin.add(POTTERY)
     cabin.draft()
