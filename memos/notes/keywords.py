@@ -16,6 +16,8 @@ from memos.retrieval.analysis import IRREGULAR, QUESTION, STOPWORDS, analyze
 LIMIT = 6
 _READ_CHARS = 20_000
 _PHRASE_WORDS = 3
+_WORD_CHARS = 64
+_NAME_CHARS = 96
 _SHOWN = 0.6
 _NAMED = 1.5
 """A thing that was recognised as one says more than a word."""
@@ -89,7 +91,11 @@ def choose(
     less of what was meant. A phrase weighs the mean of its terms' idf, half as
     much again for each doubling of their number: a rare word does not pay for common ones.
     """
-    names = [Phrase((name,), frozenset(analyze(name)) - {QUESTION}) for name in named]
+    names = [
+        Phrase((name,), frozenset(analyze(name)) - {QUESTION})
+        for name in named
+        if len(name) <= _NAME_CHARS
+    ]
     known = {name.terms for name in names}
     weighed = [(_NAMED * _weight(name, idf), name) for name in names if name.terms]
     weighed += [(_weight(phrase, idf), phrase) for phrase in found if phrase.terms not in known]
@@ -120,7 +126,7 @@ def _runs(text: str, skip: Set[str]) -> Iterator[list[str]]:
         plain = word.lower()
         if plain in skip or _NEGATED.match(match.group()):
             plain = ""
-        if len(plain) > 1 and plain not in _SKIP and plain[0].isalnum():
+        if 1 < len(plain) <= _WORD_CHARS and plain not in _SKIP and plain[0].isalnum():
             run.append(word)
             if word == match.group():
                 continue

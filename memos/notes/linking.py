@@ -35,6 +35,8 @@ _SHARED = 0.04
 """What a shared keyword or entity is worth beside the cosine."""
 _MOST_SHARED = 3
 _TOLD = 3
+_NAME_CHARS = 96
+_FACT_CHARS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ def entities_of(mentions: Iterable[EntityMention], speaker: str | None) -> dict[
     """The things a memory names, by id. Not its speaker, and not what it only means."""
     own = "" if speaker is None else fold(speaker)
     return {
-        mention.entity_id: mention.surface
+        mention.entity_id: " ".join(mention.surface.split())
         for mention in mentions
-        if mention.end > mention.start and fold(mention.surface) != own
+        if 0 < mention.end - mention.start <= _NAME_CHARS and fold(mention.surface) != own
     }
 
 
@@ -182,4 +184,5 @@ def _listed(words: Sequence[str]) -> str:
 def _said(fact: Fact) -> str:
     what = fact.object.name if fact.object is not None else fact.value
     verb = ("not " if fact.negated else "") + fact.predicate.replace("_", " ")
-    return " ".join(part for part in (fact.subject.name, verb, what) if part)
+    said = " ".join(part for part in (fact.subject.name, verb, what) if part)
+    return said if len(said) <= _FACT_CHARS else said[:_FACT_CHARS] + "…"

@@ -234,6 +234,27 @@ def test_a_turn_that_says_little_is_read_with_the_one_before(cabin: Cabin):
     assert "pottery" not in str(cabin.history(answer))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 90_000,
+        "pottery " * 12_000,
+        "\u202e\x01 🎉" * 500,
+        "?",
+        "陶芸教室に通い始めた",
+        "-" * 300,
+    ],
+)
+def test_any_text_has_a_note_of_bounded_size(cabin: Cabin, text):
+    memory = cabin.add(text)
+    again = cabin.add(text)
+    cabin.draft()
+    for one in (memory, again):
+        note = cabin.note(one)
+        assert len(note.context) < 500
+        assert all(len(keyword) < 200 for keyword in note.keywords)
+
+
 def test_memories_wait_for_their_vectors(cabin: Cabin):
     late = cabin.add(KILN, vector=False)
     ready = cabin.add(POTTERY)
