@@ -14,6 +14,9 @@ from contextlib import contextmanager
 CALM_SECONDS = 0.03
 """Nothing was asked for so long: whoever asks in a loop is not between two requests."""
 
+STEP_ASIDE_SECONDS = 0.5
+"""So long background work waits between two steps while requests come without a pause."""
+
 _LOOK_SECONDS = 0.01
 
 
@@ -44,13 +47,16 @@ class Foreground:
                 self._under_way -= 1
                 self._ended = self._now()
 
-    def give_way(self, at_most: float) -> None:
-        """Returns when no request has been under way for a moment, or after `at_most` s: background
-        work gets slower by requests, but never stops."""
+    def give_way(self, at_most: float = STEP_ASIDE_SECONDS) -> bool:
+        """Returns True when no request has been under way for a moment; False after `at_most` s:
+        background work gets slower by requests, but never stops. Take a small step then."""
         deadline = self._now() + at_most
-        while not self._calm() and self._now() < deadline:
+        while not (calm := self.calm) and self._now() < deadline:
             self._sleep(_LOOK_SECONDS)
+        return calm
 
-    def _calm(self) -> bool:
+    @property
+    def calm(self) -> bool:
+        """Whether no request is under way, nor was just now."""
         with self._lock:
             return not self._under_way and self._now() - self._ended >= CALM_SECONDS

@@ -17,8 +17,8 @@ from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
 from memos.types import Cube, State
 
-_PART = 16
-_STEP_ASIDE_SECONDS = 0.25
+_PART, _SMALL_PART = 16, 4
+"""Memories that get notes at a time: in a calm, and while requests come in."""
 _ROUNDS = 6
 """How often the notes of memories without a vector are put off before that is a failure."""
 
@@ -60,12 +60,14 @@ class Enrichment:
             return
         ids: Sequence[str] = payload["memory_ids"]
         waiting: list[str] = []
-        for start in range(0, len(ids), _PART):
-            self._foreground.give_way(_STEP_ASIDE_SECONDS)
-            found = self._stores.memories.get(cube.id, ids[start : start + _PART])
+        done = 0
+        while done < len(ids):
+            size = _PART if self._foreground.give_way() else _SMALL_PART
+            found = self._stores.memories.get(cube.id, ids[done : done + size])
             live = [memory for memory in found.values() if memory.state is State.ACTIVATED]
             waiting += self._notes.draft(cube, live).wait
-            context.beat(min(1.0, (start + _PART) / len(ids)))
+            done += size
+            context.beat(min(1.0, done / len(ids)))
             context.check_stop()
         self._come_again(cube, waiting, int(payload.get("round", 0)))
 
@@ -85,7 +87,7 @@ class Enrichment:
         cube, payload = self._cube(context), context.job.payload
 
         def beat(progress: float) -> None:
-            self._foreground.give_way(_STEP_ASIDE_SECONDS)
+            self._foreground.give_way()
             context.beat(min(1.0, progress))
             context.check_stop()
 

@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BATCH = 64
-"""Memories whose facts are stored in one transaction."""
-_PIECE = 16
+_BATCH, _SMALL_BATCH = 64, 16
+"""Memories whose facts are stored in one transaction: in a calm, and while requests come in."""
+_PIECE, _SMALL_PIECE = 16, 4
 """Memories read at a time; requests are looked after between pieces."""
-_STEP_ASIDE_SECONDS = 0.25
 _TURN_SECONDS = 30.0
 """After so long a job goes back to the queue, so that one large cube does not hold up the rest."""
 
@@ -105,7 +104,8 @@ class Extractions:
         name = self._extractor.name
         seen: set[tuple[str, int]] = set()
         while True:
-            rows = self._stores.graph.unread(cube.id, name, limit=_BATCH)
+            limit = _BATCH if self._foreground.calm else _SMALL_BATCH
+            rows = self._stores.graph.unread(cube.id, name, limit=limit)
             batch = [memory for memory in rows if memory.position <= end]
             if not batch:
                 return
@@ -129,24 +129,29 @@ class Extractions:
         unreachable, which is raised."""
         found: list[tuple[Memory, _Outcome]] = []
         unavailable: ExtractorUnavailable | None = None
-        for run in runs(self._stores.memories, memories):
-            for part in run.parts(_PIECE):
-                self._foreground.give_way(_STEP_ASIDE_SECONDS)
-                try:
-                    outcomes = self._extracted(part)
-                except ExtractorUnavailable as error:
-                    unavailable = error
-                    break
-                found += zip(part.turns, outcomes, strict=True)
-                context.beat()
-            if unavailable:
-                break
+        try:
+            for turns, outcomes in self._outcomes(memories, context):
+                found += zip(turns, outcomes, strict=True)
+        except ExtractorUnavailable as error:
+            unavailable = error
         for _, outcome in found:
             if isinstance(outcome, ExtractorUnavailable):
                 unavailable = outcome
         self._record(cube, [pair for pair in found if not _is_unavailable(pair[1])])
         if unavailable is not None:
             raise unavailable
+
+    def _outcomes(
+        self, memories: Sequence[Memory], context: JobContext
+    ) -> Iterator[tuple[Sequence[Memory], list[_Outcome]]]:
+        """Piece by piece, stepping aside for requests."""
+        for run in runs(self._stores.memories, memories):
+            rest: Run | None = run
+            while rest is not None:
+                size = _PIECE if self._foreground.give_way() else _SMALL_PIECE
+                piece, rest = rest.cut(size)
+                yield piece.turns, self._extracted(piece)
+                context.beat()
 
     def _extracted(self, run: Run) -> list[_Outcome]:
         """One outcome per turn. An extractor that breaks on one of them is asked turn by turn."""
@@ -156,11 +161,19 @@ class Extractions:
             raise
         except Exception as error:
             if len(run.turns) > 1:
-                return [outcome for one in run.parts(1) for outcome in self._extracted(one)]
+                return self._one_by_one(run)
             log.exception("the extractor broke on memory %s", run.turns[0].id)
             if isinstance(error, ExtractionFailed):
                 return [error]
             return [_failure("the extractor broke", run.turns[0], error)]
+
+    def _one_by_one(self, run: Run) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        rest: Run | None = run
+        while rest is not None:
+            one, rest = rest.cut(1)
+            outcomes += self._extracted(one)
+        return outcomes
 
     def _record(self, cube: Cube, found: Sequence[tuple[Memory, _Outcome]]) -> None:
         """Jobs that follow are queued first: a crash in between repeats them, but loses none."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from memos.errors import EmbeddingModelChanged
 from memos.protocols import ChangeFeed, CubeStore, Embedder, Indexed
-from memos.retrieval.analysis import ANALYZER, analyze, text_of
+from memos.retrieval.analysis import ANALYZER, indexed, text_of
 from memos.types import Cube, EmbeddingModel, Memory
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Indexer:
 
     def terms_only(self, memories: Sequence[Memory]) -> list[Indexed]:
         """Searchable by words at once; the vector is left to a job."""
-        return [Indexed(_terms(text_of(memory)), ANALYZER, None, None) for memory in memories]
+        return [Indexed(indexed(memory), ANALYZER, None, None) for memory in memories]
 
     def full(self, cube_id: str, memories: Sequence[Memory]) -> list[Indexed]:
         """Terms and vectors. A text that the cube has embedded before is not embedded again."""
@@ -72,8 +72,8 @@ class Indexer:
         if missing:
             vectors.update(zip(missing, self._embed(list(missing.values())), strict=True))
         return [
-            Indexed(_terms(text), ANALYZER, vectors[digest], self.model, digest)
-            for text, digest in zip(texts, hashes, strict=True)
+            Indexed(indexed(memory), ANALYZER, vectors[digest], self.model, digest)
+            for memory, digest in zip(memories, hashes, strict=True)
         ]
 
     def _embed(self, texts: Sequence[str]) -> Vector:
@@ -90,10 +90,6 @@ class Indexer:
         sums = np.add.reduceat(made, starts, axis=0)
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
         return np.asarray(sums / np.maximum(norms, 1e-12), dtype=np.float32)
-
-
-def _terms(text: str) -> str:
-    return " ".join(analyze(text))
 
 
 def _chunks(text: str) -> list[str]:

@@ -25,11 +25,11 @@ class Run:
     turns: tuple[Memory, ...]
     before: tuple[Memory, ...]
 
-    def parts(self, size: int) -> Iterator[Run]:
-        """The same in runs of at most `size` turns."""
-        for start in range(0, len(self.turns), size):
-            before = (*self.before, *self.turns[:start])[-CONTEXT:]
-            yield Run(self.turns[start : start + size], before)
+    def cut(self, size: int) -> tuple[Run, Run | None]:
+        """Its first turns, at most `size`, and the rest of it."""
+        head, tail = self.turns[:size], self.turns[size:]
+        rest = Run(tail, (*self.before, *head)[-CONTEXT:]) if tail else None
+        return Run(head, self.before), rest
 
 
 def runs(store: MemoryStore, memories: Sequence[Memory]) -> Iterator[Run]:

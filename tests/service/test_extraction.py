@@ -65,6 +65,11 @@ def homes(memos, who="Ana", **view):
     }
 
 
+def in_batches_of(size, monkeypatch):
+    for name in ("_BATCH", "_SMALL_BATCH"):
+        monkeypatch.setattr(jobs_of_extraction, name, size)
+
+
 def of_kind(memos, kind):
     return [job for job in memos.jobs(limit=1000).items if job.kind == kind]
 
@@ -133,7 +138,10 @@ def test_runs_keep_together_what_belongs_together(memos, service):
     memos.forget(turns[3].id)
     assert texts((turns[2], turns[3], turns[4])) == {("a0a1", "a2a4"), ("", "a3")}
     [run] = runs(store, turns[:3])
-    assert [(len(part.turns), len(part.before)) for part in run.parts(2)] == [(2, 0), (1, 2)]
+    first, rest = run.cut(2)
+    assert [len(part.turns) for part in (first, rest)] == [2, 1]
+    assert (first.before, rest.before) == ((), first.turns)
+    assert rest.cut(1) == (rest, None)
 
 
 def test_one_memory_that_fails_harms_no_other(memos, read, faulty, clock):
@@ -226,7 +234,8 @@ def test_while_the_model_is_down_nothing_counts_as_read(memos, read, faulty, ser
 
 
 def test_the_model_going_down_halfway_keeps_what_was_read(memos, read, faulty, monkeypatch):
-    monkeypatch.setattr(jobs_of_extraction, "_PIECE", 1)
+    for name in ("_PIECE", "_SMALL_PIECE"):
+        monkeypatch.setattr(jobs_of_extraction, name, 1)
     texts = ["I live in Porto.", "I live in Lyon.", "I live in Bern."]
 
     def down_after_the_first():
@@ -335,7 +344,7 @@ def test_reindex_leaves_facts_alone(memos, read):
 
 
 def test_a_long_reading_lets_others_have_their_turn(memos, read, monkeypatch, faulty):
-    monkeypatch.setattr(jobs_of_extraction, "_BATCH", 2)
+    in_batches_of(2, monkeypatch)
     monkeypatch.setattr(jobs_of_extraction, "_TURN_SECONDS", -1.0)
     added = memos.add([said(f"I live in Porto, part {n}.") for n in range(5)])
     read()
@@ -347,7 +356,7 @@ def test_a_long_reading_lets_others_have_their_turn(memos, read, monkeypatch, fa
 def test_a_stopping_worker_gives_the_job_back_with_what_it_has_read(
     memos, service, faulty, clock, monkeypatch
 ):
-    monkeypatch.setattr(jobs_of_extraction, "_BATCH", 1)
+    in_batches_of(1, monkeypatch)
     added = memos.add([said("I live in Porto."), said("I live in Bern.", by="Cy")])
     clock.forward(seconds=2)
     faulty.before_answer = lambda: service.worker._stopping.set()

@@ -167,12 +167,12 @@ def test_background_work_waits_for_requests_but_not_for_ever():
         clock[0] += seconds
 
     foreground = Foreground(now=lambda: clock[0], sleep=sleep)
-    foreground.give_way(5)
+    assert foreground.give_way(5)
     assert clock[0] == 100.0
     with foreground.request(), foreground.request():
-        foreground.give_way(5)
+        assert not foreground.give_way(5)
         assert 105.0 <= clock[0] < 105.1
-    foreground.give_way(5)
+    assert foreground.give_way(5)
     assert 105.0 < clock[0] < 105.2
 
 
