@@ -139,6 +139,10 @@ class KnownNames:
         self._held: OrderedDict[str, Known] = OrderedDict()
         self._lock = threading.Lock()
 
+    def drop(self, cube_id: str) -> None:
+        with self._lock:
+            self._held.pop(cube_id, None)
+
     def of(self, cube_id: str) -> Known:
         with self._lock:
             known = self._held.pop(cube_id, None) or Known(self._store, cube_id)

@@ -33,6 +33,11 @@ def normal(name: str) -> str:
     return _remembered(name) if len(name) <= LONGEST else _normal(name)
 
 
+def forget() -> None:
+    """Drops what is remembered of names folded before."""
+    _remembered.cache_clear()
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def _remembered(name: str) -> str:
     return _normal(name)

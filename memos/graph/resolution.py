@@ -111,6 +111,11 @@ class Resolver:
         ]
         return resolution.new, readings
 
+    def forget(self, cube_id: str) -> None:
+        """Drops what is kept of names of a cube, after one was erased."""
+        self._known.drop(cube_id)
+        names.forget()
+
     def _meanings(self, cube: Cube, wanted: Sequence[_Name], vocabulary: Vocabulary) -> _Resolution:
         named = self._store.by_alias(cube.id, sorted({name.normal for name in wanted}))
         done = _Resolution()

@@ -1,4 +1,4 @@
-"""The graph as callers see it: facts, entities, rulings, the vocabulary, and what follows from them.
+"""The graph as callers see it: facts, entities, rulings, the vocabulary, and ways between entities.
 
 Knows stores, the projection in RAM and the rules of resolution; not who asks.
 """
@@ -6,7 +6,6 @@ Knows stores, the projection in RAM and the rules of resolution; not who asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -338,8 +337,8 @@ class Graph:
         moved = self._assertions(cube, old, facts, memories)
         if not moved:
             raise InvalidInput(
-                f"nothing of {old.name!r} ({old.id}) is in the facts and memories named; name those "
-                "that are about the other entity",
+                f"nothing of {old.name!r} ({old.id}) is in the facts and memories named; name "
+                "those that are about the other entity",
                 field="facts",
             )
         new = NewEntity(self._new_id(), new_name, kind, normal(new_name))
@@ -347,7 +346,8 @@ class Graph:
         (target,) = self._store.entities(cube.id, [made])
         if (target.merged_into or target.id) == old.id:
             raise InvalidInput(
-                f"{name!r} is a name of {old.name!r} ({old.id}) already; give the new entity another",
+                f"{name!r} is a name of {old.name!r} ({old.id}) already; give the new entity "
+                "another",
                 field="name",
             )
         return self._rule(cube, RulingKind.SPLIT, old.id, made, tuple(moved), reason, actor)
@@ -582,6 +582,15 @@ class Graph:
             if all(joint.fact_id in facts for joint in way)
         )
 
+    def drop(self, cube_id: str) -> None:
+        """Takes a deleted cube out of RAM."""
+        self.projections.drop(cube_id)
+        self._resolver.forget(cube_id)
+
+    def forget_names(self, cube_id: str) -> None:
+        """After an erase: no name is kept for comparison. The graph in RAM follows by itself."""
+        self._resolver.forget(cube_id)
+
     def _walk(
         self,
         cube: Cube,
@@ -680,12 +689,8 @@ class Graph:
             functional=bool(functional),
             event=bool(event),
             inverse=None if inverse is None else _defined("inverse", inverse),
-            subject_types=tuple(
-                words.type(_checked_name("subject_types", t)).name for t in subject_types
-            ),
-            object_types=tuple(
-                words.type(_checked_name("object_types", t)).name for t in object_types
-            ),
+            subject_types=_types("subject_types", subject_types, words),
+            object_types=_types("object_types", object_types, words),
             description=description,
         )
         self._store.define(cube.id, predicate=kind)
@@ -768,6 +773,10 @@ def _checked_name(field: str, name: str) -> str:
             field=field,
         )
     return text
+
+
+def _types(field: str, names: Sequence[str], words: Words) -> tuple[str, ...]:
+    return tuple(words.type(_checked_name(field, name)).name for name in names)
 
 
 def _defined(field: str, name: str) -> str:

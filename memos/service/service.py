@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from memos.config import Settings
 from memos.errors import CubeNotFound, StorageUnavailable
+from memos.extraction.structured import Structured
 from memos.graph.communities import communities
+from memos.graph.resolution import Resolver
 from memos.protocols import Clock, Embedder, Extractor, NewId, Stores, VectorIndex
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
@@ -19,6 +21,7 @@ from memos.service.cubes import Cubes
 from memos.service.enriching import PATIENT, Enriching
 from memos.service.enrichment import Enrichment
 from memos.service.extraction import Extractions
+from memos.service.graph import Graph
 from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
 from memos.service.keys import Keys
@@ -31,9 +34,6 @@ from memos.service.writing import Writer
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
 from memos.types import ApiKey, Cube, IssuedKey, State
-
-if TYPE_CHECKING:
-    from memos.graph.resolution import Resolver
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class Service:
         self.new_id = new_id
         self._forget_texts = forget_texts
         self._one_holder = one_holder
+        extractor = None if extractor is None else Structured(extractor)
         self.extractor = extractor
         self.foreground = Foreground()
         vectors = None if open_vector_index is None else LateVectorIndex(open_vector_index)
@@ -98,6 +99,8 @@ class Service:
             past=stores.past,
             form=indexer.full,
         )
+        self.resolver = Resolver(stores.graph, embedder, new_id, clock)
+        self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
         self.notes = Notes(
             stores,
             self.searcher.projections,
@@ -121,16 +124,13 @@ class Service:
         if self.extractor is None:
             return {}
 
-        def resolver() -> Resolver:
-            from memos.graph.resolution import Resolver
-
-            return Resolver(stores.graph, self.embedder, new_id, clock)
-
         def groups(cube: Cube) -> list[tuple[str, ...]]:
             return communities(stores.graph, cube.id, now=clock())
 
         projections = self.searcher.projections
-        extractions = Extractions(stores, self.extractor, resolver, self.enriching, self.foreground)
+        extractions = Extractions(
+            stores, self.extractor, lambda: self.resolver, self.enriching, self.foreground
+        )
         enrichment = Enrichment(
             stores,
             self.notes,
@@ -154,6 +154,7 @@ class Service:
         the index. Small cubes have no index; then there is nothing to open.
         """
         self._forget_texts()
+        self.graph.forget_names(cube.id)
         self.searcher.drop_past(cube.id)
         if self._vectors is None:
             return
@@ -214,7 +215,11 @@ class Service:
 
     def metrics_snapshot(self) -> Mapping[str, Any]:
         """Present values for gauges: jobs by (kind, state), projections held and their bytes."""
-        return {"jobs": self.stores.jobs.counts(), **self.searcher.usage()}
+        return {
+            "jobs": self.stores.jobs.counts(),
+            **self.searcher.usage(),
+            **self.graph.projections.usage(),
+        }
 
     def close(self) -> None:
         """Stops the worker, returns its leases, closes the stores."""
