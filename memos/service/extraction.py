@@ -11,10 +11,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING
 
-from memos.errors import ExtractionFailed, ExtractorUnavailable, NotFound, StorageError
+from memos.errors import (
+    EntityNotFound,
+    ExtractionFailed,
+    ExtractorUnavailable,
+    NotFound,
+    StorageError,
+)
+from memos.graph.resolution import Resolver
 from memos.protocols import Extractor, Reading, Stores
 from memos.scheduler import Foreground, Handler, JobContext, NotNow
 from memos.service.enriching import EXTRACT, EXTRACT_ONE, Enriching
@@ -22,15 +27,13 @@ from memos.service.jobs import unless_cube_gone
 from memos.service.turns import Run, runs
 from memos.types import Cube, Extraction, Memory, State
 
-if TYPE_CHECKING:
-    from memos.graph.resolution import Resolver
-
 log = logging.getLogger(__name__)
 
 _BATCH, _SMALL_BATCH = 64, 16
 """Memories whose facts are stored in one transaction: in a calm, and while requests come in."""
 _PIECE, _SMALL_PIECE = 16, 4
 """Memories read at a time; requests are looked after between pieces."""
+_TRIES = 3
 _TURN_SECONDS = 30.0
 """After so long a job goes back to the queue, so that one large cube does not hold up the rest."""
 
@@ -38,13 +41,13 @@ _Outcome = Extraction | ExtractionFailed
 
 
 class Extractions:
-    """Handlers of the jobs `extract` and `extract_one`. `resolver` is called at the first need."""
+    """Handlers of the jobs `extract` and `extract_one`."""
 
     def __init__(
         self,
         stores: Stores,
         extractor: Extractor,
-        resolver: Callable[[], Resolver],
+        resolver: Resolver,
         enriching: Enriching,
         foreground: Foreground,
         *,
@@ -52,14 +55,10 @@ class Extractions:
     ) -> None:
         self._stores = stores
         self._extractor = extractor
-        self._make_resolver = resolver
+        self._resolver = resolver
         self._enriching = enriching
         self._foreground = foreground
         self._monotonic = monotonic
-
-    @cached_property
-    def _resolver(self) -> Resolver:
-        return self._make_resolver()
 
     def table(self) -> Mapping[str, Handler]:
         return {
@@ -93,7 +92,8 @@ class Extractions:
         if isinstance(found, ExtractionFailed):
             raise found
         self._queue_enriching(cube, [memory])
-        self._store(cube, [(memory, found)])
+        for _, failure in self._store(cube, [(memory, found)]):
+            raise failure
 
     def _cube(self, context: JobContext) -> Cube:
         return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")
@@ -205,7 +205,7 @@ class Extractions:
         if not read:
             return []
         try:
-            self._store(cube, read)
+            return self._store(cube, read)
         except (StorageError, NotFound, MemoryError):
             raise
         except Exception as error:
@@ -214,11 +214,23 @@ class Extractions:
             memory = read[0][0]
             log.exception("what was read in memory %s can't be stored", memory.id)
             return [(memory, _failure("what was read can't be stored", memory, error))]
-        return []
 
-    def _store(self, cube: Cube, read: list[tuple[Memory, Extraction]]) -> None:
-        entities, readings = self._resolver.resolve(cube, read, extractor=self._extractor.name)
-        self._stores.graph.record(cube.id, entities, readings)
+    def _store(
+        self, cube: Cube, read: list[tuple[Memory, Extraction]]
+    ) -> list[tuple[Memory, ExtractionFailed]]:
+        """Gives back those of which nothing could be kept."""
+        for tries in range(1, _TRIES + 1):
+            name = self._extractor.name
+            entities, readings = self._resolver.resolve(cube, read, extractor=name)
+            try:
+                self._stores.graph.record(cube.id, entities, readings)
+                break
+            except EntityNotFound:
+                # Erased between being found and being used.
+                if tries == _TRIES:
+                    raise
+        errors = {one.memory_id: one.error for one in readings if one.error is not None}
+        return [(m, ExtractionFailed(errors[m.id])) for m, _ in read if m.id in errors]
 
 
 def _failure(what: str, memory: Memory, error: Exception) -> ExtractionFailed:

@@ -129,7 +129,7 @@ class Service:
 
         projections = self.searcher.projections
         extractions = Extractions(
-            stores, self.extractor, lambda: self.resolver, self.enriching, self.foreground
+            stores, self.extractor, self.resolver, self.enriching, self.foreground
         )
         enrichment = Enrichment(
             stores,
@@ -166,6 +166,12 @@ class Service:
             log.warning("an erased vector waits for the job that takes it away: %s", error)
         except CubeNotFound:
             pass  # deleted meanwhile, and its index with it
+
+    def drop(self, cube_id: str) -> None:
+        """Forgets what is held in RAM of a cube that was deleted."""
+        self.searcher.drop(cube_id)
+        self.graph.projections.drop(cube_id)
+        self.graph.forget_names(cube_id)
 
     def enrich(self, cube: Cube, memory_ids: Sequence[str]) -> None:
         """Queues notes and summaries of memories whose facts were given."""
@@ -214,7 +220,8 @@ class Service:
         self.embedder.embed(["warm"])
 
     def metrics_snapshot(self) -> Mapping[str, Any]:
-        """Present values for gauges: jobs by (kind, state), projections held and their bytes."""
+        """Present values for gauges: jobs by (kind, state), projections and graphs held and their
+        bytes."""
         return {
             "jobs": self.stores.jobs.counts(),
             **self.searcher.usage(),

@@ -9,7 +9,8 @@ from memos.types import Extraction, Memory
 
 
 class Faulty:
-    """Reads as `real` does, but fails at what `fails` or `breaks` on, and while it is `down`.
+    """Reads as `real` does, but fails at what `fails` or `breaks` on, and while it is `down`; what
+    `instead` gives it takes for what was read.
 
     `asked` has the texts of every call, with those of the turns before it.
     """
@@ -19,6 +20,7 @@ class Faulty:
         self._name = name or real.name
         self.fails: Callable[[Memory], str | None] = lambda memory: None
         self.breaks: Callable[[Memory], Exception | None] = lambda memory: None
+        self.instead: Callable[[Memory], Extraction | None] = lambda memory: None
         self.down = False
         self.before_answer: Callable[[], None] = lambda: None
         self.asked: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
@@ -38,6 +40,7 @@ class Faulty:
                 raise error
         found = self._real.extract(memories, before=before)
         self.before_answer()
+        found = [self.instead(m) or outcome for m, outcome in zip(memories, found, strict=True)]
         return [
             outcome if (reason := self.fails(memory)) is None else ExtractionFailed(reason)
             for memory, outcome in zip(memories, found, strict=True)

@@ -15,7 +15,7 @@ from memos.errors import FactNotFound, InvalidSetting, JobFailed
 from memos.service import extraction as jobs_of_extraction
 from memos.service.turns import CONTEXT, runs
 from memos.testing import HashEmbedder
-from memos.types import JobState, Message
+from memos.types import Claim, Extraction, JobState, Message, Ref
 from tests.service.extractors import Faulty
 
 
@@ -208,6 +208,18 @@ def test_what_no_graph_can_hold_is_a_failure_of_that_memory_only(memos, read, se
     [one] = of_kind(memos, "extract_one")
     assert one.state is JobState.FAILED
     assert "no room for Lyon" in one.error
+
+
+def test_what_says_nothing_that_can_be_is_a_failure_too(memos, read, faulty):
+    ana = Ref(name="Ana", type="person")
+    knot = Extraction(claims=(Claim(subject=ana, predicate="knows", object=ana),))
+    faulty.instead = lambda m: knot if "myself" in m.content else None
+    memos.add([said("I know myself."), said("I live in Porto.")], session_id="s")
+    read()
+    assert homes(memos) == {"Porto"}
+    read()
+    [one] = of_kind(memos, "extract_one")
+    assert (one.state, "itself" in one.error) == (JobState.FAILED, True)
 
 
 def test_while_the_model_is_down_nothing_counts_as_read(memos, read, faulty, service):
