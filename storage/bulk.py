@@ -78,9 +78,10 @@ def matching(
     wanted = [key for key in keys if all(type(part) is not str or storable(part) for part in key)]
     if not wanted:
         return []
-    statement = _matching(connection.dialect.name, table, tuple(on), columns, where)
-    asked = {**parameters, "cube": cube_id, **_keys(connection, len(on), wanted)}
-    return connection.execute(statement, asked).all()
+    dialect = connection.dialect.name
+    bare = dialect == "sqlite" and len(on) == 1
+    asked = {**parameters, "cube": cube_id, "keys": _keys(wanted, bare=bare)}
+    return connection.execute(_matching(dialect, table, tuple(on), columns, where), asked).all()
 
 
 def change(
@@ -106,11 +107,10 @@ def change(
     where = " AND ".join(f"{table.name}.{name} = w.k{n}" for n, name in enumerate(on))
     to = ", ".join(f"{name} = w.k{n}" for n, name in enumerate(sets, len(on)))
     statement = (
-        f"UPDATE {table.name} SET {to} FROM unnest({_arrays(table, names)})"
-        f" AS w({', '.join(f'k{n}' for n in range(len(names)))})"
+        f"UPDATE {table.name} SET {to} FROM {_wanted('postgresql', table, names)} AS w"
         f" WHERE {table.name}.cube_id = :cube AND {where}"
     )
-    connection.execute(text(statement), {"cube": cube_id, **_keys(connection, len(names), rows)})
+    connection.execute(text(statement), {"cube": cube_id, "keys": _keys(rows, bare=False)})
 
 
 def remove(
@@ -130,24 +130,35 @@ def remove(
             [(cube_id, *key) for key in keys],
         )
         return
-    where = " AND ".join(f"{table.name}.{name} = w.{name}" for name in on)
+    where = " AND ".join(f"{table.name}.{name} = w.k{n}" for n, name in enumerate(on))
     statement = (
-        f"DELETE FROM {table.name} USING unnest({_arrays(table, on)}) AS w({', '.join(on)})"
+        f"DELETE FROM {table.name} USING {_wanted('postgresql', table, on)} AS w"
         f" WHERE {table.name}.cube_id = :cube AND {where}"
     )
-    connection.execute(text(statement), {"cube": cube_id, **_keys(connection, len(on), keys)})
+    connection.execute(text(statement), {"cube": cube_id, "keys": _keys(keys, bare=False)})
 
 
-def _keys(connection: Connection, width: int, keys: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    if connection.dialect.name == "sqlite":
-        return {"keys": json.dumps([key[0] for key in keys] if width == 1 else keys)}
-    return {f"k{number}": [key[number] for key in keys] for number in range(width)}
+def _wanted(dialect: str, table: Table, names: Sequence[str]) -> str:
+    """A derived table of the parameter `keys`, a JSON list; its columns are k0, k1, …
 
-
-def _arrays(table: Table, names: Sequence[str]) -> str:
-    return ", ".join(
-        f"CAST(:k{number} AS {_type(table, name)}[])" for number, name in enumerate(names)
+    JSON, also for PostgreSQL: its driver is slow at writing arrays.
+    """
+    if dialect == "sqlite":
+        parts = (
+            ["value"]
+            if len(names) == 1
+            else [f"json_extract(value, '$[{n}]')" for n in range(len(names))]
+        )
+        columns = ", ".join(f"{part} AS k{n}" for n, part in enumerate(parts))
+        return f"(SELECT {columns} FROM json_each(:keys))"
+    columns = ", ".join(
+        f"CAST(key ->> {n} AS {_type(table, name)}) AS k{n}" for n, name in enumerate(names)
     )
+    return f"(SELECT {columns} FROM json_array_elements(CAST(:keys AS json)) AS each(key) OFFSET 0)"
+
+
+def _keys(keys: Sequence[Sequence[Any]], *, bare: bool) -> str:
+    return json.dumps([key[0] for key in keys] if bare else list(keys), ensure_ascii=False)
 
 
 def _type(table: Table, name: str) -> str:
@@ -166,25 +177,17 @@ def _matching(
     name = table.name
     wanted = ", ".join(f"{name}.{part.strip()}" for part in columns.split(","))
     extra = f" AND {where}" if where else ""
+    keys = _wanted(dialect, table, on)
+    same = " AND ".join(f"{name}.{column} = w.k{n}" for n, column in enumerate(on))
     if dialect == "sqlite":
-        parts = (
-            ["wanted.value"]
-            if len(on) == 1
-            else [f"json_extract(wanted.value, '$[{number}]')" for number in range(len(on))]
-        )
-        same = " AND ".join(
-            f"{name}.{column} = {part}" for column, part in zip(on, parts, strict=True)
-        )
         return text(
-            f"SELECT {wanted} FROM json_each(:keys) AS wanted CROSS JOIN {name}"
+            f"SELECT {wanted} FROM {keys} AS w CROSS JOIN {name}"
             f" WHERE {name}.cube_id = :cube AND {same}{extra}"
         )
-    same = " AND ".join(f"{column} = w.k{number}" for number, column in enumerate(on))
-    names = ", ".join(f"k{number}" for number in range(len(on)))
     # OFFSET 0 keeps the planner from turning the look-ups into a join of the whole table.
     return text(
-        f"SELECT {wanted} FROM unnest({_arrays(table, on)}) AS w({names}) CROSS JOIN LATERAL"
-        f" (SELECT * FROM {name} WHERE cube_id = :cube AND {same}{extra} OFFSET 0) AS {name}"
+        f"SELECT {wanted} FROM {keys} AS w CROSS JOIN LATERAL"
+        f" (SELECT * FROM {name} WHERE {name}.cube_id = :cube AND {same}{extra} OFFSET 0) AS {name}"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,6 +42,7 @@ _FLOAT32 = np.dtype("<f4")
 _KINDS = {kind.value: kind for kind in Kind}
 _STATES = {state.value: state for state in State}
 _images = msgspec.json.Decoder(tuple[Image, ...])
+_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _provenance = msgspec.json.Decoder(Provenance)
 _snapshot = msgspec.json.Decoder(Memory)
 
@@ -59,6 +61,7 @@ def micros_or_none(time: datetime | None) -> int | None:
     return None if time is None else micros(time)
 
 
+@lru_cache(maxsize=1 << 14)
 def moment(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
@@ -72,7 +75,7 @@ def json_text(value: Mapping[str, Any] | Sequence[Any]) -> str:
     if not value:
         return "{}" if isinstance(value, Mapping) else "[]"
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = _json.encode(value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"this can't be stored as JSON: {error}") from error

@@ -17,9 +17,9 @@ from memos.storage.graph.reads import View, built, expanded
 from memos.storage.records import storable
 from memos.types import Fact
 
-# Entities looked at in one statement: few at first, since often they are enough.
-_FIRST = 16
-_MOST = 256
+# Entities looked at in one statement: few at first, then as many as are likely to be needed.
+_FEW = 8
+_MANY = 256
 
 
 def around(
@@ -38,13 +38,15 @@ def around(
     found: dict[str, tuple[int, Sequence[Any]]] = {}
     for distance in range(1, hops + 1):
         reached: dict[str, None] = {}
-        for part in _parts(ring):
-            for row in _facts(connection, cube_id, part, view, per_entity):
+        start, size = 0, _FEW
+        while start < len(ring) and len(found) < limit:
+            for row in _facts(connection, cube_id, ring[start : start + size], view, per_entity):
                 if len(found) < limit and row[1] not in found:
                     found[row[1]] = (distance, row)
                     reached.update((id, None) for id in (row[4], row[6]) if id is not None)
-            if len(found) >= limit:
-                break
+            start += size
+            # As many as bring what is left, if those to come are like those so far.
+            size = min(_MANY, max(_FEW, start * (limit - len(found)) // max(1, len(found))))
         ring = [id for id in reached if id not in met]
         met.update(ring)
         if not ring or len(found) >= limit:
@@ -53,21 +55,13 @@ def around(
     return [(distance, fact) for (distance, _), fact in zip(found.values(), facts, strict=True)]
 
 
-def _parts(ring: Sequence[str]) -> list[Sequence[str]]:
-    parts, start, size = [], 0, _FIRST
-    while start < len(ring):
-        parts.append(ring[start : start + size])
-        start, size = start + size, min(size * 4, _MOST)
-    return parts
-
-
 def _facts(
     connection: Connection, cube_id: str, ids: Sequence[str], view: View, per_entity: int
 ) -> list[Sequence[Any]]:
     """At most `per_entity` facts of each, entity by entity, the most confident first."""
     sqlite = connection.dialect.name == "sqlite"
     asked: dict[str, Any] = {**view.asked, "cube": cube_id, "bound": per_entity}
-    asked["ids"] = json.dumps(list(ids)) if sqlite else list(ids)
+    asked["ids"] = json.dumps(list(ids), ensure_ascii=False)
     rows = connection.execute(_statement(sqlite, view.sql), asked).all()
     by_entity: dict[str, list[Sequence[Any]]] = {id: [] for id in ids}
     for row in rows:
@@ -97,6 +91,7 @@ def _statement(sqlite: bool, view: str) -> TextClause:
         return text(" UNION ALL ".join(parts))
     both = " UNION ALL ".join(f"({of(end, 'w.id', '*')})" for end in ("subject_id", "object_id"))
     return text(
-        "SELECT near.*, w.id FROM unnest(CAST(:ids AS text[])) AS w(id)"
-        f" CROSS JOIN LATERAL ({both}) AS near"
+        "SELECT near.*, w.id FROM json_array_elements_text(CAST(:ids AS json)) AS w(id)"
+        f" CROSS JOIN LATERAL (SELECT * FROM ({both}) AS ends"
+        " ORDER BY confidence DESC, seq DESC LIMIT :bound) AS near"
     )
