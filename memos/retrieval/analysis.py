@@ -13,9 +13,10 @@ from typing import cast
 
 import Stemmer
 
+from memos.retrieval.telling import marked, telling
 from memos.types import Memory, NewMemory
 
-ANALYZER = "english-snowball-1"
+ANALYZER = "english-snowball-2"
 
 QUESTION = "?"
 """Last term of a text that ends in a question mark. It is a mark, not a word: the lexical index
@@ -84,6 +85,11 @@ def analyze(text: str) -> list[str]:
     if text.rstrip().endswith(("?", "？")):
         terms.append(QUESTION)
     return terms
+
+
+def indexed(memory: Memory | NewMemory) -> str:
+    """The terms of a memory's text in one string, and behind them how much its words tell."""
+    return marked(" ".join(analyze(text_of(memory))), telling(memory.content))
 
 
 def text_of(memory: Memory | NewMemory) -> str:

@@ -19,7 +19,7 @@ from memos.errors import StorageError
 from memos.protocols import VectorIndex
 from memos.retrieval.analysis import QUESTION, analyze
 from memos.retrieval.columns import Mask, Rows
-from memos.retrieval.dense import top
+from memos.retrieval.dense import smoothed, top
 from memos.retrieval.lexical import Posting
 from memos.retrieval.projection import Projection
 from memos.retrieval.query import Reading
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from memos.protocols import Vector
 
 POOL = 50
-"""The best this many of each channel calibrate it; at least this many are scored."""
+"""The best this many of each channel calibrate it."""
+WIDTH = 100
+"""At least this many of each channel are scored."""
 MAX_PROPOSED = 1000
 """Asking an index for more than this costs more than looking at everything."""
 
@@ -40,7 +42,8 @@ _log = logging.getLogger(__name__)
 class Candidates:
     """Rows with raw scores; `core` marks the best of either channel, which calibrate both.
 
-    `session` is NaN for memories of no session. `phrase` marks those that hold the words of the
+    `session` is NaN for memories of no session; `cosines` are those of `Vectors.around`, of which
+    `dense` is made. `phrase` marks those that hold the words of the
     query's phrases in their order. `degraded` says what could not be used.
     """
 
@@ -48,6 +51,7 @@ class Candidates:
     lexical: NDArray[np.float32]
     session: NDArray[np.float32]
     dense: NDArray[np.float32] | None
+    cosines: NDArray[np.float32] | None
     core: Mask
     phrase: Mask
     degraded: str | None
@@ -91,13 +95,15 @@ class CandidateFinder:
         rows = np.union1d(lexical, dense)
         best = holding if reading.exact else holding[top(scores[holding], limit)]
         rows = np.union1d(rows, best)
+        cosines = None
+        if vector is not None:
+            cosines = projection.vectors.around(rows, vector, projection.timeline)
         return Candidates(
             rows=rows,
             lexical=scores[rows],
             session=_session_scores(projection, found, rows),
-            dense=None
-            if vector is None
-            else projection.vectors.windows(rows, vector, projection.timeline),
+            dense=None if cosines is None else smoothed(cosines, rows, projection.timeline),
+            cosines=cosines,
             core=_members(rows, np.concatenate([lexical[:POOL], dense[:POOL]])),
             phrase=_members(rows, best),
             degraded=degraded,

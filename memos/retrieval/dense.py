@@ -106,16 +106,14 @@ class Vectors:
             cosines = self.dot(rows, query)
         return rows[top(cosines, limit)]
 
-    def windows(self, rows: Rows, query: Vector, timeline: Timeline) -> NDArray[np.float32]:
-        """Cosine of each row, smoothed over its direct neighbours.
+    def around(self, rows: Rows, query: Vector, timeline: Timeline) -> NDArray[np.float32]:
+        """Cosines of each row, the one before and the one after, shape (3, rows); 0 for none."""
+        there = np.concatenate([rows, timeline.before[rows], timeline.after[rows]])
+        return self.dot(there, query).reshape(3, -1)
 
-        The same as the dot product with the weighted mean vector of the window, at no extra vector.
-        """
-        before, after = timeline.before[rows], timeline.after[rows]
-        cosines = self.dot(np.concatenate([rows, before, after]), query).reshape(3, -1)
-        beside = (before >= 0).astype(np.float32) + (after >= 0)
-        total = KERNEL[0] * cosines[0] + KERNEL[1] * (cosines[1] + cosines[2])
-        return np.asarray(total / (KERNEL[0] + KERNEL[1] * beside), np.float32)
+    def windows(self, rows: Rows, query: Vector, timeline: Timeline) -> NDArray[np.float32]:
+        """Cosine of each row, smoothed over its direct neighbours."""
+        return smoothed(self.around(rows, query, timeline), rows, timeline)
 
     @property
     def nbytes(self) -> int:
@@ -127,6 +125,16 @@ class Vectors:
         if not self.matrix.shape[1]:
             self.matrix = np.zeros((self._expected + 1, dimensions), np.float32)
         self.matrix = grown(self.matrix, size, 0)
+
+
+def smoothed(cosines: NDArray[np.float32], rows: Rows, timeline: Timeline) -> NDArray[np.float32]:
+    """The window's cosine from those of `Vectors.around`.
+
+    The same as the dot product with the weighted mean vector of the window, at no extra vector.
+    """
+    beside = (timeline.before[rows] >= 0).astype(np.float32) + (timeline.after[rows] >= 0)
+    total = KERNEL[0] * cosines[0] + KERNEL[1] * (cosines[1] + cosines[2])
+    return np.asarray(total / (KERNEL[0] + KERNEL[1] * beside), np.float32)
 
 
 def _cosines(

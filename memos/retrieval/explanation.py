@@ -8,6 +8,15 @@ from memos.retrieval.analysis import analyze, text_of
 from memos.retrieval.query import Reading
 from memos.types import Contribution, Memory
 
+_FITTED = {
+    "telling": "how much it asserts, names and dates, beside the other candidates",
+    "coverage": "which of the query's words it and its neighbours have, and how they lie",
+    "answer": "whether it stands behind a question that shares words with the query",
+    "agreement": "whether words and meaning agree on it, and its place among the candidates",
+    "speaker": "who said it",
+    "time": "how far it lies from the time that the query names",
+}
+
 
 def explained(
     memory: Memory, breakdown: Sequence[Contribution], reading: Reading, degraded: str | None
@@ -27,7 +36,9 @@ def _sentence(share: Contribution, memory: Memory, reading: Reading) -> str:
     if share.channel == "lexical":
         own = set(analyze(text_of(memory)))
         shared = [term for term in reading.query.terms if term in own]
-        where = f"it has {', '.join(shared)}" if shared else "the words stand beside it"
+        where = "the words stand beside it" if share.raw else "no word is in it or beside it"
+        if shared:
+            where = f"it has {', '.join(shared)}"
         return f"{size} lexical: {where}; BM25 of its window is {share.raw:.2f}, rank {share.rank}"
     if share.channel == "dense":
         return (
@@ -35,12 +46,14 @@ def _sentence(share: Contribution, memory: Memory, reading: Reading) -> str:
         )
     if share.channel == "session":
         return f"{size} session: BM25 of its session as a whole is {share.raw:.2f}"
-    if share.channel == "speaker":
+    if share.channel == "speaker" and share.raw > 0:
         return f"{size} speaker: {memory.speaker} said it, whom the query names"
-    if share.channel == "time":
+    if share.channel == "time" and share.raw > 0:
         return f"{size} time: it falls in the time that the query names, or shortly after"
     if share.channel == "question":
         return f"{size} question: it ends in a question, which asserts nothing itself"
     if share.channel == "phrase":
         return f"{size} phrase: it has the words in quotes, in their order"
-    return f"{size} {share.channel}: {memory.priority:g}, where 0.5 is usual"
+    if share.channel == "priority":
+        return f"{size} priority: {memory.priority:g}, where 0.5 is usual"
+    return f"{size} {share.channel}: {_FITTED[share.channel]}, by fitted weights"

@@ -3,15 +3,16 @@
 Each channel's raw scores are put on one scale by their mean and standard deviation over the
 candidates that either channel ranks highest (per query: no constant is fitted to any data set), so
 that a sum of them is meaningful; cf. M. Montague and J. Aslam, "Relevance Score Normalization for
-Metasearch" (2001), ZMUV. Priors are added in the same unit, standard deviations.
+Metasearch" (2001), ZMUV. Priors are added in the same unit, standard deviations. That is the plain
+sum. Fitted weights change it by features of the candidates; they need the query's vector.
 
 Knows scores and columns; not where the candidates come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 
 from memos.retrieval.candidates import Candidates
 from memos.retrieval.columns import Mask, Rows
+from memos.retrieval.features import CHANNELS as FEATURE_CHANNELS
+from memos.retrieval.features import Calibrated, features
+from memos.retrieval.fit import Fit
 from memos.retrieval.projection import Projection
 from memos.retrieval.query import Reading
 from memos.types import Contribution
@@ -30,6 +34,8 @@ DENSE = 1.0
 SESSION = 0.25
 SPEAKER = 3.0
 """The one speaker that the query names said it. Names are taken out of the channels in return."""
+SUBJECT = 0.5
+"""Share of that where the query names others after the one."""
 TIME = 1.5
 """It was said within a time that the query names."""
 QUESTION = -1.5
@@ -44,12 +50,12 @@ GRACE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One channel's share for all candidates, arrays of one length."""
+    """One channel's share for all candidates, arrays of one length; `share` is what it adds."""
 
     channel: str
     raw: Scores
     calibrated: Scores
-    weight: float
+    share: Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +73,88 @@ class Fused:
                 channel=part.channel,
                 raw=float(part.raw[at]),
                 calibrated=float(part.calibrated[at]),
-                weighted=float(part.calibrated[at]) * part.weight,
-                rank=int((part.raw > part.raw[at]).sum()) + 1 if part.channel in CHANNELS else None,
+                weighted=float(part.share[at]),
+                rank=int((part.raw > part.raw[at]).sum()) + 1 if part.channel in RANKED else None,
             )
             for part in self.parts
-            if part.raw[at] or part.channel == "dense"
+            if part.share[at] or part.channel == "dense"
         )
 
 
-CHANNELS = ("lexical", "dense", "session")
+RANKED = ("lexical", "dense", "session")
 
 
-def fuse(found: Candidates, projection: Projection, reading: Reading) -> Fused:
-    """Scores of all candidates. Read the projection under its lock."""
+def fuse(
+    found: Candidates, projection: Projection, reading: Reading, fit: Fit | None = None
+) -> Fused:
+    """Scores of all candidates, plain without a fit. Read the projection under its lock."""
+    plain = _plain(found, projection, reading)
+    if fit is None or found.dense is None or not len(found.rows):
+        return plain
+    matrix = matrix_of(found, plain, projection, reading)
+    centred = matrix - matrix[found.core].mean(axis=0) if found.core.any() else matrix
+    shares = centred * fit.vector()
+    return _summed(found.rows, _fitted(plain.parts, matrix, centred, shares, fit))
+
+
+def matrix_of(found: Candidates, plain: Fused, projection: Projection, reading: Reading) -> Scores:
+    """The features of the candidates whose plain sum is `plain`; shape (candidates, features)."""
+    part = {part.channel: part for part in plain.parts}
+    known = Calibrated(
+        lexical=part["lexical"].calibrated,
+        dense=part["dense"].calibrated,
+        session=part["session"].calibrated,
+        total=plain.scores,
+    )
+    return features(found, known, projection, reading)
+
+
+def _fitted(
+    parts: Sequence[Part], matrix: Scores, centred: Scores, shares: Scores, fit: Fit
+) -> list[Part]:
+    """The plain parts times their common weight, and the features' shares added by channel."""
+    by_channel = {
+        part.channel: replace(part, share=part.share * np.float32(fit.base)) for part in parts
+    }
+    columns: dict[str, list[int]] = {}
+    for column, channel in enumerate(FEATURE_CHANNELS.values()):
+        columns.setdefault(channel, []).append(column)
+    for channel, at in columns.items():
+        share = shares[:, at].sum(axis=1)
+        if channel in by_channel:
+            part = by_channel[channel]
+            by_channel[channel] = replace(part, share=part.share + share)
+        elif share.any():
+            # Several features in one: what is shown as raw is that of the heaviest.
+            heaviest = at[int(np.abs(shares[:, at]).sum(axis=0).argmax())]
+            by_channel[channel] = Part(channel, matrix[:, heaviest], centred[:, heaviest], share)
+    return list(by_channel.values())
+
+
+def _plain(found: Candidates, projection: Projection, reading: Reading) -> Fused:
     rows = found.rows
-    parts = [Part("lexical", found.lexical, calibrated(found.lexical, found.core), LEXICAL)]
+    parts = [_weighted("lexical", found.lexical, calibrated(found.lexical, found.core), LEXICAL)]
     if found.dense is not None:
-        parts.append(Part("dense", found.dense, calibrated(found.dense, found.core), DENSE))
+        parts.append(_weighted("dense", found.dense, calibrated(found.dense, found.core), DENSE))
     parts.append(_session(found))
     if found.phrase.any() and not reading.exact:
         holds = found.phrase.astype(np.float32)
-        parts.append(Part("phrase", holds, holds, PHRASE))
+        parts.append(_weighted("phrase", holds, holds, PHRASE))
     for channel, weight, prior in _PRIORS:
         raw = prior(rows, projection, reading)
         if raw is not None:
-            parts.append(Part(channel, raw, raw, weight))
+            parts.append(_weighted(channel, raw, raw, weight))
+    return _summed(rows, parts)
+
+
+def _weighted(channel: str, raw: Scores, value: Scores, weight: float) -> Part:
+    return Part(channel, raw, value, value * np.float32(weight))
+
+
+def _summed(rows: Rows, parts: Sequence[Part]) -> Fused:
     total = np.zeros(len(rows), np.float32)
     for part in parts:
-        total += np.float32(part.weight) * part.calibrated
+        total += part.share
     return Fused(rows, total, tuple(parts))
 
 
@@ -103,7 +163,7 @@ def _session(found: Candidates) -> Part:
     member = ~np.isnan(found.session)
     raw = np.where(member, found.session, np.float32(0))
     value = np.where(member, calibrated(raw, found.core & member), np.float32(0))
-    return Part("session", raw, value, SESSION)
+    return _weighted("session", raw, value, SESSION)
 
 
 def calibrated(raw: Scores, core: Mask) -> Scores:
@@ -124,7 +184,7 @@ def _speaker(rows: Rows, projection: Projection, reading: Reading) -> Scores | N
     said = np.zeros(len(rows), np.bool_)
     for name in reading.preferred:
         said |= factor.codes[rows] == factor.find(name)
-    return said.astype(np.float32)
+    return np.where(said, 1.0 if reading.sole else SUBJECT, 0.0).astype(np.float32)
 
 
 def _time(rows: Rows, projection: Projection, reading: Reading) -> Scores | None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from memos.retrieval.analysis import QUESTION
 from memos.retrieval.columns import Rows, grown
+from memos.retrieval.telling import unmarked
 from memos.retrieval.timeline import Timeline
 
 K1 = 1.2
@@ -48,6 +49,8 @@ class Lexical:
         self.rows = 0
         """Memories with terms or without, not counting holes: the N of the idf."""
         self.asks: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self.told: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.names: NDArray[np.int32] = np.zeros(0, np.int32)
         self._term: defaultdict[str, int] = defaultdict()
         self._term.default_factory = self._term.__len__
         self._postings: list[array[int]] = []
@@ -60,14 +63,20 @@ class Lexical:
         self._sessions = (0, 0)
 
     def add(self, rows: Rows, texts: Sequence[str | None]) -> None:
-        """Indexes new rows; `texts` are terms joined by one blank. Call `measure` when linked."""
+        """Indexes new rows; `texts` are as `analysis.indexed` makes them. Call `measure` when
+        linked."""
         size = int(rows.max()) + 1
         self.asks = grown(self.asks, size, False)
         self._lengths = grown(self._lengths, size, 0)
         self._windows = grown(self._windows, size, 0)
         self._forward.extend([None] * (size - len(self._forward)))
-        plain = [(text or "").removesuffix(QUESTION).rstrip() for text in texts]
-        self.asks[rows] = [text is not None and text.endswith(QUESTION) for text in texts]
+        self.told = grown(self.told, size, 0)
+        self.names = grown(self.names, size, 0)
+        split = [unmarked(text or "") for text in texts]
+        self.told[rows] = [tells.told for _, tells in split]
+        self.names[rows] = [tells.names for _, tells in split]
+        self.asks[rows] = [terms.endswith(QUESTION) for terms, _ in split]
+        plain = [terms.removesuffix(QUESTION).rstrip() for terms, _ in split]
         lengths = [text.count(" ") + 1 if text else 0 for text in plain]
         words = " ".join(filter(None, plain))
         ids = array("i", map(self._term.__getitem__, words.split(" ") if words else ()))
@@ -98,6 +107,8 @@ class Lexical:
         self._lengths[rows] = 0
         self._windows[rows] = 0
         self.asks[rows] = False
+        self.told[rows] = 0
+        self.names[rows] = 0
         self.rows -= len(rows)
         self._norms.clear()
 
@@ -118,6 +129,37 @@ class Lexical:
             for posted in found
             if len(posted)
         ]
+
+    def texts(self, rows: Rows, *, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first `most` terms of each of `rows`, in their order, as codes; and beside each the
+        index in `rows` of the text it stands in."""
+        parts = [self._forward[row] for row in rows.tolist()]
+        cut = [array("i") if part is None else part[:most] for part in parts]
+        owners = np.repeat(np.arange(len(rows)), [len(part) for part in cut])
+        return np.array([code for part in cut for code in part], np.int64), owners
+
+    def codes(self, terms: Sequence[str]) -> list[int]:
+        """The code of each term, -1 for one that never occurred."""
+        return [self._term.get(term, -1) for term in terms]
+
+    def idf(self, codes: Sequence[int] | NDArray[np.int64]) -> Scores:
+        """Of each term, over memories; 0 for -1."""
+        held = [len(self._postings[code]) if code >= 0 else 0 for code in codes]
+        df = np.array(held, np.float32)
+        return np.where(df > 0, np.log1p((self.rows - df + 0.5) / (df + 0.5)), 0).astype(np.float32)
+
+    def holds(self, rows: Rows, codes: Sequence[int]) -> NDArray[np.bool_]:
+        """Which of `rows` hold which term, shape (terms, rows); row -1 holds none."""
+        table = np.zeros((len(codes), len(rows)), np.bool_)
+        mark = np.zeros(len(self._lengths), np.bool_)
+        for at, code in enumerate(codes):
+            if code < 0:
+                continue
+            held = _posted(self._postings[code]) >> _TF_BITS
+            mark[held] = True
+            table[at] = mark[rows]
+            mark[held] = False
+        return table
 
     def turns(self, found: Sequence[Posting], size: int) -> Scores:
         """BM25 of each row by itself, shape (size,); 0 where no term occurs."""
@@ -183,7 +225,7 @@ class Lexical:
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.asks, self._lengths, self._windows)
+        arrays = (self.asks, self.told, self.names, self._lengths, self._windows)
         posted = 8 * self._entries + 180 * len(self._postings)
         return sum(a.nbytes for a in arrays) + posted + 4 * self._tokens + 90 * len(self._forward)
 

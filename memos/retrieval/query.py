@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from memos.retrieval.analysis import QUESTION, analyze, fold
-from memos.retrieval.speakers import Speakers
+from memos.retrieval.speakers import Mention, Speakers
 from memos.retrieval.times import Window, windows
 from memos.types import ParsedQuery
 
@@ -21,6 +22,8 @@ MAX_PHRASES = 8
 
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|«([^«»]+)»')
 _QUOTES = re.compile(r'["“”«»]')
+_TOGETHER = frozenset({"and", "or", "nor", "&", ",", "vs", "versus", ""})
+_WANTED = re.compile(r"\b(?:when|who|where|how\s+(?:many|much|long)|how|why|which|what)\b", re.I)
 _ASKING = re.compile(r"\b(?:ask|question)", re.I)
 
 
@@ -28,15 +31,19 @@ _ASKING = re.compile(r"\b(?:ask|question)", re.I)
 class Reading:
     """A parsed query with what only the search needs.
 
-    `preferred`: speakers whose memories are meant, if the query names exactly one (a first name may
-    stand for several). `about_questions`: asking itself is the subject. `exact`: phrases are all
-    that was asked for, so that nothing without them may be found; within a longer question, where
-    quotes hold a title as often, they are preferred.
+    `preferred`: speakers whose memories are meant: the one that the query names (a first name may
+    stand for several), or of several the first, who in English is the one that does or says what
+    is asked about ("What did Anna tell Bo?"), but for those named together ("Anna and Bo"). `sole`:
+    no other speaker is named. `wanted`: the word that asks, "" for none. `about_questions`: asking
+    itself is the subject. `exact`: phrases are all that was asked for, so that nothing without them
+    may be found; within a longer question, where quotes hold a title as often, they are preferred.
     """
 
     query: ParsedQuery
     windows: tuple[Window, ...]
     preferred: frozenset[str]
+    sole: bool
+    wanted: str
     about_questions: bool
     exact: bool
 
@@ -72,10 +79,24 @@ def read(text: str, *, speakers: Speakers, now: datetime, years: Sequence[int]) 
     return Reading(
         query=query,
         windows=when,
-        preferred=next(iter(named)) if len(named) == 1 else frozenset(),
+        preferred=_subject(text, mentions),
+        sole=len(named) == 1,
+        wanted=" ".join(asks.group().lower().split()) if (asks := _WANTED.search(text)) else "",
         about_questions=bool(_ASKING.search(text)),
         exact=bool(phrases) and not analyze(_QUOTED.sub(" ", text)),
     )
+
+
+def _subject(text: str, mentions: Sequence[Mention]) -> frozenset[str]:
+    """The speakers that the first mention means, unless others stand beside it on a par."""
+    if not mentions:
+        return frozenset()
+    first = mentions[0]
+    for before, after in pairwise(mentions):
+        joint = text[before.end : after.start].strip().lower()
+        if after.speakers != first.speakers and joint in _TOGETHER:
+            return frozenset()
+    return first.speakers
 
 
 def has_phrases(text: str, phrases: Sequence[str]) -> bool:

@@ -15,17 +15,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memos.config import Settings
 from memos.errors import EmbeddingModelChanged, InvalidInput
 from memos.protocols import ChangeFeed, Clock, Embedder, MemoryStore, PastStore, VectorIndex
+from memos.retrieval import fit as fitted
 from memos.retrieval.analysis import text_of
-from memos.retrieval.candidates import POOL, CandidateFinder
+from memos.retrieval.candidates import POOL, WIDTH, CandidateFinder
 from memos.retrieval.columns import Rows
 from memos.retrieval.diversity import diversified
 from memos.retrieval.explanation import explained
 from memos.retrieval.filters import parse_filter
-from memos.retrieval.fusion import Fused, fuse
+from memos.retrieval.fit import Fit
+from memos.retrieval.fusion import Fused, fuse, matrix_of
 from memos.retrieval.packing import packed
 from memos.retrieval.past import Form, PastProjections
 from memos.retrieval.permission import Permission
@@ -54,6 +57,15 @@ class _Found:
     """(memory id, version, at)"""
     considered: int
     degraded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Candidates by memory id; `matrix` has their features, `plain` their plain sum."""
+
+    ids: tuple[str, ...]
+    plain: Fused
+    matrix: NDArray[np.float32]
 
 
 _Confirmed = list[tuple[int, Memory]]
@@ -94,6 +106,8 @@ class Searcher:
         self._now = _View(self._projections, finder, memories.get)
         # The vector index knows the present only.
         self._exact = CandidateFinder(None, index_min=settings.vector_index_min)
+        self.fit: Fit | None = None if settings.fusion == "plain" else fitted.default()
+        """Weights of the fusion; None: the plain sum."""
         self._past_store = past
         self._past = None
         if past is not None and form is not None:
@@ -133,6 +147,24 @@ class Searcher:
             tokens=sum(hit.tokens for hit in hits),
             timings_ms={"embed": embed_ms, "search": total - embed_ms, "total": total},
         )
+
+    def examine(self, cube: Cube, text: str) -> Examined:
+        """What a fit is made from: the candidates of a query with the plain sum and the features.
+
+        The cube must have vectors. Nothing is asked of the truth, so nothing is checked by it.
+        """
+        permission = Permission(Search(text=text), None, self._clock())
+        reading, vector, seen, _ = self._read(self._now, cube.id, permission)
+        with self._projections.fresh(cube.id, seen=seen) as projection:
+            allowed = permission.rows(projection.columns)
+            finder = self._now.finder
+            found = finder.find(cube.id, projection, reading, vector, allowed, limit=WIDTH)
+            plain = fuse(found, projection, reading)
+            return Examined(
+                ids=tuple(projection.ids[row] for row in found.rows.tolist()),
+                plain=plain,
+                matrix=matrix_of(found, plain, projection, reading),
+            )
 
     @property
     def projections(self) -> Projections:
@@ -221,9 +253,9 @@ class Searcher:
                 reading,
                 vector,
                 allowed,
-                limit=max(POOL, 2 * request.limit),
+                limit=max(WIDTH, 2 * request.limit),
             )
-            fused = fuse(found, projection, reading)
+            fused = fuse(found, projection, reading, self.fit)
             position = projection.columns.numbers["position"][found.rows]
             order = np.lexsort((position, -fused.scores))
             if request.mmr is not None:

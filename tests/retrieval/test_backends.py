@@ -8,7 +8,7 @@ import pytest
 from memos.config import Settings
 from memos.graph.validity import Rules
 from memos.protocols import Indexed
-from memos.retrieval.analysis import ANALYZER, analyze, text_of
+from memos.retrieval.analysis import ANALYZER, indexed, text_of
 from memos.retrieval.search import Searcher
 from memos.storage import open_stores
 from memos.testing import HashEmbedder
@@ -76,7 +76,7 @@ def rankings(url: str) -> list[list[tuple[str, float]]]:
         batch = [memory(i, cube.id) for i in range(60)]
         vectors = embedder.embed([text_of(new) for new in batch])
         forms = [
-            Indexed(" ".join(analyze(text_of(new))), ANALYZER, vector, embedder.model.digest)
+            Indexed(indexed(new), ANALYZER, vector, embedder.model.digest)
             for new, vector in zip(batch, vectors, strict=True)
         ]
         stores.memories.insert(cube.id, batch, forms)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from memos.config import Settings
 from memos.errors import CubeNotFound
 from memos.protocols import Change
-from memos.retrieval.analysis import analyze, text_of
+from memos.retrieval.analysis import indexed, text_of
 from memos.retrieval.search import Searcher
 from memos.testing import HashEmbedder
 from memos.types import Cube, Hit, Image, Kind, Memory, Provenance, Search, SearchResult, State
@@ -147,7 +147,7 @@ class World:
             expires_at=memory.expires_at and memory.expires_at.timestamp(),
             priority=memory.priority,
             metadata=json.dumps(dict(memory.metadata)),
-            terms=" ".join(analyze(text_of(memory))),
+            terms=indexed(memory),
             vector=self.vectors[id],
         )
 

@@ -1,0 +1,219 @@
+"""What a fitted fusion looks at beside the channels' sum: features of each candidate.
+
+Each is told from the query, the candidate, the memories beside it, or the candidates as a whole; no
+text is read. A feature belongs to a channel, under which its share is shown. Features that take
+part only for some queries ("when*dated") are 0 for the others. Knows no weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memos.retrieval.analysis import QUESTION, analyze
+from memos.retrieval.candidates import Candidates
+from memos.retrieval.columns import Rows
+from memos.retrieval.lexical import Lexical
+from memos.retrieval.projection import Projection
+from memos.retrieval.query import Reading
+from memos.retrieval.times import Window
+
+Scores = NDArray[np.float32]
+
+CHANNELS: Mapping[str, str] = MappingProxyType(
+    {
+        "told": "telling",
+        "names": "telling",
+        "what*names": "telling",
+        "when*dated": "telling",
+        "coverage": "coverage",
+        "coverage after": "coverage",
+        "pairs": "coverage",
+        "rarest": "coverage",
+        "answers": "answer",
+        "when*asked": "answer",
+        "speaker": "speaker",
+        "days off": "time",
+        "session gap": "session",
+        "unnamed*session": "session",
+        "dense": "dense",
+        "dense first": "dense",
+        "dense after": "dense",
+        "agreement": "agreement",
+        "rank": "agreement",
+    }
+)
+"""Channel by feature, in the order of the matrix's columns."""
+
+_READ = 400
+"""Terms of one text that are looked at: a document's beginning."""
+_TOLD = 300
+_NAMES = 4
+_DAYS = 365.0
+_DATES = (
+    *analyze(
+        "yesterday today tonight tomorrow ago last next week weekend month year monday tuesday "
+        "wednesday thursday friday saturday sunday recently since january february march april may "
+        "june july august september october november december morning night"
+    ),
+    *(f"{day}{end}" for day in range(1, 32) for end in ("st", "nd", "rd", "th")),
+    *map(str, range(1990, 2050)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The channels of the plain sum, in standard deviations, and that sum."""
+
+    lexical: Scores
+    dense: Scores
+    session: Scores
+    total: Scores
+
+
+def features(
+    found: Candidates, known: Calibrated, projection: Projection, reading: Reading
+) -> Scores:
+    """Shape (candidates, features), columns in the order of `CHANNELS`. The query has a vector."""
+    assert found.cosines is not None
+    rows, lexical = found.rows, projection.lexical
+    words = _words(rows, projection, reading)
+    before = projection.timeline.before[rows]
+    asked = lexical.asks[before] & (before >= 0)
+    names = np.minimum(lexical.names[rows], _NAMES)
+    when, what = reading.wanted == "when", reading.wanted == "what"
+    table: dict[str, NDArray[Any]] = {
+        "told": np.log1p(np.minimum(lexical.told[rows], _TOLD)),
+        "names": names,
+        "what*names": what * names,
+        "when*dated": when * words.dated,
+        "coverage": words.with_before,
+        "coverage after": words.after,
+        "pairs": words.pairs,
+        "rarest": words.rarest,
+        "answers": asked * words.before,
+        "when*asked": when * asked,
+        "speaker": _speaker(rows, projection, reading),
+        "days off": _days_off(rows, projection, reading.windows),
+        "session gap": _below_best(known.total, projection.columns.chain.codes[rows]),
+        "unnamed*session": (not reading.preferred) * known.session,
+        "dense": known.dense,
+        "dense first": 1 / (1 + _ranks(known.dense)),
+        "dense after": found.cosines[2],
+        "agreement": np.minimum(known.lexical, known.dense),
+        "rank": np.log1p(_ranks(known.total)),
+    }
+    return np.stack([np.asarray(table[name], np.float32) for name in CHANNELS], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How the query's words lie in the candidates and beside them, arrays of one length.
+
+    `before`, `after`, `with_before`: share of the query's idf, over those of its terms that occur
+    at all, in the memory before, after, and in the candidate or the one before. `pairs`: terms that
+    follow each other in the query and there. `rarest`: idf of the candidate's rarest term, 1 for
+    one that no other memory has. `dated`: it has a word for a time.
+    """
+
+    before: Scores
+    after: Scores
+    with_before: Scores
+    pairs: Scores
+    rarest: Scores
+    dated: NDArray[np.bool_]
+
+
+def _words(rows: Rows, projection: Projection, reading: Reading) -> _Words:
+    lexical, timeline = projection.lexical, projection.timeline
+    codes = lexical.codes(reading.query.terms)
+    share = lexical.idf(codes)
+    share = share / max(float(share.sum()), 1e-9)
+    own, before, after = (
+        lexical.holds(there, codes) for there in (rows, timeline.before[rows], timeline.after[rows])
+    )
+    terms, owners = lexical.texts(rows, most=_READ)
+    order = lexical.codes([t for t in analyze(reading.query.dense_text) if t != QUESTION])
+    dated = np.zeros(len(rows), np.bool_)
+    dated[owners[np.isin(terms, [code for code in lexical.codes(_DATES) if code >= 0])]] = True
+    return _Words(
+        before=share @ before,
+        after=share @ after,
+        with_before=share @ (own | before),
+        pairs=_pairs(terms, owners, order, len(rows)),
+        rarest=_rarest(terms, owners, lexical, len(rows)),
+        dated=dated,
+    )
+
+
+def _pairs(
+    terms: NDArray[np.int64], owners: NDArray[np.int64], order: Sequence[int], count: int
+) -> Scores:
+    """How many different pairs of neighbours in `order` are neighbours in each text."""
+    wanted = [a << 32 | b for a, b in pairwise(order) if a >= 0 and b >= 0]
+    if not wanted or len(terms) < 2:
+        return np.zeros(count, np.float32)
+    pairs = terms[:-1] << 32 | terms[1:]
+    hit = np.isin(pairs, wanted) & (owners[:-1] == owners[1:])
+    seen = np.unique(np.stack([owners[:-1][hit], pairs[hit]]), axis=1)
+    return np.bincount(seen[0], minlength=count).astype(np.float32)
+
+
+def _rarest(
+    terms: NDArray[np.int64], owners: NDArray[np.int64], lexical: Lexical, count: int
+) -> Scores:
+    best = np.zeros(count, np.float32)
+    distinct, at = np.unique(terms, return_inverse=True)
+    np.maximum.at(best, owners, lexical.idf(distinct)[at])
+    return np.asarray(best / np.float32(math.log1p((lexical.rows - 0.5) / 1.5)), np.float32)
+
+
+def _speaker(rows: Rows, projection: Projection, reading: Reading) -> Scores:
+    """1 if the speaker that the query names said it, -1 if another did; half if others are named
+    too; 0 if none is."""
+    if not reading.preferred:
+        return np.zeros(len(rows), np.float32)
+    factor = projection.columns.texts["speaker"]
+    meant = [code for name in reading.preferred if (code := factor.find(name))]
+    said = np.isin(factor.codes[rows], meant)
+    size = 1.0 if reading.sole else 0.5
+    return np.where(said, size, -size).astype(np.float32)
+
+
+def _days_off(rows: Rows, projection: Projection, windows: Sequence[Window]) -> Scores:
+    """log(1 + days) from the nearest of the times that the query names; 0 if it names none.
+
+    A memory without a time is taken to be a year off.
+    """
+    if not windows:
+        return np.zeros(len(rows), np.float32)
+    occurred = projection.columns.numbers["occurred_at"][rows]
+    nearest = np.full(len(rows), np.inf)
+    for window in windows:
+        early = window.since.timestamp() - occurred if window.since else np.zeros(len(rows))
+        late = occurred - window.until.timestamp() if window.until else np.zeros(len(rows))
+        nearest = np.fmin(nearest, np.maximum(0, np.maximum(early, late)))
+    days = np.where(np.isnan(occurred), _DAYS, np.minimum(nearest / 86_400, _DAYS))
+    return np.log1p(days).astype(np.float32)
+
+
+def _below_best(total: Scores, chain: NDArray[np.int32]) -> Scores:
+    """How far each lies below the best of its session; 0 for one of no session."""
+    sessions, at = np.unique(chain, return_inverse=True)
+    best = np.full(len(sessions), -np.inf, np.float32)
+    np.maximum.at(best, at, total)
+    return np.where(chain > 0, total - best[at], np.float32(0))
+
+
+def _ranks(scores: Scores) -> NDArray[np.int64]:
+    """0 for the highest; earlier ones first among equals."""
+    ranks = np.empty(len(scores), np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
+    return ranks
