@@ -138,6 +138,8 @@ def _kept(noun: Token, subject: Ref, draft: Draft) -> Iterator[tuple[str, Ref]]:
     predicate = RELATIONS.get(singular)
     if predicate is None or predicate in ("reports_to", "has_teacher"):
         return
+    if any(c.dep_ == "prep" and c.lower_ == "like" for c in noun.children):
+        return  # "a friend like you"
     for name in names:
         yield predicate, _ref(name, "person", draft)
     if not names and word == singular and predicate not in ("partner_of",):

@@ -15,6 +15,7 @@ from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
 from memos.extraction.rules.lexicon import words
 from memos.extraction.rules.people import People
 from memos.extraction.rules.when import When, ending, now, when
+from memos.graph.vocabulary import Vocabulary
 from memos.types import Claim, Period, Ref
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ _HUMAN = words(
     """live work marry date break split separate divorce quit retire graduate move love like hate
     enjoy study speak resign relocate eat drink smoke volunteer"""
 )
+_ONCE = words("once originally formerly previously initially then earlier first")
+_AGES = words(
+    """kid child teenager teen student boy girl college university school childhood youth twenties
+    thirties baby highschool undergrad time days"""
+)
+_VOCABULARY = Vocabulary()
 _ALIKE = words("read quit put cut hit let set split hurt shut")
 """Verbs that look the same in the present and in the past."""
 _HARMLESS = frozenset({"aux", "auxpass", "neg", "punct", "intj", "cc", "expl", "mark", "conj"})
@@ -72,6 +79,9 @@ class Draft:
         if object is not None and object.name.lower() == subject.name.lower():
             return
         if value is not None and not value.strip():
+            return
+        state = not _VOCABULARY.predicate(predicate).event
+        if state and since is None and until is None and _reminisces(clause):
             return
         if clause.mood is Mood.REPORT:
             confidence *= 0.8
@@ -185,6 +195,8 @@ class Draft:
         """A claim that something happened; False if the clause does not state that it did."""
         if not happened(clause):
             return False
+        if subject == self.people.you and (object is None or object.name[:1].islower()):
+            return False  # "you did a great job" is said for kindness
         time = self.when(clause)
         if time.future:
             return False
@@ -218,6 +230,25 @@ def happened(clause: Clause) -> bool:
         return True
     dated = any(m.role == "at" and not clause.progressive for m in clause.times)
     return dated and clause.verb.lower_ in _ALIKE and clause.verb.tag_ != "VBZ"
+
+
+def _reminisces(clause: Clause) -> bool:
+    """Whether it tells, without a date, of something that may be long ago: "when I moved to Rome",
+    "as a student I started at Fiat". What began then says nothing of today."""
+    if clause.tense is Tense.PRESENT and not clause.elliptic:
+        return False
+    if clause.verb.dep_ in ("advcl", "relcl", "acl", "pcomp"):
+        return True
+    if clause.words & _ONCE:
+        return True
+    for child in clause.children:
+        if child.dep_ == "advcl" and any(
+            c.lower_ in ("when", "while", "after", "before", "as") for c in child.children
+        ):
+            return True
+        if child.dep_ == "prep" and any(c.lower_ in _AGES for c in child.children):
+            return True
+    return False
 
 
 def bare(clause: Clause, about: tuple[Token, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memos.extraction.rules.draft import Draft, happened
-from memos.extraction.rules.grammar import Clause, Mood, Tense
+from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
 from memos.extraction.rules.homes import place
 from memos.extraction.rules.lexicon import RELATIONS, words
 from memos.extraction.rules.phrases import conjuncts, is_name, is_thing, name_span, phrase, words_of
@@ -46,6 +46,7 @@ _WEAK = frozenset(
 )
 """Said of so much else that only things that are told apart count."""
 _GO = frozenset({"go", "travel", "fly", "drive", "head", "trip", "be", "sail", "return"})
+_TRIPS = words("trip vacation holiday visit tour roadtrip honeymoon journey getaway weekend")
 _OCCASIONS = words(
     """concert festival conference workshop wedding party museum class event exhibition fair parade
     retreat show game match meeting ceremony camp race marathon"""
@@ -58,6 +59,12 @@ def read_event(clause: Clause, draft: Draft) -> None:
         return
     if not happened(clause):
         return
+    _read(clause, draft)
+    if clause.verb.i not in draft.handled:
+        _did(clause, draft)
+
+
+def _read(clause: Clause, draft: Draft) -> None:
     lemma = clause.lemma
     if lemma == "visit":
         _visited(clause, draft, clause.object)
@@ -77,6 +84,8 @@ def read_event(clause: Clause, draft: Draft) -> None:
         and clause.object.lower_ in ("marathon", "race", "half-marathon", "5k", "10k")
     ):
         _things(clause, draft, "finished", clause.object)
+    elif lemma in ("take", "have", "get", "return", "come"):
+        _tripped(clause, draft)
     elif lemma in _EVENTS and clause.verb.i not in draft.handled:
         _things(clause, draft, _EVENTS[lemma], clause.object)
 
@@ -88,6 +97,63 @@ def where(clause: Clause, draft: Draft) -> str | None:
             found = place(token, draft)
             return None if found is None else found.name
     return None
+
+
+_NOTHING = words(
+    """be have do see know say tell think let hear love like hate look feel wait understand believe
+    need want mean hope guess seem sound appear remember forget wonder realize realise mention agree
+    appreciate miss enjoy wish bet remind excite stoke last chat talk speak use gon keep happen
+    become notice thank hope try allow help"""
+)
+_BELONGING = words("dobj prt prep dative advmod xcomp")
+_NO_OBJECTS = frozenset({"time", "chance", "lot", "way", "sense", "feeling", "look", "difference"})
+
+
+def _did(clause: Clause, draft: Draft) -> None:
+    """Anything else that somebody did, in the words of the text, if it is of something or dated."""
+    if clause.lemma in _NOTHING - {"have"} or clause.passive or clause.phase is not Phase.WHOLE:
+        return
+    thing = clause.object
+    if clause.lemma == "have" and (thing is None or not clause.times):
+        return
+    of_something = thing is not None and is_thing(thing) and thing.lower_ not in _NO_OBJECTS
+    if not (of_something or (clause.times and len(clause.children) > 2)):
+        return
+    if clause.first("xcomp", "ccomp") is not None and not of_something:
+        return
+    value = _action(clause)
+    if len(value.split()) < 2:
+        return
+    for subject in draft.subjects(clause):
+        if subject.type == "person" and subject != draft.people.you:
+            draft.event(
+                clause, subject, "did", value=value, place=where(clause, draft), confidence=0.5
+            )
+
+
+def _action(clause: Clause) -> str:
+    """Verb and what it is done to, without times and side clauses."""
+    verb = clause.verb
+    kept = [verb]
+    dated = {i for m in clause.times for i in range(m.start, m.end)}
+    for child in clause.children:
+        if child.i < verb.i or child.dep_ not in (
+            "dobj",
+            "prt",
+            "prep",
+            "dative",
+            "advmod",
+            "xcomp",
+        ):
+            continue
+        below = [t for t in child.subtree if t.idx not in dated]
+        if child.dep_ in ("prep", "advmod") and len(below) < (2 if child.dep_ == "prep" else 1):
+            continue
+        kept += below
+    kept = sorted({t.i: t for t in kept}.values(), key=lambda t: t.i)[:12]
+    while len(kept) > 1 and kept[-1].pos_ in ("PUNCT", "CCONJ", "ADP", "DET", "SCONJ"):
+        kept.pop()
+    return " ".join("".join(t.text_with_ws for t in kept).split())
 
 
 def _visited(clause: Clause, draft: Draft, token: Token | None) -> None:
@@ -111,8 +177,10 @@ def _visited(clause: Clause, draft: Draft, token: Token | None) -> None:
 def _went(clause: Clause, draft: Draft) -> None:
     token = clause.after("to")
     if clause.lemma == "be" and clause.tense is not Tense.PERFECT:
+        _was_in(clause, draft)
         return
     if token is None:
+        _was_in(clause, draft)
         return
     if token.lower_ in _OCCASIONS and not any(c.dep_ == "poss" for c in token.children):
         ref = Ref(name=phrase(token), type="event")
@@ -120,6 +188,30 @@ def _went(clause: Clause, draft: Draft) -> None:
             draft.event(clause, subject, "attended", object=ref, place=where(clause, draft))
         return
     _visited(clause, draft, token)
+
+
+def _was_in(clause: Clause, draft: Draft) -> None:
+    """ "I was in Rome last week": a stay, since it is dated."""
+    at = draft.when(clause).at
+    if clause.lemma != "be" or at is None or clause.tense is not Tense.PAST:
+        return
+    if at.granularity.value in ("year", "decade"):
+        return
+    token = clause.after("in")
+    if token is not None and token.ent_type_ in ("GPE", "LOC"):
+        _visited(clause, draft, token)
+
+
+def _tripped(clause: Clause, draft: Draft) -> None:
+    """ "took a trip to Rome", "had a holiday in Crete", "got back from a trip to Oslo"."""
+    nouns = [clause.object, clause.after("from", "on")]
+    for noun in nouns:
+        if noun is None or noun.lower_ not in _TRIPS:
+            continue
+        for child in noun.children:
+            if child.dep_ == "prep" and child.lower_ in ("to", "in", "around", "through"):
+                target = next((c for c in child.children if c.dep_ == "pobj"), None)
+                _visited(clause, draft, target)
 
 
 def _graduated(clause: Clause, draft: Draft) -> None:
@@ -174,6 +266,10 @@ _IDLE = words(
 def _intends(clause: Clause, draft: Draft) -> None:
     """Wishes and plans of the speaker, in their own words: no fact of what they are about."""
     if clause.negated or clause.lemma in _IDLE or clause.verb.tag_ not in ("VB", "VBG"):
+        return
+    if clause.mood is Mood.WISH and clause.verb.dep_ not in ("xcomp", "conj"):
+        return  # "I'd suggest …"
+    if any(c.lower_ == "you" for c in clause.children):
         return
     subjects = draft.subjects(clause)
     if len(subjects) != 1 or subjects[0] != draft.people.me:

@@ -242,7 +242,7 @@ def _nouns(doc: Doc) -> list[str]:
             )
         ):
             found.append(phrase(token))
-    return list(dict.fromkeys(found))[:5]
+    return list(dict.fromkeys(found))[:3]
 
 
 def _clause_of(doc: Doc, found: list[Clause]) -> dict[int, Clause]:

@@ -316,7 +316,12 @@ def _under(verb: Token, governor: Clause, subject: Token | None, mood: Mood) -> 
     if lemma in _PLAN:
         return (Mood.PLAN if governor.mood is Mood.FACT else Mood.OPEN), Phase.WHOLE
     if lemma in _WISH:
-        return (Mood.WISH if governor.mood in (Mood.FACT, Mood.WISH) else Mood.OPEN), Phase.WHOLE
+        wished = governor.mood is Mood.WISH or (
+            governor.mood is Mood.FACT
+            and governor.tense is not Tense.PAST
+            and lemma not in ("like", "love", "prefer")
+        )
+        return (Mood.WISH if wished else Mood.OPEN), Phase.WHOLE
     if lemma in _PLAIN and governor.phase is Phase.WHOLE:
         return outer, Phase.WHOLE
     if lemma == "learn":

@@ -245,7 +245,7 @@ def read_relatives(draft: Draft, clause_of: dict[int, Clause]) -> None:
         clause = clause_of.get(relative.token.i)
         if clause is None or relative.owner == relative.ref:
             continue
-        if clause.mood is Mood.OPEN and not relative.named:
+        if not relative.named and (clause.mood is Mood.OPEN or relative.owner == draft.people.you):
             continue
         one_at_a_time = relative.predicate in ("partner_of", "reports_to")
         if relative.former:

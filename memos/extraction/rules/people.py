@@ -159,7 +159,15 @@ class People:
             beside = token
         if beside is None:
             beside = next(
-                (c for c in noun.children if c.dep_ == "appos" and is_name(c) and c.i > noun.i),
+                (
+                    c
+                    for c in noun.children
+                    if c.dep_ == "appos"
+                    and is_name(c)
+                    and c.i > noun.i
+                    # "my girlfriend, Toby and I" are three
+                    and not any(below.dep_ == "conj" for below in c.children)
+                ),
                 None,
             )
         following = noun.nbor(1) if noun.i + 1 < len(noun.doc) else None

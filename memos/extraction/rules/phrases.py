@@ -26,7 +26,9 @@ def entity_type(label: str) -> str | None:
 
 def is_name(token: Token) -> bool:
     """Written like a name, and not a time or a number."""
-    if token.ent_type_ in _NEVER_NAMES or token.lower_ in GREETINGS:
+    if token.ent_type_ in _NEVER_NAMES:
+        return False
+    if token.lower_ in GREETINGS and token.dep_ != "pobj":  # there is a town called Nice
         return False
     if token.tag_ in ("NNP", "NNPS") and not token.is_lower:
         return True
@@ -104,7 +106,13 @@ def phrase(token: Token) -> str:
         if child.dep_ in ("compound", "nmod") or (
             child.dep_ == "amod" and child.lower_ not in PLAIN and child.tag_ not in ("JJR", "JJS")
         ):
-            kept += [t for t in child.subtree if t.pos_ not in ("ADV", "DET", "PUNCT", "CCONJ")]
+            kept += [
+                t
+                for t in child.subtree
+                if t.pos_ not in ("ADV", "DET", "PUNCT", "CCONJ", "PRON")
+                and t.lower_ not in PLAIN
+                and t.tag_ != "PRP$"
+            ]
     doc = token.doc
     if kept and kept[-1].i + 1 < token.i:
         kept = [doc[i] for i in range(kept[0].i, token.i) if doc[i] in kept or doc[i].text == "-"]
@@ -125,9 +133,12 @@ def conjuncts(token: Token) -> list[Token]:
 
 
 def doing(token: Token) -> str:
-    """An activity as a name: "playing piano", "hiking"."""
+    """An activity as a name: "playing piano", "hiking"; empty where its object is none that can be
+    named ("expressing myself")."""
     thing = next((c for c in token.children if c.dep_ == "dobj"), None)
-    if thing is None or not is_thing(thing):
+    if thing is not None and not is_thing(thing):
+        return ""
+    if thing is None:
         return token.lower_
     return f"{token.lower_} {phrase(thing)}"
 

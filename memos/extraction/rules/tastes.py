@@ -17,6 +17,7 @@ from memos.extraction.rules.lexicon import (
     PASTIMES,
     SMOKES,
     SPORTS,
+    words,
 )
 from memos.extraction.rules.phrases import conjuncts, doing, is_name, is_thing, name_span, phrase
 from memos.types import Ref
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 _LIKE = frozenset({"like", "love", "enjoy", "adore", "dig"})
 _HATE = frozenset({"hate", "dislike", "detest", "loathe", "despise"})
 _LEARN = frozenset({"learn", "study", "practice", "practise"})
+_EMPTY = words(
+    """spending having being getting seeing hearing doing making going trying taking using putting
+    giving knowing watching helping sharing talking spend get do make go try take use put give help
+    share talk keep"""
+)
 _HABIT_TIMES = frozenset(
     {
         "every",
@@ -73,6 +79,8 @@ def read_taste(clause: Clause, draft: Draft) -> None:
         pass
     if lemma in HOBBY_VERBS:
         _hobby(clause, draft)
+    elif clause.phase is Phase.BEGIN and clause.verb.tag_ == "VBG":
+        _takes_up(clause, draft)
     elif lemma in ("give", "quit", "stop"):
         _gives_up(clause, draft)
 
@@ -93,8 +101,11 @@ def things(token: Token | None, draft: Draft, type: str = "thing") -> list[tuple
             c.lower_ in ("this", "that", "these", "those", "such", "what") for c in noun.children
         ):
             continue
-        name = phrase(noun)
-        ref = Ref(name=name, type=type)
+        gerund = noun.tag_ == "VBG" and noun.pos_ == "VERB"
+        name = doing(noun) if gerund else phrase(noun)
+        if not name or (gerund and noun.lower_ in _EMPTY):
+            continue
+        ref = Ref(name=name, type="activity" if gerund else type)
         if is_name(noun):
             span = name_span(noun)
             draft.mention(ref, span.start_char, span.end_char)
@@ -114,8 +125,14 @@ def _likes(clause: Clause, draft: Draft, predicate: str) -> None:
     if token.dep_ == "xcomp" or token.tag_ == "VBG":
         if token.tag_ == "VB" and not any(c.lower_ == "to" for c in token.children):
             return
+        if token.lower_ in _EMPTY:
+            return
         if token.tag_ == "VBG" or token.pos_ == "NOUN":
+            if not doing(token):
+                return
             found = [(Ref(name=doing(token), type="activity"), token)]
+        elif token.tag_ == "VB" and token.lower_ not in ("be", "have", "know", "see", "hear"):
+            found = [(Ref(name=as_gerund(token), type="activity"), token)]
         else:
             return
     else:
@@ -129,6 +146,19 @@ def _likes(clause: Clause, draft: Draft, predicate: str) -> None:
             draft.state(
                 clause, subject, predicate, object=ref, about=(noun, *below), confidence=0.8
             )
+
+
+def as_gerund(verb: Token) -> str:
+    """ "to paint" as an activity."""
+    word = verb.lower_
+    if word in HOBBY_VERBS:
+        form = HOBBY_VERBS[word]
+    elif word.endswith("e") and not word.endswith(("ee", "ye", "oe")):
+        form = word[:-1] + "ing"
+    else:
+        form = word + "ing"
+    thing = next((c for c in verb.children if c.dep_ == "dobj"), None)
+    return form if thing is None or not is_thing(thing) else f"{form} {phrase(thing)}"
 
 
 def _is(clause: Clause, draft: Draft) -> None:
@@ -311,7 +341,7 @@ def _hobby(clause: Clause, draft: Draft) -> None:
     )
     governed = clause.verb.head
     if governed.lower_ in ("go", "goes") and clause.verb.dep_ in ("xcomp", "advcl"):
-        habit = True
+        habit = governed.tag_ in ("VBP", "VBZ") and not clause.times
     if clause.negated and clause.tense is Tense.PRESENT and clause.lemma in ("smoke", "vape"):
         habit = True
     if clause.ended:
@@ -321,6 +351,22 @@ def _hobby(clause: Clause, draft: Draft) -> None:
     ref = Ref(name=HOBBY_VERBS[clause.lemma], type="activity")
     for subject in draft.subjects(clause):
         draft.state(clause, subject, "practises", object=ref, past=clause.phase is Phase.FORMER)
+
+
+def _takes_up(clause: Clause, draft: Draft) -> None:
+    """ "I started making jewellery": something that goes on from then."""
+    thing = clause.object
+    if thing is None or not is_thing(thing) or clause.verb.lower_ in _EMPTY - {"making"}:
+        return
+    if clause.verb.i in draft.handled or thing.pos_ != "NOUN":
+        return
+    if any(c.dep_ in ("det", "poss", "relcl") and c.lower_ != "the" for c in thing.children):
+        return
+    if not doing(clause.verb):
+        return
+    ref = Ref(name=doing(clause.verb), type="activity")
+    for subject in draft.subjects(clause):
+        draft.state(clause, subject, "practises", object=ref, confidence=0.6)
 
 
 def _recurs(clause: Clause) -> bool:
