@@ -21,7 +21,7 @@ _COUNT_WORDS = """
     one two three four five six seven eight nine ten eleven twelve once twice both half
     first second third fourth fifth sixth seventh eighth ninth tenth last next previous former
     new old young north south east west left right upper lower junior senior jr sr ii iii iv
-    i v x a b c no not non without
+    v x b c no not non without
 """
 _COUNTS = frozenset(_COUNT_WORDS.split())
 """Words that tell apart what is otherwise called the same."""
@@ -70,12 +70,9 @@ def same_plural(one: str, other: str) -> bool:
     longer, shorter = (one, other) if len(one) > len(other) else (other, one)
     if len(shorter) < 3:
         return False
-    endings = {shorter + "s"}
     if shorter.endswith(("s", "x", "z", "ch", "sh")):
-        endings.add(shorter + "es")
-    if shorter.endswith("y"):
-        endings.add(shorter[:-1] + "ies")
-    return longer in endings and not shorter.endswith(("ss", "us"))
+        return longer == shorter + "es"
+    return longer == shorter + "s" or (shorter.endswith("y") and longer == shorter[:-1] + "ies")
 
 
 def short_for(one: str, other: str) -> bool:
