@@ -103,6 +103,7 @@ def graph_story(memory: Any, said: Any) -> None:
     second = tell(
         Message(speaker="Ana", content="I moved to Lisbon in March 2024.", at=day(2024, 4, 10)),
         Message(speaker="Ana", content="I work at Carris now.", at=day(2024, 4, 10)),
+        Message(speaker="Ben", content="I bought a red bicycle.", at=day(2024, 4, 10)),
         session="s2",
     )
     moved = now()
@@ -204,7 +205,9 @@ def graph_story(memory: Any, said: Any) -> None:
 
     # Two names of one, and one name of two
     annie = memory.add_facts(
-        [{"subject": "Annie", "subject_type": "person", "predicate": "likes", "object": "trams"}],
+        [
+            {"subject": "Annie", "subject_type": "person", "predicate": "likes", "object": "trams"},
+        ],
         cube=CUBE,
     )
     assert type(annie) is AddedFacts

@@ -69,6 +69,8 @@ DAY = datetime(2024, 5, 1, 18, 30, tzinfo=timezone.utc)
 LIMITS: dict[str, Any] = {"max_batch": 50, "max_content_chars": 2000}
 
 _ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(T[\d:.]+Z)?")
+_TODAY = datetime.now(timezone.utc).date().isoformat()
 _DIFFERS = {
     "actor",  # in process nobody in particular, over HTTP the key
     "created_at",
@@ -117,6 +119,8 @@ class Transcript:
         if isinstance(value, float):
             return round(value, 9)
         if isinstance(value, str):
+            # What is said without a date is stated, and true, since it was added.
+            value = _DATE.sub(lambda found: "now" if found[1] >= _TODAY else found[0], value)
             return _ID.sub(lambda found: self._named(found[0]), value)
         return value
 
