@@ -19,7 +19,7 @@ from memos.extraction.rules.homes import read_home
 from memos.extraction.rules.jobs import read_job
 from memos.extraction.rules.naming import mentions
 from memos.extraction.rules.partners import read_partner, read_relatives
-from memos.extraction.rules.people import People
+from memos.extraction.rules.people import People, may_be_kin
 from memos.extraction.rules.pieces import pieces
 from memos.extraction.rules.tastes import read_taste
 from memos.extraction.rules.traits import read_trait
@@ -156,7 +156,8 @@ class _Reading:
                 reader(clause, draft)
         clause_of = _clause_of(doc, found)
         for token in doc:
-            draft.people.relative(token)
+            if may_be_kin(token.lower_):
+                draft.people.relative(token)
         read_relatives(draft, clause_of)
         read_pets(draft, clause_of, list(doc))
 

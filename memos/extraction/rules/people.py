@@ -6,7 +6,6 @@ mean two it means nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from memos.extraction.rules.lexicon import (
     FEMALE,
     FORMER,
     MALE,
-    PLURAL_RELATIONS,
     RELATIONS,
 )
 from memos.extraction.rules.phrases import is_name, name_span
@@ -243,6 +241,11 @@ class People:
         return sure.pop() if len(sure) == 1 else None
 
 
+def may_be_kin(word: str) -> bool:
+    """Whether it is worth asking whose relative a word is."""
+    return word in RELATIONS or word == "law" or word.startswith("ex")
+
+
 def _relation(noun: Token) -> tuple[str | None, int]:
     """The noun of kinship and where it begins: "brother-in-law", "ex-husband" are one."""
     doc, word = noun.doc, noun.lower_
@@ -258,14 +261,6 @@ def _relation(noun: Token) -> tuple[str | None, int]:
     if word in ("ex", "exhusband", "exwife"):
         return ("partner", noun.i) if word == "ex" else (word[2:], noun.i)
     return (word if word in RELATIONS else None), noun.i
-
-
-def is_kin_plural(token: Token) -> bool:
-    return token.lower_ in PLURAL_RELATIONS
-
-
-def kin_names(people: People) -> Iterator[Relative]:
-    yield from people.relatives
 
 
 def _owned_thing(token: Token) -> bool:
