@@ -22,9 +22,6 @@ _AFTER_IS_WORDS = """
 _AFTER_IS = frozenset(_AFTER_IS_WORDS.split())
 _VERB_WORDS = "left lost found broke met read won made gave sold bought did died"
 _VERBS = frozenset(_VERB_WORDS.split())
-_ENDS = ("s", "ed", "ing", "to", "from", "in", "at", "of", "on", "with", "by", "for", "as")
-"""Of a predicate that reads as a verb: `likes`, `moored_at`."""
-
 _FORMS = {
     Granularity.YEAR: "%Y",
     Granularity.DECADE: "the %Ys",
@@ -65,8 +62,10 @@ def clause(subject: str, predicate: str, thing: str | None, negated: bool) -> st
 
 
 def _is_noun(words: str) -> bool:
-    parts = words.split()
-    return len(parts) == 1 and not words.endswith(_ENDS) and words not in _VERBS
+    """A word that nothing marks as a verb: `tariff`, not `likes` or `moored_at`."""
+    if " " in words or words in _VERBS or words.endswith(("ed", "ing")):
+        return False
+    return not words.endswith("s") or words.endswith(("ss", "us", "is"))
 
 
 def shown(thing: str | float | int | bool | None, unit: str | None = None) -> str | None:
