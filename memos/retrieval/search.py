@@ -39,6 +39,7 @@ from memos.retrieval.sizes import TokenCounts
 from memos.types import Cube, Hit, Memory, Search, SearchResult
 
 if TYPE_CHECKING:
+    from memos.graph.projections import GraphProjections
     from memos.protocols import Vector
 
 ATTEMPTS = 3
@@ -83,7 +84,8 @@ class _View:
 class Searcher:
     """Searches cubes. Thread-safe. `index` gives the vector index, or None while it is not open;
     `past` the memories as they were believed, without which only the present can be searched, and
-    `form` makes terms and vectors of those that have changed since."""
+    `form` makes terms and vectors of those that have changed since. `graph` holds the facts around
+    what a query names."""
 
     def __init__(
         self,
@@ -96,8 +98,10 @@ class Searcher:
         clock: Clock,
         past: PastStore | None = None,
         form: Form | None = None,
+        graph: GraphProjections | None = None,
     ) -> None:
         self._embedder = embedder
+        self._graph = graph
         self._settings = settings
         self._clock = clock
         self._projections = Projections(feed, settings.projection_bytes)

@@ -89,6 +89,8 @@ class Service:
             new_id=new_id,
             has_vector_index=open_vector_index is not None,
         )
+        self.resolver = Resolver(stores.graph, embedder, new_id, clock)
+        self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
         self.searcher = Searcher(
             stores.feed,
             stores.memories,
@@ -98,9 +100,8 @@ class Service:
             clock=clock,
             past=stores.past,
             form=indexer.full,
+            graph=self.graph.projections,
         )
-        self.resolver = Resolver(stores.graph, embedder, new_id, clock)
-        self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
         self.notes = Notes(
             stores,
             self.searcher.projections,
