@@ -21,7 +21,7 @@ EntityName = Annotated[
         min_length=1,
         max_length=512,
         description="An entity's id, name or alias. A name that several entities have is refused "
-        "with their ids.",
+        "with their ids; one that ends like a path below it (`/timeline`) is reached by its id.",
         examples=["Ana"],
     ),
 ]

@@ -89,18 +89,6 @@ def check_object(name: str, value: Any, settings: Settings) -> None:
         )
 
 
-def check_view(as_of: datetime | None, known_as_of: datetime | None, now: datetime) -> None:
-    """The two times of a read. What will be known later can't be answered."""
-    check_time("as_of", as_of)
-    check_time("known_as_of", known_as_of)
-    if known_as_of is not None and known_as_of > now:
-        raise InvalidInput(
-            f"known_as_of is {known_as_of.isoformat()}, which is in the future; leave it out for "
-            "what is known now",
-            field="known_as_of",
-        )
-
-
 def check_content(
     content: str, images: tuple[Image, ...], settings: Settings, *, at: str = ""
 ) -> None:

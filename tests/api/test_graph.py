@@ -93,7 +93,7 @@ def test_forgetting_the_source_opens_what_it_closed(http, cube, moves):
     problem(http.get(f"{cube}/facts/{lisbon['id']}"), 404, "fact-not-found")
 
 
-@pytest.mark.parametrize("name", ["AC/DC", "a/b/timeline", "..", "50 %?#", "Ana & Ben", "东京"])
+@pytest.mark.parametrize("name", ["AC/DC", "a/b/c", "..", "50 %?#", "Ana & Ben", "东京"])
 def test_any_name_can_stand_in_a_path(http, cube, name):
     fact = {"subject": name, "predicate": "likes", "object": "tea"}
     assert http.post(f"{cube}/facts", json={"facts": [fact]}).status_code == 201
@@ -198,7 +198,7 @@ def test_what_will_be_known_can_not_be_asked(http, cube, moves, path):
     memory = moves[0]["sources"][0]["memory_id"]
     url = httpx.URL(f"{cube}/{path}".format(fact=moves[0]["id"], memory=memory))
     answer = http.get(url.copy_merge_params({"known_as_of": TOMORROW}))
-    assert "future" in problem(answer, 422, "invalid-input")["detail"]
+    assert problem(answer, 422, "invalid-input")["field"] == "known_as_of"
 
 
 @pytest.mark.parametrize(

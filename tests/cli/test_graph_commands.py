@@ -317,7 +317,11 @@ def test_extract_reads_what_was_told(run: Run, cube: str) -> None:
 def test_notes_and_summaries(run: Run, cube: str) -> None:
     talk = [
         {"role": "user", "speaker": "Ana", "content": text, "at": "2024-05-01T00:00:00Z"}
-        for text in ("I adopted a grey cat in Porto.", "The cat is called Fado and loves fish.")
+        for text in (
+            "I adopted a grey cat in Porto.",
+            "The cat is called Fado and loves fish.",
+            "Fado sleeps on the piano.",
+        )
     ]
     lines = "\n".join(json.dumps(turn) for turn in talk)
     run("add", "--jsonl", "-", "-c", cube, "--session", "s1", input=lines)

@@ -5,7 +5,7 @@ import pytest
 from memos.config import load
 from memos.errors import InvalidInput, PayloadTooLarge
 from memos.types import Image, NewFact, NewMemory
-from memos.validation import check_cube_name, check_fact, check_memory, check_view, to_utc
+from memos.validation import check_cube_name, check_fact, check_memory, to_utc
 
 SETTINGS = load({}, max_content_chars=1000, max_metadata_bytes=200)
 DEEP: dict = {}
@@ -126,13 +126,3 @@ def test_a_long_value_of_a_fact_has_the_limit_of_a_text():
 )
 def test_what_a_fact_can_say(fields):
     check_fact(NewFact(**{"subject": "Ana", "predicate": "counts", **fields}), SETTINGS)
-
-
-def test_what_will_be_known_can_not_be_asked():
-    now = datetime(2024, 1, 1, tzinfo=timezone.utc)
-    check_view(now + timedelta(days=900), now, now)
-    with pytest.raises(InvalidInput, match="in the future"):
-        check_view(None, now + timedelta(microseconds=1), now)
-    for view in ((datetime(2024, 1, 1), None), (None, datetime(2023, 1, 1))):
-        with pytest.raises(InvalidInput, match="no time zone"):
-            check_view(*view, now)
