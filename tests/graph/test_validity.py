@@ -298,3 +298,23 @@ def test_no_assertions_no_facts():
 def test_unknown_predicates_stand_side_by_side():
     assert not Rules().predicate("sails_with").functional
     assert Rules().predicate("favourite_colour").functional
+
+
+def test_of_two_statements_about_one_day_the_later_stated_counts():
+    first = said("b", "porto", "2020-01-01", on="2021-01-01", created_at=ROME.stated_at)
+    later = said("a", "rome", "2020-01-01", on="2021-01-02", created_at=PORTO.stated_at)
+    assert times(HOME, later, first) == [
+        "porto 2020-01-01..2020-01-01 superseded",
+        "rome 2020-01-01..on",
+    ]
+
+
+def test_what_is_said_again_when_it_had_ended_is_a_second_time():
+    stay = said("p", "porto", "2020-01-01", until="2021-01-01")
+    assert times(HOME, stay, said("q", "porto", "2021-01-01")) == [
+        "porto 2020-01-01..2021-01-01 ended",
+        "porto 2021-01-01..on",
+    ]
+    assert times(HOME, stay, said("q", "porto", "2020-12-31")) == [
+        "porto 2020-01-01..2021-01-01 ended"
+    ]
