@@ -8,7 +8,7 @@ how facts keep their ids and how revisions are written; the rules themselves are
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from memos.storage.bulk import change, load, matching
 from memos.storage.graph.edit import Edit
 from memos.storage.graph.records import (
     END,
+    NEWEST,
     WIDE,
     assertion_of,
     grain,
@@ -78,13 +79,18 @@ class Deriver:
         edit: Edit,
         touched: Iterable[Group],
         *,
-        fresh: frozenset[str] | set[str] = frozenset(),
+        added: Sequence[Sequence[Any]] = (),
+        fresh: Collection[str] = frozenset(),
         write: bool = True,
     ) -> int:
-        """Brings the facts of these groups up to date; how many changed. `fresh` are ids of
-        assertions that no fact can rest on yet. Without `write` it only counts."""
+        """Brings the facts of these groups up to date; how many changed. `added` are rows of
+        assertions that are not in the table yet, of these groups; `fresh` are ids of those that no
+        fact can rest on so far. Without `write` it only counts."""
         own = self.types(edit)
         units = self._units(edit, set(touched), own)
+        for row in added:
+            group = (row[3], row[5], WIDE)
+            units.setdefault(group if group in units else (row[3], row[5], row[9]), []).append(row)
         if not units:
             return 0
         rulings = self._rulings(edit)
@@ -205,7 +211,7 @@ class Deriver:
         return [ruling_of(row) for row in edit.connection.execute(query)]
 
 
-def _olds(edit: Edit, ids: Sequence[str], fresh: frozenset[str] | set[str]) -> dict[str, _Old]:
+def _olds(edit: Edit, ids: Sequence[str], fresh: Collection[str]) -> dict[str, _Old]:
     """The facts that rest on these assertions, and those no longer believed that did."""
     asked = [(id,) for id in ids if id not in fresh]
     sources = matching(
@@ -222,7 +228,7 @@ def _olds(edit: Edit, ids: Sequence[str], fresh: frozenset[str] | set[str]) -> d
         edit.cube_id,
         ("id",),
         sorted({(row[0],) for row in sources}),
-        where="seq IS NOT NULL",
+        where=NEWEST,
     )
     found = {row[1]: _Old(row) for row in rows}
     for fact_id, assertion_id, expired_at in sources:

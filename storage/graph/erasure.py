@@ -19,7 +19,7 @@ from memos.storage.bulk import change, matching, remove
 from memos.storage.graph import rulings
 from memos.storage.graph.deriving import Deriver
 from memos.storage.graph.edit import Edit
-from memos.storage.graph.records import assertion_of, spans_of
+from memos.storage.graph.records import NEWEST, assertion_of, spans_of
 from memos.storage.records import json_text
 from memos.storage.tables import (
     assertion,
@@ -289,7 +289,7 @@ def _forget_past(edit: Edit, entity_id: str) -> None:
             ("id",),
             sorted({(row[0],) for row in rows}),
             columns=f"id, {column}",
-            where="seq IS NOT NULL",
+            where=NEWEST,
         )
         now = dict(map(tuple, newest))
         moved = [(id, n, now[id]) for id, n in rows if now[id] != entity_id]

@@ -4,13 +4,15 @@ what was said, by the rules at work now.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, Table, and_, delete, exists, func, or_, select, update
 
+from memos.storage.bulk import load
 from memos.storage.graph.deriving import Deriver, Group
 from memos.storage.graph.edit import edit
-from memos.storage.graph.records import WIDE
+from memos.storage.graph.records import WIDE, spans_of
 from memos.storage.tables import (
     assertion,
     cube,
@@ -35,10 +37,6 @@ _BELONGING = {
         exists().where(
             entity.c.cube_id == entity_alias.c.cube_id, entity.c.id == entity_alias.c.entity_id
         ),
-    ),
-    "mentions of entities that are not there": (
-        mention,
-        exists().where(entity.c.cube_id == mention.c.cube_id, entity.c.id == mention.c.entity_id),
     ),
     "sources of facts that nothing says": (
         fact_source,
@@ -83,10 +81,39 @@ _BELONGING = {
 def check(connection: Connection, deriver: Deriver, *, now: int, repair: bool) -> list[Finding]:
     """All cubes; `now` in microseconds."""
     return [
+        *_check_named(connection, deriver, now=now, repair=repair),
         *_check_belonging(connection, repair=repair),
         *_check_counters(connection, repair=repair),
         *_check_facts(connection, deriver, now=now, repair=repair),
     ]
+
+
+def _check_named(
+    connection: Connection, deriver: Deriver, *, now: int, repair: bool
+) -> Iterator[Finding]:
+    """An entity that is named and not there is made again, by the name that a memory has for it."""
+    there = exists().where(entity.c.cube_id == mention.c.cube_id, entity.c.id == mention.c.said_id)
+    lost: dict[str, dict[str, str]] = defaultdict(dict)
+    for cube_id, said_id, spans in connection.execute(
+        select(mention.c.cube_id, mention.c.said_id, mention.c.spans).where(~there)
+    ):
+        names = [surface for surface, normal, *_ in spans_of(spans) if normal]
+        lost[cube_id].setdefault(said_id, names[0] if names else said_id)
+    for cube_id, names_of in lost.items():
+        if repair:
+            with edit(connection, cube_id, now=now, rules=deriver.rules.version) as opened:
+                rows = [
+                    (cube_id, id, opened.number(), name, "thing", None, None, now)
+                    for id, name in sorted(names_of.items())
+                ]
+                load(connection, entity, rows)
+        yield Finding(
+            check="graph",
+            cube_id=cube_id,
+            problem="entities that are named and not there",
+            count=len(names_of),
+            repaired=repair,
+        )
 
 
 def _check_belonging(connection: Connection, *, repair: bool) -> Iterator[Finding]:

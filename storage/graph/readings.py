@@ -7,7 +7,7 @@ Knows mentions and assertions as rows; not what their names mean, nor what follo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +44,11 @@ _last = text("SELECT change_seq FROM cube WHERE id = :cube")
 
 @dataclass
 class _Kept:
-    """A reading that is stored, with the memory's state."""
+    """A reading that is stored, with the memory's state; `again`: it was read before."""
 
     reading: Reading
     live: bool
+    again: bool
 
 
 def record(
@@ -58,7 +59,8 @@ def record(
     got = entities.make(edit, _wanted(new, readings, kept))
     # A failure takes nothing away: what was read of this version before still holds.
     done = [item for item in kept if item.reading.error is None]
-    groups = _retire(edit, [item.reading.memory_id for item in done])
+    again = {item.reading.memory_id for item in done if item.again}
+    groups = _retire(edit, again)
     mentions = {item.reading.memory_id: _mentioned(item.reading, got) for item in done}
     said = {id for of in mentions.values() for id in of}
     roots = entities.standing(edit.connection, edit.cube_id, said)
@@ -68,10 +70,7 @@ def record(
     for item in done:
         for one in item.reading.assertions:
             rows.append(_assertion(edit, deriver, one, item, got, roots))
-    before = _said_before(edit, rows)
-    with taken(lambda: AlreadyExists("one of these assertions is already in the cube")):
-        if rows:
-            load(edit.connection, assertion, rows)
+    before = _said_before(edit, [row for row in rows if row[2] in again])
     _mention(edit, done, mentions, roots)
     names = {
         (span.normal, id) for of in mentions.values() for id, spans in of.items() for span in spans
@@ -79,7 +78,11 @@ def record(
     entities.add_aliases(edit, names)
     _store(edit, kept)
     groups |= {(row[3], row[5], row[9]) for row in rows}
-    changed = deriver.derive(edit, groups, fresh={row[1] for row in rows} - before)
+    fresh = {row[1] for row in rows} - before
+    changed = deriver.derive(edit, groups, added=rows, fresh=fresh)
+    with taken(lambda: AlreadyExists("one of these assertions is already in the cube")):
+        if rows:
+            load(edit.connection, assertion, rows)
     return Recorded(got, changed)
 
 
@@ -120,7 +123,7 @@ def _standing_readings(edit: Edit, readings: Sequence[Reading]) -> list[_Kept]:
         given = former is not None and former[2] == IMPORTED and former[1] == row[1]
         if given and item.extractor != IMPORTED:
             continue
-        kept.append(_Kept(item, row[2] == _LIVE))
+        kept.append(_Kept(item, row[2] == _LIVE, former is not None))
     return kept
 
 
@@ -181,14 +184,14 @@ def _assertion(
     )
 
 
-def _retire(edit: Edit, memory_ids: Sequence[str]) -> set[Group]:
+def _retire(edit: Edit, memory_ids: Collection[str]) -> set[Group]:
     """What was read of these memories before holds no longer; the groups that it touches."""
     rows = matching(
         edit.connection,
         assertion,
         edit.cube_id,
         ("memory_id",),
-        [(id,) for id in memory_ids],
+        [(id,) for id in sorted(memory_ids)],
         columns="id, subject_id, predicate, object_key",
         where="current = 1",
     )
@@ -214,7 +217,7 @@ def _mention(
         mention,
         edit.cube_id,
         ("memory_id",),
-        [(id,) for id in mentions],
+        [(item.reading.memory_id,) for item in kept if item.again],
         columns="memory_id, said_id, active",
     )
     # What only a former reading found stays as long as the memory, but does not count.

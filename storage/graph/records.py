@@ -34,6 +34,9 @@ END = 2**63 - 1
 ACTIVE, INACTIVE, STALE = 1, 0, -1
 """Of a mention: it counts; its memory is archived; its memory reads otherwise now."""
 
+NEWEST = "+seq IS NOT NULL"
+"""Of a fact's revision, in SQL. The sign keeps SQLite from walking the index of the numbers."""
+
 WIDE = 0
 """The object key of an assertion that bears on other objects than its own."""
 

@@ -19,7 +19,7 @@ from memos.storage.bulk import change, load, matching
 from memos.storage.graph import entities, reads
 from memos.storage.graph.deriving import Deriver, Group
 from memos.storage.graph.edit import Edit
-from memos.storage.graph.records import END, WIDE, object_key, ruling_of, ruling_row
+from memos.storage.graph.records import END, NEWEST, WIDE, object_key, ruling_of, ruling_row
 from memos.storage.records import micros
 from memos.storage.tables import assertion, entity, fact, fact_source, mention, ruling
 from memos.types import Ruling, RulingKind
@@ -83,9 +83,7 @@ def _kept_open(edit: Edit, item: Ruling) -> tuple[Ruling, Group]:
 
 
 def _newest(edit: Edit, fact_id: str) -> Sequence[Any]:
-    found = matching(
-        edit.connection, fact, edit.cube_id, ("id",), [(fact_id,)], where="seq IS NOT NULL"
-    )
+    found = matching(edit.connection, fact, edit.cube_id, ("id",), [(fact_id,)], where=NEWEST)
     if not found:
         raise reads.fact_missing(fact_id)
     return found[0]

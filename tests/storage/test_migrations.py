@@ -12,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from memos.errors import InvalidSetting, SchemaMismatch
 from memos.graph.validity import Rules
@@ -21,6 +21,7 @@ from memos.storage import migrations, open_stores
 from memos.storage.engine import Database
 from memos.storage.tables import metadata
 from tests.storage import samples
+from tests.storage.graph_world import Saying, World, day
 from tests.storage.samples import Clock, new_id
 
 OPEN = """
@@ -170,3 +171,47 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 def test_an_url_that_cannot_be_used(url: str) -> None:
     with pytest.raises(InvalidSetting, match="database_url"):
         opened(url)
+
+
+def test_memories_of_the_first_schema_get_a_graph(url: str, clock: Clock) -> None:
+    database = Database(url)
+    with database.write() as connection:
+        upgrade_to(connection, "0001")
+        for statement in FIRST_DATA:
+            connection.execute(text(statement))
+    with database.read() as connection:
+        assert migrations.revision(connection) == "0001"
+    database.close()
+    stores = opened(url)
+    (cube,) = stores.cubes.page("t1", after=None, limit=9)
+    (item,) = stores.memories.page(cube.id, limit=9)
+    assert (item.content, item.version) == ("Anna lives in Rome", 1)
+    assert (stores.graph.last(cube.id), stores.graph.size(cube.id)) == (0, (0, 0))
+    assert stores.graph.unread(cube.id, "test-1", limit=9) == [item]
+    world = World(stores, cube, clock)
+    world.read([(item, [Saying("Anna", "lives_in", "Rome", day(0))])])
+    assert [fact.subject.name for fact in world.facts()] == ["Anna"]
+    world.erase(item)
+    assert world.facts() == []
+    assert stores.health.check(repair=False) == []
+    stores.health.close()
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    from alembic import command
+
+    command.upgrade(migrations.config(connection), revision)
+
+
+# As version 0001 wrote it.
+FIRST_DATA = (
+    "INSERT INTO tenant (id, created_at) VALUES ('t1', 1)",
+    "INSERT INTO cube (id, tenant_id, name, description, metadata, change_seq, created_at)"
+    " VALUES ('c1', 't1', 'default', '', '{}', 1, 1700000000000000)",
+    "INSERT INTO memory (cube_id, id, seq, position, version, state, kind, created_at,"
+    " updated_at, priority, metadata, images, provenance, content) VALUES ('c1', 'm1', 1, 1, 1,"
+    " 'activated', 'episodic', 1700000000000000, 1700000000000000, 0.5, '{}', '[]',"
+    """ '{"source":"api"}', 'Anna lives in Rome')""",
+    "INSERT INTO memory_version (cube_id, memory_id, version, operation, changed_at)"
+    " VALUES ('c1', 'm1', 1, 'add', 1700000000000000)",
+)
