@@ -308,12 +308,16 @@ def _turns(memories: Sequence[Memory], before: Sequence[Memory]) -> list[_Turn]:
 
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "\x00": " ", "\u00a0": " "})
+_FORMER = re.compile(
+    r"\b(ex)-(?=(?:husband|wife|boyfriend|girlfriend|partner|boss|colleague)\b)", re.I
+)
+"""Read as two words; the parser takes the hyphen for one of its own."""
 _BROKEN = re.compile("[\ud800-\udfff]")
 
 
 def _turn(memory: Memory, other: str | None) -> _Turn:
     me = Ref(name=memory.speaker or memory.user_id or "user", type="person")
-    text = _BROKEN.sub("?", memory.content.translate(_QUOTES))
+    text = _FORMER.sub(r"\1 ", _BROKEN.sub("?", memory.content.translate(_QUOTES)))
     return _Turn(
         memory=memory,
         me=me,

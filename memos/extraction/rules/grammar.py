@@ -70,6 +70,7 @@ _UNSURE = words(
     """maybe perhaps possibly probably supposedly allegedly almost nearly hopefully practically
     basically apparently"""
 )
+_SUPPOSING = words("imagine suppose supposing pretend picture assuming")
 _IF = words("if unless whether though lest until till")
 _SUBJECTS = frozenset({"nsubj", "nsubjpass", "csubj", "expl"})
 _QUOTES = frozenset('"“”„«»')
@@ -147,7 +148,8 @@ def _clause(verb: Token, before: dict[int, Clause], language: Language, *, asked
     children = tuple(verb.children)
     lemma = language.lemma(verb)
     head = verb.head if verb.head.i != verb.i else None
-    subject = next((c for c in children if c.dep_ in _SUBJECTS), None) or _stray(verb)
+    # Of several, which only a misreading gives, the nearest.
+    subject = next((c for c in reversed(children) if c.dep_ in _SUBJECTS), None) or _stray(verb)
     auxiliaries = [c for c in children if c.dep_ in ("aux", "auxpass")]
     words = frozenset(
         c.lower_ for c in children if c.dep_ in ("advmod", "prt", "neg", "npadvmod", "intj")
@@ -191,7 +193,9 @@ def _clause(verb: Token, before: dict[int, Clause], language: Language, *, asked
             mood = _beside(verb, governor, mood)
     if any(c.lower_ in _IF and c.dep_ in ("mark", "advmod") for c in children):
         mood = Mood.OPEN
-    if any(c.lower_ in _UNSURE for c in (*children, *_start(verb))):
+    if any(c.lower_ in _UNSURE for c in (*children, *_start(verb))) or any(
+        c.lower_ in _SUPPOSING for c in _start(verb)
+    ):
         mood = Mood.OPEN
     if asked or _inverted(subject, auxiliaries, verb) or _quoted(verb):
         mood = Mood.OPEN

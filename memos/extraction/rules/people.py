@@ -28,6 +28,7 @@ MINE = frozenset({"my", "our", "mine", "ours"})
 YOURS = frozenset({"your", "ur"})
 _SHE = frozenset({"she", "her", "hers"})
 _HE = frozenset({"he", "him", "his"})
+_MONTH_NAMES = frozenset({"april", "june", "august", "summer", "autumn"})
 _NO_PERSONS = frozenset({"GPE", "LOC", "FAC", "DATE", "TIME", "LANGUAGE", "MONEY", "EVENT"})
 
 
@@ -175,7 +176,7 @@ class People:
             and following.shape_[:1] == "X"
             and not following.is_sent_start
             and following.text.isalpha()
-            and following.ent_type_ not in _NO_PERSONS
+            and (following.ent_type_ not in _NO_PERSONS or following.lower_ in _MONTH_NAMES)
         ):
             return self._keep_name(following)
         if beside is None:

@@ -76,7 +76,7 @@ def read_taste(clause: Clause, draft: Draft) -> None:
     ):
         _does(clause, draft)
     elif lemma == "go":
-        pass
+        _goes(clause, draft)
     if lemma in HOBBY_VERBS:
         _hobby(clause, draft)
     elif clause.phase is Phase.BEGIN and clause.verb.tag_ == "VBG":
@@ -339,9 +339,8 @@ def _hobby(clause: Clause, draft: Draft) -> None:
         and not clause.progressive
         and (clause.lemma in ("smoke", "vape") or _recurs(clause))
     )
-    governed = clause.verb.head
-    if governed.lower_ in ("go", "goes") and clause.verb.dep_ in ("xcomp", "advcl"):
-        habit = governed.tag_ in ("VBP", "VBZ") and not clause.times
+    if clause.verb.head.lower_ in ("go", "goes", "went", "going"):
+        return
     if clause.negated and clause.tense is Tense.PRESENT and clause.lemma in ("smoke", "vape"):
         habit = True
     if clause.ended:
@@ -367,6 +366,19 @@ def _takes_up(clause: Clause, draft: Draft) -> None:
     ref = Ref(name=doing(clause.verb), type="activity")
     for subject in draft.subjects(clause):
         draft.state(clause, subject, "practises", object=ref, confidence=0.6)
+
+
+def _goes(clause: Clause, draft: Draft) -> None:
+    """ "I go running": what one goes and does as a rule."""
+    verb = clause.verb
+    if verb.tag_ not in ("VBP", "VBZ") or verb.i + 1 >= len(verb.doc) or clause.times:
+        return
+    word = verb.nbor(1)
+    if word.lower_ not in PASTIMES or word.i in draft.handled:
+        return
+    ref = Ref(name=word.lower_, type="activity")
+    for subject in draft.subjects(clause):
+        draft.state(clause, subject, "practises", object=ref, about=(word,), past=False)
 
 
 def _recurs(clause: Clause) -> bool:

@@ -52,6 +52,17 @@ def assign(doc: Doc, clauses: list[Clause], times: tuple[TimeMention, ...]) -> N
             owner = inside[0] if len(inside) == 1 else None
         if owner is not None:
             owner.times.append(mention)
+    for clause in clauses:
+        before = by_verb.get(clause.verb.head.i)
+        if clause.verb.dep_ == "conj" and before is not None and not clause.times:
+            told = {clause.verb.tag_, before.verb.tag_} <= {"VBD"} and before.subject is not None
+            same = clause.subject is before.subject or (
+                clause.subject is not None
+                and before.subject is not None
+                and clause.subject.lower_ == before.subject.lower_
+            )
+            if told and same:  # "I ran a marathon in April and won a medal"
+                clause.times += [m for m in before.times if m.role == "at"]
 
 
 def now(said_at: datetime) -> Period:
