@@ -167,11 +167,12 @@ def _show(question: Question, result: SearchResult, right: list[Hit]) -> None:
 
 def _move(session: Session, client: Client) -> list[str]:
     """Tells of the move and asks for the home as of each date: the homes answered."""
-    added = client.add(list(MOVE), session_id="move")
-    for job in added.enriching:
-        client.wait_for(job, timeout=_READ_SECONDS)
     for turn in MOVE:
         _say(session, f'{turn.speaker}, {output.when(turn.at)[:10]}: "{turn.content}"')
+    started = time.monotonic()
+    for job in client.add(list(MOVE), session_id="move").enriching:
+        client.wait_for(job, timeout=_READ_SECONDS)
+    _say(session, f"The facts of all turns are read after {time.monotonic() - started:.1f} s.\n")
     homes = []
     for as_of, _ in HOMES:
         page = client.facts(subject="Ines", predicate="lives_in", as_of=as_of)

@@ -51,6 +51,8 @@ def facts(context: click.Context, session: Session, /, **wanted: Any) -> None:
     )
     if page.next_cursor:
         output.note(session, f"more: --cursor {page.next_cursor}")
+    if not page.items:
+        output.note(session, "none; what was added lately is read by `memos extract`, if not yet")
 
 
 @facts.command("add")

@@ -120,7 +120,9 @@ def entities_view(entities: Iterable[Entity]) -> Table:
 
 
 def other_names(entity: Entity) -> str:
-    return ", ".join(name for name in entity.aliases if name != entity.name)
+    """Its aliases but for other spellings of its name."""
+    own = entity.name.casefold()
+    return ", ".join(name for name in entity.aliases if name.casefold() != own)
 
 
 def paths_view(paths: Iterable[Path]) -> RenderableType:
