@@ -54,7 +54,8 @@ def test_requests_searches_memories_and_jobs_are_counted():
             assert found[("memos_search_seconds_count", labels(part=part))] == 1
         assert found[("memos_jobs", labels(kind="index", state="queued"))] == 1
         assert found[("memos_jobs", labels(kind="vector_drop", state="queued"))] == 1
-        assert found[("memos_job_queue_depth", ())] == 2
+        assert found[("memos_jobs", labels(kind="extract", state="queued"))] == 1
+        assert found[("memos_job_queue_depth", ())] == 3
 
 
 def test_two_servers_in_a_process_count_apart():
