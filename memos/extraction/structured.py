@@ -16,7 +16,7 @@ from memos.graph.sentences import sentence, shown
 from memos.messages import as_fact
 from memos.protocols import IMPORTED, Extractor
 from memos.types import Claim, Extraction, Memory, MentionDraft, NewFact, Period, Ref
-from memos.wire import to_builtins
+from memos.wire import from_builtins, to_builtins
 
 KEY = "imported_fact"
 """In a memory's metadata: the fact that it was made from."""
@@ -41,7 +41,7 @@ def given(memory: Memory) -> NewFact | None:
         return None
     fields = dict(kept)
     event = fields.pop("event", False) is True
-    fact = as_fact(fields)
+    fact = as_fact(from_builtins(fields, NewFact))
     return fact if memory.content == sentence(fact, event=event) else None
 
 

@@ -21,7 +21,7 @@ from memos.graph.importing import memory_of
 from memos.graph.vocabulary import Vocabulary
 from memos.messages import Defaults
 from memos.testing import HashEmbedder
-from memos.types import Extraction, NewFact
+from memos.types import Extraction, NewFact, NewMemory, Provenance
 from tests.graph.said import day
 
 
@@ -484,6 +484,46 @@ def test_facts_whose_process_ended_after_the_memories_are_completed(tmp_path, cl
     service.worker.drain()
     assert memos.facts().items == (made,)
     assert [job.state.value for job in memos.jobs().items if job.kind == "extract"] == ["succeeded"]
+    service.close()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"subject": 7, "predicate": "likes", "object": "tea"},
+        {"subject": "Ana"},
+        {"subject": "Ana", "predicate": "likes", "object": "tea", "confidence": "sure"},
+        {
+            "subject": "Ana",
+            "predicate": "likes",
+            "object": "tea",
+            "valid_at": "2020-01-01T00:00:00",
+        },
+        {"subject": "Ana", "predicate": "likes", "object": "tea", "granularity": "eon"},
+    ],
+)
+def test_a_memory_that_keeps_what_is_no_fact_is_a_failed_reading(tmp_path, clock, kept):
+    service = build(
+        load({}, data_dir=tmp_path, vector_index="none", notes=False, job_attempts=1),
+        embedder=HashEmbedder(),
+        extractor=_Stern(),
+        clock=clock,
+    )
+    memos = service.tenant("default")
+    new = NewMemory(
+        content="Ana likes tea.",
+        metadata={"imported_fact": kept},
+        provenance=Provenance(source="import"),
+    )
+    (memory,) = memos.add(new).memories
+    clock.forward(seconds=5)
+    service.worker.drain()
+    clock.forward(hours=5)
+    service.worker.drain()
+    (job,) = (job for job in memos.jobs().items if job.kind == "extract_one")
+    assert job.state.value == "dead"
+    assert "imported_fact" in job.error
+    assert memos.get(memory.id) == memory
     service.close()
 
 
