@@ -23,8 +23,13 @@ _BATCH = 10_000
 
 def measure(task: Mapping[str, Any]) -> dict[str, Any]:
     """Runs a task (`facts`, `seed`, `queries`: entity and time, `limit`) in its own process."""
+    return apart("memos.benchmarks.graph_baseline", task)
+
+
+def apart(module: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    """What a module answers to a task in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "memos.benchmarks.graph_baseline"],
+        [sys.executable, "-m", module],
         input=json.dumps(dict(task)),
         stdout=subprocess.PIPE,
         text=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 
 import numpy as np
 
@@ -16,6 +17,7 @@ BEGIN = datetime(2015, 1, 1, tzinfo=timezone.utc)
 DAYS = 3650
 # Facts per entity, on average.
 DENSITY = 5
+_BLOCK = 1000
 PREDICATES = ("lives_in", "works_at", "knows", "likes", "visited", "owns", "age")
 SHARES = (0.15, 0.1, 0.3, 0.2, 0.15, 0.05, 0.05)
 # One object at a time. Their subject is anybody alike: nobody moves ten thousand times.
@@ -46,12 +48,17 @@ class Facts:
         self._cumulated = np.cumsum(weights) / weights.sum()
 
     def batches(self, size: int) -> Iterator[list[Fact]]:
-        """In the order of their dates, as they would be told."""
-        chance = np.random.default_rng(self._seed)
-        for start in range(0, self.count, size):
-            yield self._batch(chance, start, min(size, self.count - start))
+        """In the order of their dates, as they would be told; the same facts in any batches."""
+        told = self._told()
+        while batch := list(islice(told, size)):
+            yield batch
 
-    def _batch(self, chance: np.random.Generator, start: int, size: int) -> list[Fact]:
+    def _told(self) -> Iterator[Fact]:
+        chance = np.random.default_rng(self._seed)
+        for start in range(0, self.count, _BLOCK):
+            yield from self._block(chance, start, min(_BLOCK, self.count - start))
+
+    def _block(self, chance: np.random.Generator, start: int, size: int) -> list[Fact]:
         kinds = chance.choice(len(PREDICATES), size, p=SHARES)
         popular = np.searchsorted(self._cumulated, chance.random((2, size)))
         even = chance.integers(0, self.entities, size)

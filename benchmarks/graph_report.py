@@ -55,12 +55,13 @@ def markdown(data: Mapping[str, Any]) -> str:
         "## Answers, ms\n\n" + _answers(data),
         "## Loading\n\n" + _load(data),
     ]
-    if data["projection"] is not None:
-        of = data["projection"]
-        parts.append(
-            f"## Projection in RAM\n\n{of['bytes_per_edge']:,} bytes per edge"
-            f" ({of['edges']:,} edges), loaded in {of['load_s']:,} s."
-        )
+    of = data["projection"]
+    parts.append(
+        "## Projection in RAM\n\n"
+        f"{of['bytes_per_edge']:,} bytes per edge ({of['facts']:,} facts that join entities and"
+        f" {of['edges'] - of['facts']:,} mentions of entities by memories),"
+        f" {of['bytes_per_fact']:,} per fact; loaded in {of['load_s']:,} s."
+    )
     return "\n\n".join(parts)
 
 

@@ -33,6 +33,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     scale   latency, memory and disk against the number of memories
     peers   ingest and search beside another memory layer
     crash   kill -9 during bulk adds; nothing acknowledged may be lost
+    graph   recording facts by the million, and views of them at a time
     all     locomo, scale and crash in one go: bench all --out DIR [--data FILE]
     """
     code = _all(arguments) if name == "all" else _run(name, arguments)
