@@ -52,7 +52,7 @@ def around(
         if not ring or len(found) >= limit:
             break
     facts = built(connection, cube_id, [row for _, row in found.values()], sources=False)
-    return [(distance, fact) for (distance, _), fact in zip(found.values(), facts, strict=True)]
+    return [(found[fact.id][0], fact) for fact in facts]
 
 
 def _facts(

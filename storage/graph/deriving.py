@@ -7,14 +7,13 @@ how facts keep their ids and how revisions are written; the rules themselves are
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from memos.protocols import Derivation, NewId, Stretch
 from memos.storage.bulk import change, load, matching
 from memos.storage.graph.edit import Edit
+from memos.storage.graph.pairing import New, Old, pair
 from memos.storage.graph.records import (
     END,
     NEWEST,
@@ -35,31 +34,7 @@ Group = tuple[str, str, int]
 
 # The columns of `tables.fact` that say what is believed, and places among them.
 _BELIEF = slice(4, 19)
-_NEGATED, _VALID, _INVALID = 7, 11, 13
-
-
-@dataclass
-class _Old:
-    """A fact as stored: its newest revision, and the assertions that it rests (or rested) on."""
-
-    row: Sequence[Any]
-    sources: set[str] = field(default_factory=set)
-    former: set[str] = field(default_factory=set)
-
-    @property
-    def believed(self) -> bool:
-        return bool(self.row[20] == END)
-
-
-@dataclass
-class _New:
-    """A fact as derived; `belief` are its columns from `subject_id` on."""
-
-    stretch: Stretch
-    belief: tuple[Any, ...]
-    key: tuple[Any, ...]
-    old: _Old | None = None
-    id: str = ""
+_NEGATED = 7
 
 
 class Deriver:
@@ -95,11 +70,11 @@ class Deriver:
             return 0
         rulings = self._rulings(edit)
         olds = _olds(edit, [row[1] for rows in units.values() for row in rows], fresh)
-        news: list[_New] = []
+        news: list[New] = []
         for (_, name, _), rows in units.items():
             kind = own.get(name) or self.rules.predicate(name)
             news += self._follow(kind, rows, rulings)
-        _pair(news, olds, self._key_of)
+        pair(news, olds, self._key_of)
         for new in news:
             new.id = new.old.row[1] if new.old else self._new_id()
         return _Writing(edit, write=write).facts(news, olds)
@@ -178,7 +153,7 @@ class Deriver:
 
     def _follow(
         self, kind: PredicateType, rows: Sequence[Sequence[Any]], rulings: Sequence[Ruling]
-    ) -> list[_New]:
+    ) -> list[New]:
         said = {row[1]: assertion_of(row) for row in rows if row[27]}
         if not said:
             return []
@@ -191,7 +166,7 @@ class Deriver:
                 object_key(lead.object_id, lead.value, self.rules.folded),
                 belief[_NEGATED],
             )
-            found.append(_New(stretch, belief, key))
+            found.append(New(stretch, belief, key))
         return found
 
     def _key_of(self, row: Sequence[Any]) -> tuple[Any, ...]:
@@ -211,7 +186,7 @@ class Deriver:
         return [ruling_of(row) for row in edit.connection.execute(query)]
 
 
-def _olds(edit: Edit, ids: Sequence[str], fresh: Collection[str]) -> dict[str, _Old]:
+def _olds(edit: Edit, ids: Sequence[str], fresh: Collection[str]) -> dict[str, Old]:
     """The facts that rest on these assertions, and those no longer believed that did."""
     asked = [(id,) for id in ids if id not in fresh]
     sources = matching(
@@ -230,7 +205,7 @@ def _olds(edit: Edit, ids: Sequence[str], fresh: Collection[str]) -> dict[str, _
         sorted({(row[0],) for row in sources}),
         where=NEWEST,
     )
-    found = {row[1]: _Old(row) for row in rows}
+    found = {row[1]: Old(row) for row in rows}
     for fact_id, assertion_id, expired_at in sources:
         if fact_id in found:
             (found[fact_id].sources if expired_at == END else found[fact_id].former).add(
@@ -238,50 +213,6 @@ def _olds(edit: Edit, ids: Sequence[str], fresh: Collection[str]) -> dict[str, _
             )
     # A fact that is believed for other reasons than these assertions belongs to another group.
     return {id: old for id, old in found.items() if old.sources or not old.believed}
-
-
-def _pair(
-    news: Sequence[_New], olds: dict[str, _Old], key_of: Callable[[Sequence[Any]], tuple[Any, ...]]
-) -> None:
-    """Facts keep their ids: by the assertions they share, then by their object and time, then by
-    the assertions that they once rested on. The same whatever the order of anything."""
-    if not olds:
-        return
-    by_assertion = {item: n for n, new in enumerate(news) for item in new.stretch.assertions}
-    believed = {id: old for id, old in olds.items() if old.believed}
-    taken: set[str] = set()
-
-    def match(candidates: Iterable[tuple[int, str, int]]) -> None:
-        """Of (assertions shared, id of the fact, number of the new one)."""
-
-        def order(candidate: tuple[int, str, int]) -> tuple[Any, ...]:
-            count, id, n = candidate
-            return (-count, id, news[n].belief[_VALID], min(news[n].stretch.assertions))
-
-        for _, id, n in sorted(candidates, key=order):
-            if news[n].old is None and id not in taken:
-                news[n].old = olds[id]
-                taken.add(id)
-
-    def shared(sources: Mapping[str, set[str]]) -> Iterator[tuple[int, str, int]]:
-        for id, items in sources.items():
-            counts = Counter(by_assertion[item] for item in items if item in by_assertion)
-            yield from ((count, id, n) for n, count in counts.items())
-
-    match(shared({id: old.sources for id, old in believed.items()}))
-    alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for n, new in enumerate(news):
-        if new.old is None:
-            alike[new.key].append(n)
-    match(
-        (0, id, n)
-        for id, old in believed.items()
-        if id not in taken
-        for n in alike.get(key_of(old.row), ())
-        if old.row[15] < news[n].belief[_INVALID] and news[n].belief[_VALID] < old.row[17]
-    )
-    former = shared({id: old.former for id, old in olds.items() if not old.believed})
-    match(item for item in former if key_of(olds[item[1]].row) == news[item[2]].key)
 
 
 class _Writing:
@@ -297,7 +228,7 @@ class _Writing:
         self._lost: list[tuple[str, str]] = []
         self._won: list[tuple[str, str]] = []
 
-    def facts(self, news: Sequence[_New], olds: dict[str, _Old]) -> int:
+    def facts(self, news: Sequence[New], olds: dict[str, Old]) -> int:
         of = {item: new.id for new in news for item in new.stretch.assertions}
         for new in news:
             closing = new.stretch.closed_by
@@ -313,7 +244,7 @@ class _Writing:
             self._flush()
         return self._changed
 
-    def _fact(self, new: _New, closed: tuple[Any, ...]) -> None:
+    def _fact(self, new: New, closed: tuple[Any, ...]) -> None:
         old, wanted = new.old, set(new.stretch.assertions)
         held = old.sources if old is not None and old.believed else set()
         self._won += [(new.id, source) for source in new.stretch.assertions if source not in held]
@@ -332,12 +263,12 @@ class _Writing:
             self._changed += 1
             self._stamped.append((new.id, old.row[2], self._edit.number()))
 
-    def _add(self, new: _New, revision: int, at: int, closed: tuple[Any, ...]) -> None:
+    def _add(self, new: New, revision: int, at: int, closed: tuple[Any, ...]) -> None:
         self._changed += 1
         head = (self._edit.cube_id, new.id, revision, self._edit.number())
         self._rows.append((*head, *new.belief, at, END, *closed))
 
-    def _end(self, old: _Old, seq: int | None, at: int | None = None) -> None:
+    def _end(self, old: Old, seq: int | None, at: int | None = None) -> None:
         """The newest revision ends, if it has not already; `seq` None: it has a successor."""
         if at is None:
             at = max(self._edit.now, old.row[19])

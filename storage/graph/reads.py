@@ -209,13 +209,18 @@ def built(
     at: int | None = None,
     sources: bool = True,
 ) -> list[Fact]:
-    """Facts from rows of `fact`, in their order, with what they rested on at a time."""
+    """Facts from rows of `fact`, in their order, with what they rested on at a time; without those
+    whose entities were erased since the rows were read."""
     named = {row[4] for row in rows} | {row[6] for row in rows if row[6] is not None}
     names = entities.refs(connection, cube_id, named)
     of: dict[str, tuple[FactSource, ...]] = {}
     if sources and rows:
         of = sources_of(connection, cube_id, {row[1] for row in rows}, at)
-    return [fact_of(row, names, of.get(row[1], ())) for row in rows]
+    return [
+        fact_of(row, names, of.get(row[1], ()))
+        for row in rows
+        if row[4] in names and (row[6] is None or row[6] in names)
+    ]
 
 
 def sources_of(

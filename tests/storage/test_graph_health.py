@@ -54,6 +54,14 @@ def test_damage_is_found_and_repaired(
     assert health.check(repair=False) == []
 
 
+def test_a_read_beside_an_erasure_leaves_out_what_is_gone(url: str, world: World) -> None:
+    """Each statement of a read sees the tables as they are at its time."""
+    damage(url, "DELETE FROM entity WHERE name = 'Rome'")
+    assert sorted(str(brief(fact)[2]) for fact in world.facts()) == ["Paris", "tea"]
+    anna = [fact.subject.id for fact in world.facts()][:1]
+    assert len(world.stores.graph.around(world.cube.id, anna, hops=1)) == 1
+
+
 def test_facts_are_repaired_to_what_was_said(url: str, world: World) -> None:
     before = world.view()
     damage(url, "DELETE FROM fact WHERE object_id IS NULL", "UPDATE fact SET place = 'nowhere'")
