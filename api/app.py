@@ -96,17 +96,18 @@ def _streams(scope: Scope) -> bool:
 
 def _methods_at(path: str) -> list[str]:
     """All methods at this path, for `Allow`. Of two templates that fit, such as `/memories/batch`
-    and `/memories/{id}`, the one with fewer parameters is meant."""
+    and `/memories/{id}`, the one with fewer parameters is meant, and then the longer one."""
     routes = [
         route
         for router in ROUTERS
         for route in router.routes
         if isinstance(route, APIRoute) and route.path_regex.match(path)
     ]
-    fewest = min((len(route.param_convertors) for route in routes), default=0)
+    nearest = min(map(_vagueness, routes), default=None)
     return sorted(
-        method
-        for route in routes
-        if len(route.param_convertors) == fewest
-        for method in route.methods or ()
+        method for route in routes if _vagueness(route) == nearest for method in route.methods or ()
     )
+
+
+def _vagueness(route: APIRoute) -> tuple[int, int]:
+    return len(route.param_convertors), -len(route.path_format)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from memos.api.schemas import Label, Time
 from memos.errors import InvalidFilter, InvalidInput
+from memos.graph.walking import MOST_HOPS
 from memos.types import JobState, Kind, State, SummaryKind
 
 _BATCH_SIZE = 256
@@ -146,13 +147,15 @@ class TimelineQuery(Known):
 
 
 class NeighboursQuery(View):
-    hops: Annotated[int, Field(ge=1, description="How many facts away at most.")] = 1
+    hops: Annotated[int, Field(ge=1, le=MOST_HOPS, description="How many facts away at most.")] = 1
     limit: Limit = 50
 
 
 class PathsQuery(View):
     target: Annotated[Label, Field(description="An entity's name, alias or id.")]
-    max_hops: Annotated[int, Field(ge=1, description="How many facts long at most.")] = 4
+    max_hops: Annotated[
+        int, Field(ge=1, le=MOST_HOPS, description="How many facts long at most.")
+    ] = 4
     limit: Limit = 5
 
 

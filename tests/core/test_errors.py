@@ -34,3 +34,10 @@ def test_details_travel_with_the_message():
     error = errors.VersionConflict("changed", expected=1, actual=2)
     assert str(error) == error.message == "changed"
     assert error.details == {"expected": 1, "actual": 2}
+
+
+def test_a_code_is_that_of_the_class_that_states_it():
+    class Special(errors.InvalidFilter):
+        """A part's own kind of it."""
+
+    assert errors.by_code()[Special.code] is errors.InvalidFilter
