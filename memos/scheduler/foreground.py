@@ -14,8 +14,11 @@ from contextlib import contextmanager
 CALM_SECONDS = 0.03
 """Nothing was asked for so long: whoever asks in a loop is not between two requests."""
 
-STEP_ASIDE_SECONDS = 0.5
-"""So long background work waits between two steps while requests come without a pause."""
+_LEAST_REST = 0.5
+_MOST_REST = 5.0
+_REST = 9.0
+"""While requests come without a pause, background work rests so many times as long as it worked:
+it has a tenth of the time. At least and at most so many seconds between two steps."""
 
 _LOOK_SECONDS = 0.01
 
@@ -47,9 +50,12 @@ class Foreground:
                 self._under_way -= 1
                 self._ended = self._now()
 
-    def give_way(self, at_most: float = STEP_ASIDE_SECONDS) -> bool:
-        """Returns True when no request has been under way for a moment; False after `at_most` s:
-        background work gets slower by requests, but never stops. Take a small step then."""
+    def pace(self) -> Pace:
+        """For one piece of background work that goes on in steps."""
+        return Pace(self, self._now)
+
+    def give_way(self, at_most: float) -> bool:
+        """Returns True when no request has been under way for a moment; False after `at_most` s."""
         deadline = self._now() + at_most
         while not (calm := self.calm) and self._now() < deadline:
             self._sleep(_LOOK_SECONDS)
@@ -60,3 +66,20 @@ class Foreground:
         """Whether no request is under way, nor was just now."""
         with self._lock:
             return not self._under_way and self._now() - self._ended >= CALM_SECONDS
+
+
+class Pace:
+    """How background work goes on: at once in a calm, else with pauses, but it never stops."""
+
+    def __init__(self, foreground: Foreground, now: Callable[[], float]) -> None:
+        self._foreground = foreground
+        self._now = now
+        self._since = now()
+
+    def step(self) -> bool:
+        """Before each step; waits for a calm according to how long the step before took. False:
+        requests still come, so the step should be small."""
+        worked = self._now() - self._since
+        calm = self._foreground.give_way(min(_MOST_REST, max(_LEAST_REST, _REST * worked)))
+        self._since = self._now()
+        return calm

@@ -60,9 +60,9 @@ class Enrichment:
             return
         ids: Sequence[str] = payload["memory_ids"]
         waiting: list[str] = []
-        done = 0
+        done, pace = 0, self._foreground.pace()
         while done < len(ids):
-            size = _PART if self._foreground.give_way() else _SMALL_PART
+            size = _PART if pace.step() else _SMALL_PART
             found = self._stores.memories.get(cube.id, ids[done : done + size])
             live = [memory for memory in found.values() if memory.state is State.ACTIVATED]
             waiting += self._notes.draft(cube, live).wait
@@ -86,8 +86,10 @@ class Enrichment:
         """With `sessions` those only; with `communities` the communities only; else all."""
         cube, payload = self._cube(context), context.job.payload
 
+        pace = self._foreground.pace()
+
         def beat(progress: float) -> None:
-            self._foreground.give_way()
+            pace.step()
             context.beat(min(1.0, progress))
             context.check_stop()
 

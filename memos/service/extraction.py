@@ -145,10 +145,11 @@ class Extractions:
         self, memories: Sequence[Memory], context: JobContext
     ) -> Iterator[tuple[Sequence[Memory], list[_Outcome]]]:
         """Piece by piece, stepping aside for requests."""
+        pace = self._foreground.pace()
         for run in runs(self._stores.memories, memories):
             rest: Run | None = run
             while rest is not None:
-                size = _PIECE if self._foreground.give_way() else _SMALL_PIECE
+                size = _PIECE if pace.step() else _SMALL_PIECE
                 piece, rest = rest.cut(size)
                 yield piece.turns, self._extracted(piece)
                 context.beat()

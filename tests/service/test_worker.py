@@ -176,6 +176,27 @@ def test_background_work_waits_for_requests_but_not_for_ever():
     assert 105.0 < clock[0] < 105.2
 
 
+def test_while_requests_come_background_work_has_a_tenth_of_the_time():
+    clock = [100.0]
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    foreground = Foreground(now=lambda: clock[0], sleep=sleep)
+    pace = foreground.pace()
+    assert pace.step()
+    sleep(0.2)
+    assert pace.step()
+    assert clock[0] == 100.2
+    with foreground.request():
+        for worked, rested in ((0.01, 0.5), (0.2, 1.8), (60.0, 5.0)):
+            pace.step()
+            sleep(worked)
+            before = clock[0]
+            assert not pace.step()
+            assert rested <= clock[0] - before < rested + 0.1
+
+
 def test_a_worker_takes_only_the_kinds_it_is_told(service, memos):
     memos.add("so that the tenant exists")
     handlers = dict.fromkeys(("one", "two", "three"), lambda context: None)
