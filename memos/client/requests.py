@@ -102,7 +102,11 @@ def add(
 
 
 def get(
-    memory_id: str, *, cube: str, as_of: datetime | None, known_as_of: datetime | None
+    memory_id: str,
+    *,
+    cube: str,
+    as_of: datetime | None = None,
+    known_as_of: datetime | None = None,
 ) -> Request[Memory]:
     return Request(
         method="GET",
