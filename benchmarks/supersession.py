@@ -11,18 +11,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memos.benchmarks import locomo_data
 from memos.errors import InvalidInput, JobFailed
+from memos.graph.names import normal
 from memos.types import Fact, JobState
 
 if TYPE_CHECKING:
     from memos.service import MemoryOS, Service
 
 LABELS = Path(__file__).parent / "data" / "supersession_labels.json"
+_SURE = 0.3
 VERDICTS = ("related", "unrelated")
 
 
@@ -137,8 +139,6 @@ class _Conversation:
         )
 
     def _settle(self) -> None:
-        from datetime import timedelta
-
         for _ in range(20):
             self._clock.now += timedelta(hours=1)
             if not self._service.worker.drain():
@@ -182,8 +182,73 @@ class _Conversation:
         )
 
     def _candidates(self, facts: Sequence[Fact]) -> Iterator[Shown]:
-        """Placeholder."""
-        yield from ()
+        """What a rule that asks for less would have ended: a fact by the next statement of its
+        subject that differs in the object alone, as if one thing could be true at a time, and by
+        the next one that is about the same thing (shares a word of its object) in another
+        predicate."""
+        said = sorted(
+            (f for f in facts if f.predicate != "showed" and f.confidence >= _SURE),
+            key=lambda f: (self._turns(f)[0], f.id),
+        )
+        for fact in (f for f in said if not f.negated):
+            first = self._turns(fact)[0]
+            later = [f for f in said if f.subject == fact.subject and self._turns(f)[0] > first]
+            other = next((f for f in later if f.predicate == fact.predicate), None)
+            about = next(
+                (f for f in later if f.predicate != fact.predicate and _topic(f) & _topic(fact)),
+                None,
+            )
+            for closer in (other, about):
+                if closer is not None and closer.id != fact.closed_by:
+                    yield self._shown(fact, closer, candidate=True)
+
+
+_COMMON = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "my",
+        "our",
+        "some",
+        "any",
+        "new",
+        "more",
+        "lot",
+        "lots",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "with",
+        "for",
+        "from",
+        "and",
+        "or",
+        "up",
+        "out",
+        "it",
+        "that",
+        "this",
+        "them",
+        "you",
+        "me",
+        "be",
+        "is",
+        "get",
+        "make",
+        "go",
+        "do",
+        "have",
+    ]
+)
+
+
+def _topic(fact: Fact) -> frozenset[str]:
+    """Words of the object, in their stems."""
+    thing = fact.object.name if fact.object is not None else fact.value or ""
+    return frozenset(word.rstrip("s") for word in normal(thing).split() if word not in _COMMON)
 
 
 def _words(fact: Fact) -> str:
@@ -191,16 +256,28 @@ def _words(fact: Fact) -> str:
     return ("not " if fact.negated else "") + thing
 
 
-def retired_unrelated(shown: Sequence[Shown], judged: dict[Closing, str]) -> dict[str, Any]:
-    """How many of the closings are labelled, and how many of these ended something unrelated."""
-    found = [judged.get(one.closing) for one in shown if not one.candidate]
+def judged(shown: Sequence[Shown], labels: dict[Closing, str]) -> dict[str, int]:
+    """Closings and candidates that were found, how many of both are labelled, and of those labelled
+    unrelated how many the derivation retired all the same."""
+    ended = [one for one in shown if not one.candidate]
+    open_ = [one for one in shown if one.candidate]
     return {
-        "closings": len(found),
-        "labelled": sum(label is not None for label in found),
-        "unrelated": sum(label == "unrelated" for label in found),
+        "closings": len(ended),
+        "candidates": len(open_),
+        "labelled": sum(one.closing in labels for one in shown),
+        "unlabelled_closings": sum(one.closing not in labels for one in ended),
+        "related": sum(labels.get(one.closing) == "related" for one in shown),
+        "retired_related": sum(labels.get(one.closing) == "related" for one in ended),
+        "retired_unrelated": sum(labels.get(one.closing) == "unrelated" for one in ended),
     }
 
 
-def as_row(one: Shown) -> dict[str, Any]:
+def as_row(one: Shown, labels: dict[Closing, str]) -> dict[str, Any]:
     """Without what the turns say: ids and the predicate alone."""
-    return {**asdict(one.closing), "rule": one.rule, "confidence": one.confidence}
+    return {
+        **asdict(one.closing),
+        "retired": not one.candidate,
+        "rule": one.rule,
+        "confidence": one.confidence,
+        "label": labels.get(one.closing),
+    }

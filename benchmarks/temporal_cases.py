@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 CASES = Path(memos.__file__).parent / "data" / "temporal_cases.json"
 _LIMIT = 200
-_START = datetime(2030, 1, 1, tzinfo=timezone.utc)
+START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
 Triple = tuple[str, str, str]
 
@@ -105,7 +105,7 @@ class Clock:
     """System time of the measured service: it goes on by an hour with each turn."""
 
     def __init__(self) -> None:
-        self.now = _START
+        self.now = START
 
     def __call__(self) -> datetime:
         return self.now
@@ -264,7 +264,7 @@ class _Course:
             return None
         turns = zip(self._case.turns, self._told, strict=True)
         heard = [told for (_, said_at, _), told in turns if said_at <= time(text)]
-        return heard[-1] if heard else _START
+        return heard[-1] if heard else START
 
     def _one(self, step: dict[str, Any]) -> None:
         (kind,) = step.keys() & {"known", "kept", "from", "until"}

@@ -29,12 +29,12 @@ _SORRY = re.compile(
     re.I,
 )
 _ACTUALLY = re.compile(r"^\W*(?:oh|no|well|wait|hmm|um)?[\s,]*(?:actually|in fact)\b", re.I)
-_X_NOT = re.compile(rf"{_NAME}[,;]?\s+(?:and\s+)?not\s+{_NAME}{_END}")
 _NOT_NAMES = words(
     """sure really only just so that this it all yet now me too much quite here there even very one
     good bad long today yesterday going my the a an at in on to from if because what when who i
     you he she they we"""
 )
+_LONGEST = 500
 _RECENT = 6
 """Turns back that a correction reaches which does not say what it replaces."""
 
@@ -50,12 +50,15 @@ class Former:
 
 
 def may_correct(text: str) -> bool:
-    """Whether it is worth looking at what was said before."""
+    """Whether it is worth looking at what was said before. A long text is no correction, and the
+    patterns would take their time over it."""
+    if len(text) > _LONGEST:
+        return False
     return bool(
         _SORRY.search(text)
         or _ACTUALLY.search(text)
         or _NOT_BUT.search(text)
-        or _X_NOT.search(text)
+        or _NOT_Y.search(text)
         or _MEANT.search(text)
     )
 

@@ -8,18 +8,20 @@ from collections.abc import Iterator
 LONGEST = 1_000
 """Characters of a piece. The parser's memory and time grow with the longest text of a batch."""
 
+_LETTERS = 0.2
 _SENTENCE = re.compile(r"[.!?…]['\"”)]*\s+|\n+")
 
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:
-    """(offset, piece) from left to right; every character but white space between is in one."""
+    """(offset, piece) from left to right. What holds too few letters to be language is left out:
+    a parser takes each sign for a word."""
     start, end = 0, len(text)
     while start < end:
         stop = min(start + LONGEST, end)
         if stop < end:
             stop = start + _cut(text[start:stop])
         piece = text[start:stop]
-        if piece.strip():
+        if sum(map(str.isalpha, piece)) > _LETTERS * len(piece):
             yield start, piece
         start = stop
 
