@@ -277,7 +277,7 @@ mention = Table(
     Column("active", Integer, nullable=False),
     Column("spans", Text, nullable=False),
     PrimaryKeyConstraint("cube_id", "memory_id", "said_id", name="pk_mention"),
-    Index("ix_mention_entity", "cube_id", "entity_id", "memory_id"),
+    Index("ix_mention_entity", "cube_id", "entity_id"),
     Index("ix_mention_seq", "cube_id", "seq"),
 )
 
@@ -377,8 +377,6 @@ fact = Table(
         "subject_id",
         "expired_at",
         "id",
-        "valid_at",
-        "invalid_at",
     ),
     Index("ix_fact_value", "cube_id", "value_key", "expired_at"),
 )

@@ -48,7 +48,7 @@ def upgrade() -> None:
         sa.Column("spans", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("cube_id", "memory_id", "said_id", name="pk_mention"),
     )
-    op.create_index("ix_mention_entity", "mention", ["cube_id", "entity_id", "memory_id"])
+    op.create_index("ix_mention_entity", "mention", ["cube_id", "entity_id"])
     op.create_index("ix_mention_seq", "mention", ["cube_id", "seq"])
     op.create_table(
         "assertion",
@@ -128,7 +128,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_fact_predicate",
         "fact",
-        ["cube_id", "predicate", "subject_id", "expired_at", "id", "valid_at", "invalid_at"],
+        ["cube_id", "predicate", "subject_id", "expired_at", "id"],
     )
     op.create_index("ix_fact_value", "fact", ["cube_id", "value_key", "expired_at"])
     op.create_table(
