@@ -360,3 +360,23 @@ def same(first: httpx.Response, again: httpx.Response) -> None:
     assert again.content == first.content
     assert "Idempotency-Replayed" not in first.headers
     assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_an_erase_reaches_the_kept_answers_and_the_graph(http, server, cube):
+    fact = {"subject": "Zebedee", "predicate": "pin_code", "object": "zebra-4711"}
+    send = {"json": {"facts": [fact]}, "headers": key(f"{cube}-secret")}
+    first, again = (http.post(f"{cube}/facts", **send) for _ in "12")
+    same(first, again)
+    [memory] = first.json()["memory_ids"]
+    [found] = first.json()["facts"]
+    for job in drafts(http, cube):
+        http.get(f"/v1/jobs/{job}", params={"wait": 15})
+    assert http.delete(f"{cube}/memories/{memory}", params={"erase": "true"}).status_code == 200
+    after = http.post(f"{cube}/facts", **send)
+    assert "zebra-4711" not in after.text
+    problem(http.get(f"{cube}/facts/{found['id']}"), 404, "fact-not-found")
+    problem(http.get(f"{cube}/entities/Zebedee"), 404, "entity-not-found")
+    for file in server.service.settings.data_dir.glob("memos.db*"):
+        data = file.read_bytes().lower()
+        assert b"zebra-4711" not in data, file
+        assert b"zebedee" not in data, file
