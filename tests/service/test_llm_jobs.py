@@ -1,0 +1,127 @@
+"""A language model that answers badly, or not at all, seen from the memories it was to read."""
+
+import pytest
+
+from memos.assembly import build
+from memos.config import load
+from memos.testing import HashEmbedder, RecordedModel
+from memos.types import JobState, Message
+
+TEXT = "I moved to Bern last year."
+RECORDING = {
+    TEXT: {
+        "mentions": [{"name": "Bern", "type": "city", "text": "Bern"}],
+        "claims": [
+            {
+                "subject": {"name": "Anna", "type": "person"},
+                "predicate": "lives_in",
+                "object": {"name": "Bern", "type": "city"},
+                "since": {"at": "2023", "granularity": "year"},
+                "text": TEXT,
+            }
+        ],
+    }
+}
+
+
+class Told:
+    """A memory told to a service whose model misbehaves, and the clock of both."""
+
+    def __init__(self, memos, service, server, clock):
+        self.memos, self.service, self.server, self.clock = memos, service, server, clock
+        self.memory = memos.add(Message(content=TEXT, speaker="Anna")).memories[0]
+
+    def read(self, **time):
+        self.clock.forward(**(time or {"seconds": 2}))
+        self.service.worker.drain()
+
+    def job(self, kind):
+        [job] = [job for job in self.memos.jobs(limit=100).items if job.kind == kind]
+        return job
+
+    def homes(self):
+        return [fact.object.name for fact in self.memos.facts(predicate="lives_in").items]
+
+    def is_kept(self):
+        assert self.memos.get(self.memory.id) == self.memory
+        assert self.memos.search("Bern").hits[0].memory.id == self.memory.id
+        assert self.homes() == []
+
+    def recovers(self):
+        self.server._always = "ok"
+        for _ in range(4):
+            self.read(minutes=10)
+        assert self.homes() == ["Bern"]
+
+
+@pytest.fixture
+def told(request, clock, tmp_path):
+    with RecordedModel(RECORDING, always=request.param) as server:
+        settings = load(
+            data_dir=tmp_path,
+            extraction="llm",
+            extraction_model="gpt-4o-mini",
+            extraction_url=server.url,
+            extraction_key="k",
+            extraction_attempts=1,
+            # The client's first use imports for seconds, and those count.
+            extraction_seconds=1 if request.param in ("hang", "trickle") else 60,
+        )
+        service = build(settings, embedder=HashEmbedder(), clock=clock)
+        yield Told(service.tenant(), service, server, clock)
+        service.close()
+
+
+@pytest.mark.parametrize("told", ["ok"], indirect=True)
+def test_a_good_model_gives_facts(told):
+    told.read()
+    assert told.homes() == ["Bern"]
+    [fact] = told.memos.facts(subject="Anna").items
+    assert fact.sources[0].extractor == "llm-1:gpt-4o-mini"
+    assert told.memos.doctor() == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("prose", "not JSON"),
+        ("invalid_json", "not JSON"),
+        ("wrong_schema", "does not follow the schema"),
+        ("empty", "empty answer"),
+        ("missing_turn", "missing"),
+    ],
+    indirect=["told"],
+)
+def test_an_answer_of_no_use_is_a_failed_job_of_that_memory(told, reason):
+    told.read()
+    assert told.job("extract").state is JobState.SUCCEEDED
+    told.read()
+    job = told.job("extract_one")
+    assert job.state is JobState.FAILED
+    assert job.error.startswith("ExtractorAnswer: ")
+    assert reason in job.error
+    told.is_kept()
+    told.recovers()
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("hang", "no whole answer within 1 s"),
+        ("trickle", "no whole answer within 1 s"),
+        ("500", "HTTP 500"),
+        ("disconnect", "onnection error"),
+        ("401", "check extraction_key"),
+    ],
+    indirect=["told"],
+)
+def test_no_answer_is_a_failed_job_and_nothing_counts_as_read(told, reason):
+    told.read()
+    job = told.job("extract")
+    assert job.state is JobState.FAILED
+    assert job.error.startswith("ExtractorUnavailable: ")
+    assert reason in job.error
+    told.is_kept()
+    cube = told.memos.cube("default")
+    assert len(told.service.stores.graph.unread(cube.id, "llm-1:gpt-4o-mini", limit=9)) == 1
+    told.recovers()
