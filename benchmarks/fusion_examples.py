@@ -25,7 +25,8 @@ ADVERSARIAL = 5
 class Example:
     """`relevant[i]` says whether the i-th candidate is evidence; `evidence` counts all there is.
 
-    `parts` are the channels' shares of the plain sum, by channel.
+    `parts` are the channels' shares of the plain sum, by channel; `graph`, how near the graph puts
+    them, is no part of it.
     """
 
     conversation: str
@@ -34,6 +35,7 @@ class Example:
     plain: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]
     matrix: NDArray[np.float64]
+    graph: NDArray[np.float64]
     relevant: NDArray[np.bool_]
 
     @property
@@ -73,5 +75,6 @@ def _example(found: Examined, question: Question, dia_ids: dict[str, str]) -> Ex
         plain=found.plain.scores.astype(np.float64),
         parts={part.channel: part.share.astype(np.float64) for part in found.plain.parts},
         matrix=found.matrix.astype(np.float64),
+        graph=found.graph.astype(np.float64),
         relevant=np.array([one in evidence for one in ids], np.bool_),
     )

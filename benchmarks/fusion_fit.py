@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from memos.benchmarks import evidence_metrics, fusion_trial, listwise, locomo_data, report
 from memos.benchmarks.fusion_examples import Example, examples
+from memos.benchmarks.settling import settle
 from memos.errors import MemosError
 from memos.retrieval import fit as fitted
 
@@ -63,7 +64,8 @@ def service() -> Iterator[Service]:
     try:
         embedder = assembly.make_embedder(config.load())
         running = assembly.build(
-            config.load(data_dir=folder, database_url="", notes=False), embedder=embedder
+            config.load(data_dir=folder, database_url="", notes=False, fusion="plain"),
+            embedder=embedder,
         )
         running.worker.start()
         try:
@@ -84,6 +86,7 @@ def collect(running: Service, conversations: Sequence[locomo_data.Conversation])
         turns = [turn.as_memory() for turn in conversation.turns]
         for _ in memory.add_batch(turns, cube=name, batch_size=_BATCH):
             pass
+        settle(memory, name)
         found += examine(running, name, conversation)
     return found
 

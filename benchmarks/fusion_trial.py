@@ -22,6 +22,9 @@ from memos.retrieval.fit import Fit
 
 Scores = dict[str, float]
 
+GRAPH_WEIGHTS = (0.5, 1.0)
+"""At which the graph channel, which is off by default, is tried."""
+
 
 def fitted(examples: Iterable[Example], *, made: Mapping[str, Any] | None = None) -> Fit:
     """The weights for these examples; those whose evidence is no candidate teach nothing."""
@@ -77,11 +80,14 @@ def _without(each: Example, channel: str, columns: NDArray[np.bool_]) -> Example
 
 
 def ablations(examples: Sequence[Example]) -> dict[str, list[Scores]]:
-    """By what was left out, the metrics under leave-one-conversation-out."""
+    """By what was left out or added, the metrics under leave-one-conversation-out."""
     found = {"all": judged(examples, left_out(examples)), "plain sum": judged(examples, None)}
     for channel in channels(examples):
         fewer = without(examples, channel)
         found[f"all - {channel}"] = judged(fewer, left_out(fewer))
+    for weight in GRAPH_WEIGHTS:
+        more = [replace(each, plain=each.plain + weight * each.graph) for each in examples]
+        found[f"all + {weight:g} graph"] = judged(more, left_out(more))
     return found
 
 

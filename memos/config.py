@@ -79,6 +79,11 @@ class Settings:
     graph_facts: int = _setting(
         200_000, "cubes with more facts are walked in SQL, not in RAM", minimum=0
     )
+    graph_weight: float = _setting(
+        0.0,
+        "weight of the graph channel in searches, in standard deviations; 0: it is not asked",
+        minimum=0,
+    )
     fusion: str = _setting(
         "fitted",
         "how channels make one score; plain: fixed weights that no data was fitted to",

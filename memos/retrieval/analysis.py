@@ -16,7 +16,7 @@ import Stemmer
 from memos.retrieval.telling import marked, telling
 from memos.types import Memory, NewMemory
 
-ANALYZER = "english-snowball-2"
+ANALYZER = "english-snowball-3"
 
 QUESTION = "?"
 """Last term of a text that ends in a question mark. It is a mark, not a word: the lexical index
@@ -88,8 +88,14 @@ def analyze(text: str) -> list[str]:
 
 
 def indexed(memory: Memory | NewMemory) -> str:
-    """The terms of a memory's text in one string, and behind them how much its words tell."""
-    return marked(" ".join(analyze(text_of(memory))), telling(memory.content))
+    """The terms of a memory's text in one string, and behind them what its words tell.
+
+    The times it speaks of count from `occurred_at` or, of a memory without it, from its arrival.
+    """
+    said_at = memory.occurred_at
+    if said_at is None and isinstance(memory, Memory):
+        said_at = memory.created_at
+    return marked(" ".join(analyze(text_of(memory))), telling(memory.content, said_at))
 
 
 def text_of(memory: Memory | NewMemory) -> str:

@@ -8,7 +8,7 @@ every cosine is then taken from the projection's own vectors. Knows no priors.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from memos.protocols import VectorIndex
 from memos.retrieval.analysis import QUESTION, analyze
 from memos.retrieval.columns import Mask, Rows
 from memos.retrieval.dense import smoothed, top
-from memos.retrieval.lexical import Posting
 from memos.retrieval.projection import Projection
 from memos.retrieval.query import Reading
 from memos.types import ParsedQuery
@@ -43,8 +42,8 @@ class Candidates:
     """Rows with raw scores; `core` marks the best of either channel, which calibrate both.
 
     `session` is NaN for memories of no session; `cosines` are those of `Vectors.around`, of which
-    `dense` is made. `phrase` marks those that hold the words of the
-    query's phrases in their order. `degraded` says what could not be used.
+    `dense` is made. `phrase` marks those that hold the words of the query's phrases in their order.
+    `degraded` says what could not be used. `reach` is for `CandidateFinder.widened`.
     """
 
     rows: Rows
@@ -55,6 +54,17 @@ class Candidates:
     core: Mask
     phrase: Mask
     degraded: str | None
+    reach: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Lexical scores of all rows, those of all sessions by chain code, and who may be found."""
+
+    lexical: NDArray[np.float32]
+    sessions: NDArray[np.float32]
+    allowed: Mask
+    vector: Vector | None
 
 
 class CandidateFinder:
@@ -95,18 +105,27 @@ class CandidateFinder:
         rows = np.union1d(lexical, dense)
         best = holding if reading.exact else holding[top(scores[holding], limit)]
         rows = np.union1d(rows, best)
-        cosines = None
-        if vector is not None:
-            cosines = projection.vectors.around(rows, vector, projection.timeline)
-        return Candidates(
-            rows=rows,
-            lexical=scores[rows],
-            session=_session_scores(projection, found, rows),
-            dense=None if cosines is None else smoothed(cosines, rows, projection.timeline),
-            cosines=cosines,
-            core=_members(rows, np.concatenate([lexical[:POOL], dense[:POOL]])),
-            phrase=_members(rows, best),
+        chains = projection.columns.chain.codes
+        return _scored(
+            rows,
+            Reach(scores, projection.lexical.sessions(found, chains, size), allowed, vector),
+            projection,
+            core=np.concatenate([lexical[:POOL], dense[:POOL]]),
+            phrase=best,
             degraded=degraded,
+        )
+
+    def widened(self, found: Candidates, more: Rows, projection: Projection) -> Candidates:
+        """With those of `more` that may be found; read the projection under the same lock."""
+        more = more[more < len(found.reach.allowed)]
+        more = more[found.reach.allowed[more]]
+        return _scored(
+            np.union1d(found.rows, more),
+            found.reach,
+            projection,
+            core=found.rows[found.core],
+            phrase=found.rows[found.phrase],
+            degraded=found.degraded,
         )
 
     def _nearest(
@@ -156,13 +175,30 @@ class CandidateFinder:
         return both[top(projection.vectors.dot(both, vector), limit)]
 
 
-def _session_scores(
-    projection: Projection, found: Sequence[Posting], rows: Rows
-) -> NDArray[np.float32]:
-    columns = projection.columns
-    by_chain = projection.lexical.sessions(found, columns.chain.codes, columns.size)
-    chain = columns.chain.codes[rows]
-    return np.where(chain > 0, by_chain[chain], np.float32(np.nan))
+def _scored(
+    rows: Rows,
+    reach: Reach,
+    projection: Projection,
+    *,
+    core: Rows,
+    phrase: Rows,
+    degraded: str | None,
+) -> Candidates:
+    chain = projection.columns.chain.codes[rows]
+    cosines = None
+    if reach.vector is not None:
+        cosines = projection.vectors.around(rows, reach.vector, projection.timeline)
+    return Candidates(
+        rows=rows,
+        lexical=reach.lexical[rows],
+        session=np.where(chain > 0, reach.sessions[chain], np.float32(np.nan)),
+        dense=None if cosines is None else smoothed(cosines, rows, projection.timeline),
+        cosines=cosines,
+        core=_members(rows, core),
+        phrase=_members(rows, phrase),
+        degraded=degraded,
+        reach=reach,
+    )
 
 
 def _members(rows: Rows, some: Rows) -> Mask:

@@ -174,9 +174,9 @@ class Columns:
             return np.zeros(self.size, np.bool_)
         return np.asarray(factor.codes[: self.size] == code)
 
-    def speakers(self) -> list[str]:
-        """The distinct speakers of live memories."""
-        factor = self.texts["speaker"]
+    def distinct(self, name: str) -> list[str]:
+        """The distinct values of a text field among live memories."""
+        factor = self.texts[name]
         used = np.bincount(factor.codes[: self.size][self.live[: self.size]])
         return [factor.values[code] for code in np.flatnonzero(used).tolist() if code]
 

@@ -13,6 +13,7 @@ _FITTED = {
     "coverage": "which of the query's words it and its neighbours have, and how they lie",
     "answer": "whether it stands behind a question that shares words with the query",
     "agreement": "whether words and meaning agree on it, and its place among the candidates",
+    "spoken": "the times it speaks of, beside the time that the query names or asks for",
     "speaker": "who said it",
     "time": "how far it lies from the time that the query names",
 }
@@ -54,6 +55,12 @@ def _sentence(share: Contribution, memory: Memory, reading: Reading) -> str:
         return f"{size} question: it ends in a question, which asserts nothing itself"
     if share.channel == "phrase":
         return f"{size} phrase: it has the words in quotes, in their order"
+    if share.channel == "place":
+        return f"{size} place: it happened at {memory.place}, which the query names"
+    if share.channel == "placed":
+        return f"{size} placed: it says where it happened, which the query asks"
+    if share.channel == "graph":
+        return f"{size} graph: {share.raw:.2f} of the nearest, by facts and mentions"
     if share.channel == "priority":
         return f"{size} priority: {memory.priority:g}, where 0.5 is usual"
     return f"{size} {share.channel}: {_FITTED[share.channel]}, by fitted weights"

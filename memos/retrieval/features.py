@@ -2,7 +2,7 @@
 
 Each is told from the query, the candidate, the memories beside it, or the candidates as a whole; no
 text is read. A feature belongs to a channel, under which its share is shown. Features that take
-part only for some queries ("when*dated") are 0 for the others. Knows no weights.
+part only for some queries ("when*spoken") are 0 for the others. Knows no weights.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "told": "telling",
         "names": "telling",
         "what*names": "telling",
-        "when*dated": "telling",
         "coverage": "coverage",
         "coverage after": "coverage",
         "pairs": "coverage",
@@ -41,10 +40,11 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "when*asked": "answer",
         "speaker": "speaker",
         "days off": "time",
+        "days spoken off": "spoken",
+        "when*spoken": "spoken",
         "session gap": "session",
         "unnamed*session": "session",
         "dense": "dense",
-        "dense first": "dense",
         "dense after": "dense",
         "agreement": "agreement",
         "rank": "agreement",
@@ -57,15 +57,6 @@ _READ = 400
 _TOLD = 300
 _NAMES = 4
 _DAYS = 365.0
-_DATES = (
-    *analyze(
-        "yesterday today tonight tomorrow ago last next week weekend month year monday tuesday "
-        "wednesday thursday friday saturday sunday recently since january february march april may "
-        "june july august september october november december morning night"
-    ),
-    *(f"{day}{end}" for day in range(1, 32) for end in ("st", "nd", "rd", "th")),
-    *map(str, range(1990, 2050)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +74,16 @@ def features(
 ) -> Scores:
     """Shape (candidates, features), columns in the order of `CHANNELS`. The query has a vector."""
     assert found.cosines is not None
-    rows, lexical = found.rows, projection.lexical
+    rows, lexical, tellings = found.rows, projection.lexical, projection.tellings
     words = _words(rows, projection, reading)
     before = projection.timeline.before[rows]
     asked = lexical.asks[before] & (before >= 0)
-    names = np.minimum(lexical.names[rows], _NAMES)
+    names = np.minimum(tellings.names[rows], _NAMES)
     when, what = reading.wanted == "when", reading.wanted == "what"
     table: dict[str, NDArray[Any]] = {
-        "told": np.log1p(np.minimum(lexical.told[rows], _TOLD)),
+        "told": np.log1p(np.minimum(tellings.told[rows], _TOLD)),
         "names": names,
         "what*names": what * names,
-        "when*dated": when * words.dated,
         "coverage": words.with_before,
         "coverage after": words.after,
         "pairs": words.pairs,
@@ -102,10 +92,11 @@ def features(
         "when*asked": when * asked,
         "speaker": _speaker(rows, projection, reading),
         "days off": _days_off(rows, projection, reading.windows),
+        "days spoken off": _days_spoken_off(tellings.spoken[rows], reading.windows),
+        "when*spoken": when * (tellings.spoken[rows] != 0).any(axis=(1, 2)),
         "session gap": _below_best(known.total, projection.columns.chain.codes[rows]),
         "unnamed*session": (not reading.preferred) * known.session,
         "dense": known.dense,
-        "dense first": 1 / (1 + _ranks(known.dense)),
         "dense after": found.cosines[2],
         "agreement": np.minimum(known.lexical, known.dense),
         "rank": np.log1p(_ranks(known.total)),
@@ -120,7 +111,7 @@ class _Words:
     `before`, `after`, `with_before`: share of the query's idf, over those of its terms that occur
     at all, in the memory before, after, and in the candidate or the one before. `pairs`: terms that
     follow each other in the query and there. `rarest`: idf of the candidate's rarest term, 1 for
-    one that no other memory has. `dated`: it has a word for a time.
+    one that no other memory has.
     """
 
     before: Scores
@@ -128,7 +119,6 @@ class _Words:
     with_before: Scores
     pairs: Scores
     rarest: Scores
-    dated: NDArray[np.bool_]
 
 
 def _words(rows: Rows, projection: Projection, reading: Reading) -> _Words:
@@ -141,15 +131,12 @@ def _words(rows: Rows, projection: Projection, reading: Reading) -> _Words:
     )
     terms, owners = lexical.texts(rows, most=_READ)
     order = lexical.codes([t for t in analyze(reading.query.dense_text) if t != QUESTION])
-    dated = np.zeros(len(rows), np.bool_)
-    dated[owners[np.isin(terms, [code for code in lexical.codes(_DATES) if code >= 0])]] = True
     return _Words(
         before=share @ before,
         after=share @ after,
         with_before=share @ (own | before),
         pairs=_pairs(terms, owners, order, len(rows)),
         rarest=_rarest(terms, owners, lexical, len(rows)),
-        dated=dated,
     )
 
 
@@ -204,12 +191,27 @@ def _days_off(rows: Rows, projection: Projection, windows: Sequence[Window]) -> 
     return np.log1p(days).astype(np.float32)
 
 
+def _days_spoken_off(spoken: NDArray[np.int32], windows: Sequence[Window]) -> Scores:
+    """The same of the times that it speaks of; a year for one that speaks of none."""
+    if not windows:
+        return np.zeros(len(spoken), np.float32)
+    first, end = spoken[:, :, 0].astype(np.float64), spoken[:, :, 1].astype(np.float64)
+    nearest = np.full(first.shape, np.inf)
+    for window in windows:
+        since = window.since.timestamp() / 86_400 if window.since else -np.inf
+        until = window.until.timestamp() / 86_400 if window.until else np.inf
+        nearest = np.minimum(nearest, np.maximum(0, np.maximum(since - end, first - until)))
+    nearest[first == end] = np.inf  # there is no further time
+    days = np.minimum(nearest.min(axis=1), _DAYS)
+    return np.asarray(np.log1p(days), np.float32)
+
+
 def _below_best(total: Scores, chain: NDArray[np.int32]) -> Scores:
     """How far each lies below the best of its session; 0 for one of no session."""
     sessions, at = np.unique(chain, return_inverse=True)
     best = np.full(len(sessions), -np.inf, np.float32)
     np.maximum.at(best, at, total)
-    return np.where(chain > 0, total - best[at], np.float32(0))
+    return np.asarray(np.where(chain > 0, total - best[at], 0), np.float32)
 
 
 def _ranks(scores: Scores) -> NDArray[np.int64]:

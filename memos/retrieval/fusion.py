@@ -40,6 +40,10 @@ TIME = 1.5
 """It was said within a time that the query names."""
 QUESTION = -1.5
 """A memory that ends in a question asserts nothing itself."""
+PLACE = 2.0
+"""It happened at a place that the query names."""
+PLACED = 0.5
+"""It carries a place at all, and the query asks where."""
 PHRASE = 6.0
 """It holds the words that the query has in quotes, in their order: quotes are meant."""
 PRIORITY = 1.0
@@ -84,20 +88,24 @@ class Fused:
 RANKED = ("lexical", "dense", "session")
 
 
-def fuse(
-    found: Candidates, projection: Projection, reading: Reading, fit: Fit | None = None
+def fitted(
+    plain: Fused,
+    found: Candidates,
+    projection: Projection,
+    reading: Reading,
+    fit: Fit,
 ) -> Fused:
-    """Scores of all candidates, plain without a fit. Read the projection under its lock."""
-    plain = _plain(found, projection, reading)
-    if fit is None or found.dense is None or not len(found.rows):
+    """Scores of all candidates by fitted weights, from their plain sum; that itself without
+    vectors, which the features need."""
+    if found.dense is None or not len(found.rows):
         return plain
-    matrix = matrix_of(found, plain, projection, reading)
+    matrix = matrix_of(plain, found, projection, reading)
     centred = matrix - matrix[found.core].mean(axis=0) if found.core.any() else matrix
     shares = centred * fit.vector()
-    return _summed(found.rows, _fitted(plain.parts, matrix, centred, shares, fit))
+    return _total(found.rows, _fitted(plain.parts, matrix, centred, shares, fit))
 
 
-def matrix_of(found: Candidates, plain: Fused, projection: Projection, reading: Reading) -> Scores:
+def matrix_of(plain: Fused, found: Candidates, projection: Projection, reading: Reading) -> Scores:
     """The features of the candidates whose plain sum is `plain`; shape (candidates, features)."""
     part = {part.channel: part for part in plain.parts}
     known = Calibrated(
@@ -131,7 +139,9 @@ def _fitted(
     return list(by_channel.values())
 
 
-def _plain(found: Candidates, projection: Projection, reading: Reading) -> Fused:
+def summed(found: Candidates, projection: Projection, reading: Reading) -> Fused:
+    """The plain sum of all candidates: no weight in it was fitted to any data. Read the projection
+    under its lock."""
     rows = found.rows
     parts = [_weighted("lexical", found.lexical, calibrated(found.lexical, found.core), LEXICAL)]
     if found.dense is not None:
@@ -144,14 +154,19 @@ def _plain(found: Candidates, projection: Projection, reading: Reading) -> Fused
         raw = prior(rows, projection, reading)
         if raw is not None:
             parts.append(_weighted(channel, raw, raw, weight))
-    return _summed(rows, parts)
+    return _total(rows, parts)
+
+
+def with_graph(plain: Fused, near: Scores, weight: float) -> Fused:
+    """The sum with a channel more: how near the graph puts each candidate, 1 for the nearest."""
+    return _total(plain.rows, [*plain.parts, _weighted("graph", near, near, weight)])
 
 
 def _weighted(channel: str, raw: Scores, value: Scores, weight: float) -> Part:
     return Part(channel, raw, value, value * np.float32(weight))
 
 
-def _summed(rows: Rows, parts: Sequence[Part]) -> Fused:
+def _total(rows: Rows, parts: Sequence[Part]) -> Fused:
     total = np.zeros(len(rows), np.float32)
     for part in parts:
         total += part.share
@@ -203,6 +218,20 @@ def _time(rows: Rows, projection: Projection, reading: Reading) -> Scores | None
     return inside.astype(np.float32)
 
 
+def _place(rows: Rows, projection: Projection, reading: Reading) -> Scores | None:
+    if not reading.places:
+        return None
+    factor = projection.columns.texts["place"]
+    codes = [code for name in reading.places if (code := factor.find(name))]
+    return np.isin(factor.codes[rows], codes).astype(np.float32)
+
+
+def _placed(rows: Rows, projection: Projection, reading: Reading) -> Scores | None:
+    if reading.wanted != "where":
+        return None
+    return (projection.columns.texts["place"].codes[rows] > 0).astype(np.float32)
+
+
 def _question(rows: Rows, projection: Projection, reading: Reading) -> Scores | None:
     return None if reading.about_questions else projection.lexical.asks[rows].astype(np.float32)
 
@@ -215,6 +244,8 @@ _Prior = Callable[[Rows, Projection, Reading], "Scores | None"]
 _PRIORS: tuple[tuple[str, float, _Prior], ...] = (
     ("speaker", SPEAKER, _speaker),
     ("time", TIME, _time),
+    ("place", PLACE, _place),
+    ("placed", PLACED, _placed),
     ("question", QUESTION, _question),
     ("priority", PRIORITY, _priority),
 )

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from memos.retrieval.analysis import QUESTION
 from memos.retrieval.columns import Rows, grown
-from memos.retrieval.telling import unmarked
 from memos.retrieval.timeline import Timeline
 
 K1 = 1.2
@@ -49,8 +48,6 @@ class Lexical:
         self.rows = 0
         """Memories with terms or without, not counting holes: the N of the idf."""
         self.asks: NDArray[np.bool_] = np.zeros(0, np.bool_)
-        self.told: NDArray[np.int32] = np.zeros(0, np.int32)
-        self.names: NDArray[np.int32] = np.zeros(0, np.int32)
         self._term: defaultdict[str, int] = defaultdict()
         self._term.default_factory = self._term.__len__
         self._postings: list[array[int]] = []
@@ -62,21 +59,15 @@ class Lexical:
         self._entries = 0
         self._sessions = (0, 0)
 
-    def add(self, rows: Rows, texts: Sequence[str | None]) -> None:
-        """Indexes new rows; `texts` are as `analysis.indexed` makes them. Call `measure` when
-        linked."""
+    def add(self, rows: Rows, texts: Sequence[str]) -> None:
+        """Indexes new rows; `texts` are terms joined by one blank. Call `measure` when linked."""
         size = int(rows.max()) + 1
         self.asks = grown(self.asks, size, False)
         self._lengths = grown(self._lengths, size, 0)
         self._windows = grown(self._windows, size, 0)
         self._forward.extend([None] * (size - len(self._forward)))
-        self.told = grown(self.told, size, 0)
-        self.names = grown(self.names, size, 0)
-        split = [unmarked(text or "") for text in texts]
-        self.told[rows] = [tells.told for _, tells in split]
-        self.names[rows] = [tells.names for _, tells in split]
-        self.asks[rows] = [terms.endswith(QUESTION) for terms, _ in split]
-        plain = [terms.removesuffix(QUESTION).rstrip() for terms, _ in split]
+        self.asks[rows] = [text.endswith(QUESTION) for text in texts]
+        plain = [text.removesuffix(QUESTION).rstrip() for text in texts]
         lengths = [text.count(" ") + 1 if text else 0 for text in plain]
         words = " ".join(filter(None, plain))
         ids = array("i", map(self._term.__getitem__, words.split(" ") if words else ()))
@@ -107,8 +98,6 @@ class Lexical:
         self._lengths[rows] = 0
         self._windows[rows] = 0
         self.asks[rows] = False
-        self.told[rows] = 0
-        self.names[rows] = 0
         self.rows -= len(rows)
         self._norms.clear()
 
@@ -225,7 +214,7 @@ class Lexical:
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.asks, self.told, self.names, self._lengths, self._windows)
+        arrays = (self.asks, self._lengths, self._windows)
         posted = 8 * self._entries + 180 * len(self._postings)
         return sum(a.nbytes for a in arrays) + posted + 4 * self._tokens + 90 * len(self._forward)
 

@@ -8,6 +8,7 @@ its own and everybody else's writes, on any database. Knows the feed; not how to
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -18,15 +19,18 @@ import numpy as np
 
 from memos.errors import CubeNotFound
 from memos.protocols import Change
+from memos.retrieval.analysis import fold
 from memos.retrieval.columns import Columns, Rows
 from memos.retrieval.dense import Vectors
 from memos.retrieval.lexical import Lexical
 from memos.retrieval.rwlock import ReadWriteLock
 from memos.retrieval.speakers import Speakers
+from memos.retrieval.telling import Tellings, unmarked
 from memos.retrieval.timeline import Timeline
 
 PAGE = 5000
 
+_WORD = re.compile(r"[^\W_]+")
 _log = logging.getLogger(__name__)
 
 
@@ -46,11 +50,13 @@ class Projection:
         self.timeline = Timeline()
         self.lexical = Lexical()
         self.vectors = Vectors()
+        self.tellings = Tellings()
         self.lock = ReadWriteLock()
         self.refreshing = threading.Lock()
         self._row: dict[str, int] = {}
         self._free: list[int] = []
         self._speakers: tuple[int, Speakers] | None = None
+        self._places: tuple[int, dict[str, str]] | None = None
         self._years: tuple[int, range] | None = None
 
     def __len__(self) -> int:
@@ -69,7 +75,9 @@ class Projection:
             rows = np.array([self._place(change.memory_id) for change in live], np.int64)
             self.columns.put(rows, live)
             self.timeline.reserve(self.columns.size)
-            self.lexical.add(rows, [change.terms for change in live])
+            forms = [unmarked(change.terms or "") for change in live]
+            self.lexical.add(rows, [terms for terms, _ in forms])
+            self.tellings.put(rows, [tells for _, tells in forms])
             self.vectors.put(rows, [change.vector for change in live])
             if link:
                 self._link(rows)
@@ -90,10 +98,20 @@ class Projection:
         """The speakers of live memories, ready for parsing."""
         known = self._speakers
         if known is None or known[0] != self.seq:
-            names = self.columns.speakers()
+            names = self.columns.distinct("speaker")
             same = known is not None and known[1].names == frozenset(names)
             found = known[1] if known is not None and same else Speakers(names)
             self._speakers = known = (self.seq, found)
+        return known[1]
+
+    def places(self) -> dict[str, str]:
+        """The places of memories by their folded words, for parsing."""
+        known = self._places
+        if known is None or known[0] != self.seq:
+            names = self.columns.distinct("place")
+            found = {" ".join(_WORD.findall(fold(name))): name for name in names}
+            found.pop("", None)
+            self._places = known = (self.seq, found)
         return known[1]
 
     def years(self) -> range:
@@ -115,7 +133,7 @@ class Projection:
     @property
     def nbytes(self) -> int:
         """Bytes held, those of Python objects estimated."""
-        parts = (self.columns, self.timeline, self.lexical, self.vectors)
+        parts = (self.columns, self.timeline, self.lexical, self.vectors, self.tellings)
         return sum(part.nbytes for part in parts) + 190 * len(self.ids)
 
     def _place(self, memory_id: str) -> int:

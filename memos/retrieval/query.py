@@ -8,10 +8,11 @@ given the known speakers and the years they span. Any text is legal.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from types import MappingProxyType
 
 from memos.retrieval.analysis import QUESTION, analyze, fold
 from memos.retrieval.speakers import Mention, Speakers
@@ -22,6 +23,7 @@ MAX_PHRASES = 8
 
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|«([^«»]+)»')
 _QUOTES = re.compile(r'["“”«»]')
+_WORDS = re.compile(r"[^\W_]+")
 _TOGETHER = frozenset({"and", "or", "nor", "&", ",", "vs", "versus", ""})
 _WANTED = re.compile(r"\b(?:when|who|where|how\s+(?:many|much|long)|how|why|which|what)\b", re.I)
 _ASKING = re.compile(r"\b(?:ask|question)", re.I)
@@ -34,9 +36,10 @@ class Reading:
     `preferred`: speakers whose memories are meant: the one that the query names (a first name may
     stand for several), or of several the first, who in English is the one that does or says what
     is asked about ("What did Anna tell Bo?"), but for those named together ("Anna and Bo"). `sole`:
-    no other speaker is named. `wanted`: the word that asks, "" for none. `about_questions`: asking
-    itself is the subject. `exact`: phrases are all that was asked for, so that nothing without them
-    may be found; within a longer question, where quotes hold a title as often, they are preferred.
+    no other speaker is named. `wanted`: the word that asks, "" for none. `places`: known ones that
+    it names. `about_questions`: asking itself is the subject. `exact`: phrases are all that was
+    asked for, so that nothing without them may be found; within a longer question, where quotes
+    hold a title as often, they are preferred.
     """
 
     query: ParsedQuery
@@ -44,12 +47,21 @@ class Reading:
     preferred: frozenset[str]
     sole: bool
     wanted: str
+    places: frozenset[str]
     about_questions: bool
     exact: bool
 
 
-def read(text: str, *, speakers: Speakers, now: datetime, years: Sequence[int]) -> Reading:
-    """Reads a query. `years`: those that a date without a year may mean."""
+def read(
+    text: str,
+    *,
+    speakers: Speakers,
+    now: datetime,
+    years: Sequence[int],
+    places: Mapping[str, str] = MappingProxyType({}),
+) -> Reading:
+    """Reads a query. `years`: those that a date without a year may mean. `places`: known ones by
+    their folded words."""
     phrases = tuple(
         dict.fromkeys(
             folded
@@ -82,6 +94,7 @@ def read(text: str, *, speakers: Speakers, now: datetime, years: Sequence[int]) 
         preferred=_subject(text, mentions),
         sole=len(named) == 1,
         wanted=" ".join(asks.group().lower().split()) if (asks := _WANTED.search(text)) else "",
+        places=_named_places(text, places),
         about_questions=bool(_ASKING.search(text)),
         exact=bool(phrases) and not analyze(_QUOTED.sub(" ", text)),
     )
@@ -97,6 +110,13 @@ def _subject(text: str, mentions: Sequence[Mention]) -> frozenset[str]:
         if after.speakers != first.speakers and joint in _TOGETHER:
             return frozenset()
     return first.speakers
+
+
+def _named_places(text: str, places: Mapping[str, str]) -> frozenset[str]:
+    if not places:
+        return frozenset()
+    words = f" {' '.join(_WORDS.findall(fold(text)))} "
+    return frozenset(place for name, place in places.items() if f" {name} " in words)
 
 
 def has_phrases(text: str, phrases: Sequence[str]) -> bool:

@@ -20,21 +20,22 @@ from numpy.typing import NDArray
 from memos.config import Settings
 from memos.errors import EmbeddingModelChanged, InvalidInput
 from memos.protocols import ChangeFeed, Clock, Embedder, MemoryStore, PastStore, VectorIndex
-from memos.retrieval import fit as fitted
 from memos.retrieval.analysis import text_of
-from memos.retrieval.candidates import POOL, WIDTH, CandidateFinder
+from memos.retrieval.candidates import POOL, WIDTH, CandidateFinder, Candidates
 from memos.retrieval.columns import Rows
 from memos.retrieval.diversity import diversified
 from memos.retrieval.explanation import explained
 from memos.retrieval.filters import parse_filter
-from memos.retrieval.fit import Fit
-from memos.retrieval.fusion import Fused, fuse, matrix_of
+from memos.retrieval.fit import Fit, default
+from memos.retrieval.fusion import Fused, fitted, matrix_of, summed, with_graph
+from memos.retrieval.nearness import near, nearest, nearness
 from memos.retrieval.packing import packed
 from memos.retrieval.past import Form, PastProjections
 from memos.retrieval.permission import Permission
 from memos.retrieval.projection import Projection, Projections
 from memos.retrieval.query import Reading, has_phrases, read
 from memos.retrieval.request import check_search
+from memos.retrieval.routing import EASY, difficulty
 from memos.retrieval.sizes import TokenCounts
 from memos.types import Cube, Hit, Memory, Search, SearchResult
 
@@ -62,11 +63,13 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Candidates by memory id; `matrix` has their features, `plain` their plain sum."""
+    """Candidates by memory id; `matrix` has their features, `plain` their plain sum, `graph` how
+    near they are to what the query names."""
 
     ids: tuple[str, ...]
     plain: Fused
     matrix: NDArray[np.float32]
+    graph: NDArray[np.float32]
 
 
 _Confirmed = list[tuple[int, Memory]]
@@ -110,7 +113,7 @@ class Searcher:
         self._now = _View(self._projections, finder, memories.get)
         # The vector index knows the present only.
         self._exact = CandidateFinder(None, index_min=settings.vector_index_min)
-        self.fit: Fit | None = None if settings.fusion == "plain" else fitted.default()
+        self.fit: Fit | None = None if settings.fusion == "plain" else default()
         """Weights of the fusion; None: the plain sum."""
         self._past_store = past
         self._past = None
@@ -163,11 +166,12 @@ class Searcher:
             allowed = permission.rows(projection.columns)
             finder = self._now.finder
             found = finder.find(cube.id, projection, reading, vector, allowed, limit=WIDTH)
-            plain = fuse(found, projection, reading)
+            plain = summed(found, projection, reading)
             return Examined(
                 ids=tuple(projection.ids[row] for row in found.rows.tolist()),
                 plain=plain,
-                matrix=matrix_of(found, plain, projection, reading),
+                matrix=matrix_of(plain, found, projection, reading),
+                graph=nearness(self._ranks(cube.id, projection, reading, None), found.rows),
             )
 
     @property
@@ -228,10 +232,17 @@ class Searcher:
         with view.projections.fresh(cube_id) as projection:
             seen = projection.seq
             speakers, years = projection.speakers(), projection.years()
+            places = projection.places()
             dense = bool(projection.vectors.has.any())
         if self._past is not None:
             self._past.fit()
-        reading = read(permission.request.text, speakers=speakers, now=permission.now, years=years)
+        reading = read(
+            permission.request.text,
+            speakers=speakers,
+            now=permission.now,
+            years=years,
+            places=places,
+        )
         if not dense:
             return reading, None, seen, 0.0
         begun = time.perf_counter()
@@ -259,7 +270,11 @@ class Searcher:
                 allowed,
                 limit=max(WIDTH, 2 * request.limit),
             )
-            fused = fuse(found, projection, reading, self.fit)
+            fused = summed(found, projection, reading)
+            if self._settings.graph_weight and view is self._now:
+                found, fused = self._walked(cube_id, projection, reading, found, fused, request)
+            if self.fit is not None:
+                fused = fitted(fused, found, projection, reading, self.fit)
             position = projection.columns.numbers["position"][found.rows]
             order = np.lexsort((position, -fused.scores))
             if request.mmr is not None:
@@ -274,6 +289,37 @@ class Searcher:
                 considered=int(np.count_nonzero(allowed)),
                 degraded=found.degraded,
             )
+
+    def _walked(
+        self,
+        cube_id: str,
+        projection: Projection,
+        reading: Reading,
+        found: Candidates,
+        plain: Fused,
+        request: Search,
+    ) -> tuple[Candidates, Fused]:
+        """With what the graph finds near the things that the query names. An easy query does
+        without, and so does one that names nothing known, or whose graph is too large for RAM."""
+        if difficulty(plain.scores) <= EASY:
+            return found, plain
+        ranks = self._ranks(cube_id, projection, reading, request.as_of)
+        if not ranks:
+            return found, plain
+        if not reading.exact:
+            found = self._now.finder.widened(found, nearest(ranks), projection)
+            plain = summed(found, projection, reading)
+        return found, with_graph(plain, nearness(ranks, found.rows), self._settings.graph_weight)
+
+    def _ranks(
+        self, cube_id: str, projection: Projection, reading: Reading, as_of: datetime | None
+    ) -> Mapping[int, float]:
+        if self._graph is None:
+            return {}
+        with self._graph.fresh(cube_id) as graph:
+            if graph is None:
+                return {}
+            return near(graph, projection, reading.query.dense_text, as_of)
 
     def _confirmed(
         self,
