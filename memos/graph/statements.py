@@ -40,7 +40,17 @@ class Statement:
     """One assertion as the timeline sees it: `key` is its object or value, it begins at `at`, which
     is NEVER where `valid_at` is None."""
 
-    __slots__ = ("assertion", "at", "end", "end_grain", "grain", "key", "negated", "valid_at")
+    __slots__ = (
+        "_rest",
+        "assertion",
+        "at",
+        "end",
+        "end_grain",
+        "grain",
+        "key",
+        "negated",
+        "valid_at",
+    )
 
     def __init__(self, assertion: Assertion, *, event: bool) -> None:
         self.assertion = assertion
@@ -51,6 +61,8 @@ class Statement:
         self.at = assertion.valid_at or NEVER
         self.end = None if event else assertion.invalid_at
         self.end_grain = None if event else assertion.invalid_granularity
+        rest = (assertion.value, assertion.quantity, assertion.unit, assertion.place)
+        self._rest = f"{self.end} {self.end_grain} {self.grain} {rest}"
 
     @property
     def former(self) -> bool:
@@ -60,11 +72,10 @@ class Statement:
     @property
     def order(self) -> _Order:
         """By time; at the same time ends come before beginnings; then what was stated later, what
-        is surer. The id decides the rest."""
+        is surer. What is equal in all this is ordered by what else it says, and last by its id."""
         said = self.assertion
-        if self.former:
-            return (self.end or NEVER, 0, said.stated_at, said.confidence, said.id)
-        return (self.at, 1, said.stated_at, said.confidence, said.id)
+        rank, at = (0, self.end or NEVER) if self.former else (1, self.at)
+        return (at, rank, said.stated_at, said.confidence, self._rest, said.id)
 
     def begin(self, valid_at: datetime | None, grain: Granularity | None) -> None:
         """It begins at `valid_at` instead; it can't have ended before."""
@@ -73,7 +84,7 @@ class Statement:
             self.end, self.end_grain = self.at, grain
 
 
-_Order = tuple[datetime, int, datetime, float, str]
+_Order = tuple[datetime, int, datetime, float, str, str]
 
 
 def _order(item: Statement) -> _Order:
@@ -171,9 +182,9 @@ class _Present:
         return i < len(times) and times[i] < bound
 
 
-def _said(item: Statement) -> tuple[datetime, bool, int, str]:
+def _said(item: Statement) -> tuple[datetime, bool, int, _Order]:
     said = item.assertion
-    return (said.stated_at, said.corrects, said.start, said.id)
+    return (said.stated_at, said.corrects, said.start, item.order)
 
 
 def _corrected(found: Sequence[Statement], *, functional: bool, event: bool) -> list[Statement]:
@@ -239,7 +250,7 @@ class _Known:
         else:
             lists = [self._lists.get((item.key, False), [])]
         for held in lists:
-            i = bisect_left(held, (said.stated_at, 2, NEVER, 0.0, ""), key=_order)
+            i = bisect_left(held, (said.stated_at, 2, NEVER, 0.0, "", ""), key=_order)
             if i:
                 target = held[i - 1]
                 if item.negated and item.key not in (None, target.key):

@@ -26,7 +26,7 @@ AFFIRMED = "affirmed"
 ENDED = "ended"
 """Its own source says when it ended."""
 
-_VERSION = "1"
+_VERSION = "2"
 
 
 class Rules:
@@ -107,7 +107,7 @@ class _Run:
         self.kept: set[_Saying] = set()
         self.end: datetime | None = None
         self.end_grain: Granularity | None = None
-        self.end_stated: tuple[datetime, float, str] | None = None
+        self.end_stated: tuple[datetime, float, datetime] | None = None
         self.closer: Statement | None = None
         self.rule: str | None = None
         self.done = False
@@ -118,9 +118,11 @@ class _Run:
 
     def expect(self, item: Statement) -> None:
         """Takes over when `item` says it ends, if no later statement says otherwise."""
+        if item.end is None:
+            return
         said = item.assertion
-        stated = (said.stated_at, said.confidence, said.id)
-        if item.end is not None and (self.end_stated is None or stated > self.end_stated):
+        stated = (said.stated_at, said.confidence, item.end)
+        if self.end_stated is None or stated > self.end_stated:
             self.end, self.end_grain, self.end_stated = item.end, item.end_grain, stated
 
     def finish(self, end: datetime, grain: Granularity | None, rule: str) -> None:

@@ -141,3 +141,25 @@ def test_one_object_alone_has_the_facts_that_it_has_among_others(items):
         alone = RULES.derive(LIKES, [item for item in plain if item.object_id == name], [])
         ids = {item.id for item in plain if item.object_id == name}
         assert alone == tuple(s for s in among if s.assertions[0] in ids)
+
+
+@PREDICATES
+@given(data=st.data(), items=assertion_sets())
+@settings(max_examples=300, deadline=None)
+def test_ids_given_on_arrival_decide_nothing_but_who_comes_first_of_the_same(
+    predicate, data, items
+):
+    def view(arrived):
+        named = [
+            replace(item, id=f"{item.object_id} {item.negated} {number}", memory_id=f"m{number}")
+            for number, item in enumerate(arrived)
+        ]
+        return [
+            (s.assertions[0].rsplit(" ", 1)[0], *(getattr(s, field) for field in FIELDS))
+            for s in RULES.derive(predicate, named, [])
+        ]
+
+    assert view(items) == view(data.draw(st.permutations(items)))
+
+
+FIELDS = ("valid_at", "granularity", "invalid_at", "invalid_granularity", "rule", "confidence")
