@@ -39,6 +39,8 @@ WARM_UP = 20
 INGEST_ROUNDS = 4
 IMPORTS = 5
 START_LIMIT_S = 120.0
+INDEXING = frozenset({"index", "vector_sync", "vector_build"})
+READING = frozenset({"extract", "extract_one", "notes"})
 UNFILTERED = "unfiltered"
 # Conversations belong to ten users in turn, so both keep a tenth.
 FILTERS: dict[str, dict[str, Any]] = {
@@ -155,11 +157,11 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _opened(folder: Path, embedder: Embedder) -> Iterator[MemoryOS]:
+def _opened(folder: Path, embedder: Embedder, **settings: Any) -> Iterator[MemoryOS]:
     """A service with its worker, and the cube in it."""
     from memos import assembly, config
 
-    service = assembly.build(config.load(data_dir=folder), embedder=embedder)
+    service = assembly.build(config.load(data_dir=folder, **settings), embedder=embedder)
     try:
         service.worker.start()
         view = service.tenant()
@@ -173,21 +175,29 @@ def _opened(folder: Path, embedder: Embedder) -> Iterator[MemoryOS]:
 def _grow(
     folder: Path, embedder: Embedder, turns: Iterator[NewMemory], count: int
 ) -> dict[str, float]:
-    """Adds turns and waits until the vector index has them; seconds of both."""
+    """Adds turns and waits until the vector index has them and facts were read out of them; seconds
+    of each, the waits from the end of adding."""
     with _opened(folder, embedder) as memory:
         begun = time.perf_counter()
         for _ in memory.add_batch(turns, cube=CUBE, batch_size=256):
             pass
         added = time.perf_counter() - begun
-        while memory.jobs(
-            states=(JobState.QUEUED, JobState.RUNNING, JobState.FAILED), limit=1
-        ).items:
-            time.sleep(0.1)
-        dead = memory.jobs(states=(JobState.DEAD,), limit=1).items
-        if dead:
-            raise ServiceUnavailable(f"the job {dead[0].kind} failed: {dead[0].error}")
+        _until_done(memory, INDEXING)
         indexed = time.perf_counter() - begun - added
-    return {"added": count, "add_s": added, "index_wait_s": indexed}
+        _until_done(memory, READING)
+        read = time.perf_counter() - begun - added
+    return {"added": count, "add_s": added, "index_wait_s": indexed, "read_wait_s": read}
+
+
+def _until_done(memory: MemoryOS, kinds: frozenset[str]) -> None:
+    """Waits until no job of these kinds is left. Summaries are not waited for: they come much
+    later, and no figure is of them."""
+    states = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
+    while any(job.kind in kinds for job in memory.jobs(states=states, limit=1000).items):
+        time.sleep(0.1)
+    for job in memory.jobs(states=(JobState.DEAD,), limit=1000).items:
+        if job.kind in kinds:
+            raise ServiceUnavailable(f"the job {job.kind} failed: {job.error}")
 
 
 def _disk(folder: Path) -> dict[str, int]:
@@ -218,6 +228,7 @@ def _point(
         "disk_bytes_per_memory": round(sum(disk.values()) / size),
         "add_per_s": round(grown["added"] / grown["add_s"], 1),
         "index_wait_s": round(grown["index_wait_s"], 2),
+        "read_wait_s": round(grown["read_wait_s"], 2),
     }
 
 
@@ -253,14 +264,16 @@ def _ingest(
     folder: Path, embedder: Embedder, options: argparse.Namespace, talks: Conversations
 ) -> dict[str, Any]:
     """`add_batch` into an empty cube against bare embedding of the same texts, in turns, so that a
-    busy moment hits both alike; each text is embedded once by either, with nothing cached."""
+    busy moment hits both alike; each text is embedded once by either, with nothing cached. Facts
+    are not read meanwhile: that is done while nothing is asked, so while the model runs bare.
+    """
     texts = list(talks.turns(options.ingest))
     size = -(-len(texts) // INGEST_ROUNDS)
     bare = scale_probe.embedder_for(options.vectors, folder)
     bare.embed(["ready"])
     seconds: dict[str, list[float]] = {"embed": [], "add": []}
     cpu = {"embed": 0.0, "add": 0.0}
-    with _opened(folder / "ingest", embedder) as memory:
+    with _opened(folder / "ingest", embedder, extraction="none") as memory:
         parts = [texts[start : start + size] for start in range(0, len(texts), size)]
         for number, part in enumerate(parts):
             for what in ("embed", "add") if number % 2 == 0 else ("add", "embed"):

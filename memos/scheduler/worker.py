@@ -96,10 +96,15 @@ class Worker:
         self._leave: Collection[str] = frozenset()
 
     def start(
-        self, *, only: Collection[str] | None = None, leave: Collection[str] = frozenset()
+        self,
+        *,
+        only: Collection[str] | None = None,
+        leave: Collection[str] = frozenset(),
+        patience: float = 0.0,
     ) -> None:
-        """Runs in a daemon thread; does nothing if it already does. Takes jobs of the kinds `only`
-        (None: all it has a handler for) without those of `leave`."""
+        """Runs in daemon threads; does nothing if it already does. Takes jobs of the kinds `only`
+        (None: all it has a handler for) without those of `leave`; patient ones after `patience`
+        s."""
         if self._threads:
             return
         self._stopping.clear()
@@ -107,7 +112,10 @@ class Worker:
         for number, (name, kinds) in enumerate(self._lanes()):
             if kinds:
                 thread = threading.Thread(
-                    target=self._run_lane, args=(kinds, self._news[number]), name=name, daemon=True
+                    target=self._run_lane,
+                    args=(kinds, self._news[number], patience if number else 0.0),
+                    name=name,
+                    daemon=True,
                 )
                 self._threads.append(thread)
                 thread.start()
@@ -140,8 +148,9 @@ class Worker:
             (f"{self.name}-patient", [kind for kind in kinds if kind in self._patient]),
         )
 
-    def _run_lane(self, kinds: Sequence[str], news: threading.Event) -> None:
+    def _run_lane(self, kinds: Sequence[str], news: threading.Event, wait: float) -> None:
         """Drains jobs until `stop`. A store that fails is logged and asked again later."""
+        self._stopping.wait(wait)
         while not self._stopping.is_set():
             news.clear()
             try:

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_TENANT = "default"
 
+_PATIENCE_SECONDS = 2.0
+
 
 class Service:
     """Everything a process needs to serve memories. Thread-safe.
@@ -208,7 +210,8 @@ class Service:
             else:
                 self.worker.start()
         elif self.settings.worker_in_process:
-            self.worker.start()
+            # Who has just started is asked something first; the parser takes seconds to load.
+            self.worker.start(patience=_PATIENCE_SECONDS)
         elif self._one_holder:
             self.worker.start(only=INDEX_KINDS)
 
