@@ -245,6 +245,15 @@ class SqlJobQueue:
         with self._db.read() as connection:
             return {(kind, state): count for kind, state, count in connection.execute(query)}
 
+    def erase(self, connection: Connection, cube_id: str, memory_id: str) -> None:
+        """Takes out of jobs why a memory could not be read, in the transaction that erases it: the
+        reason may quote it."""
+        connection.execute(
+            update(job)
+            .where(job.c.cube_id == cube_id, _quotes(memory_id), job.c.error.is_not(None))
+            .values(error="its memory was erased")
+        )
+
     def cancel(self, connection: Connection, cube_id: str) -> None:
         """Cancels what waits for a cube that is being deleted, in the caller's transaction."""
         connection.execute(
@@ -256,6 +265,15 @@ class SqlJobQueue:
                 finished_at=micros(self._clock()),
             )
         )
+
+
+def _quotes(memory_id: str) -> ColumnElement[bool]:
+    return and_(
+        job.c.kind == "extract_one",
+        # By the index over states; those that succeeded hold no error.
+        job.c.state.in_([*_WAITING, JobState.RUNNING.value, JobState.DEAD.value]),
+        job.c.payload.contains(f'"{memory_id}"', autoescape=True),
+    )
 
 
 def _span(seconds: float) -> int:

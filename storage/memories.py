@@ -185,6 +185,7 @@ class SqlMemoryStore:
                     )
                 )
             self._graph.erased(connection, present)
+            self._jobs.erase(connection, cube_id, memory_id)
             self._audit.record(
                 connection,
                 tenant_id=tenant_id,

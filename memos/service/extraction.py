@@ -83,17 +83,22 @@ class Extractions:
         """Raises what the extractor says, until it can read the memory or the attempts are used
         up. Reads the memory as it is now; to have read it twice does no harm."""
         cube = self._cube(context)
-        memory_id = context.job.payload["memory_id"]
-        memory = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
-        if memory is None or memory.state is not State.ACTIVATED:
+        memory = self._live(cube, context.job.payload["memory_id"])
+        if memory is None:
             return
         (run,) = runs(self._stores.memories, [memory])
         (found,) = self._extracted(run)
         if isinstance(found, ExtractionFailed):
+            if self._live(cube, memory.id) is None:
+                return  # forgotten meanwhile: the reason, which may quote it, must not be kept
             raise found
         self._queue_enriching(cube, [memory])
         for _, failure in self._store(cube, [(memory, found)]):
             raise failure
+
+    def _live(self, cube: Cube, memory_id: str) -> Memory | None:
+        memory = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
+        return memory if memory and memory.state is State.ACTIVATED else None
 
     def _cube(self, context: JobContext) -> Cube:
         return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")

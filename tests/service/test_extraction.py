@@ -300,6 +300,20 @@ def test_an_erase_reaches_the_facts(memos, read, clock):
     assert not [f for f in memos.facts(limit=100).items if "Porto" in str(f)]
 
 
+def test_an_erase_reaches_the_reason_of_a_failure(memos, read, faulty):
+    faulty.fails = lambda m: f"can't read {m.content}"
+    secret, other = memos.add([said("I live in Porto."), said("I live in Bern.")]).memories
+    read()
+    read()
+    jobs = {job.payload["memory_id"]: job.id for job in of_kind(memos, "extract_one")}
+    assert "Porto" in memos.job(jobs[secret.id]).error
+    memos.forget(secret.id, erase=True)
+    assert "Porto" not in memos.job(jobs[secret.id]).error
+    assert "Bern" in memos.job(jobs[other.id]).error
+    read(minutes=10)
+    assert memos.job(jobs[secret.id]).state is JobState.SUCCEEDED
+
+
 def test_a_memory_changed_while_it_was_read_is_read_again(memos, read, faulty):
     memory = memos.add(said("I live in Porto.")).memories[0]
 
