@@ -120,6 +120,7 @@ class _Conversation:
         self._clock = clock
         self._cube = conversation.id.lower()
         self._turn_of: dict[str, str] = {}
+        self._place: dict[str, int] = {}
 
     def facts(self) -> Read:
         self._view.create_cube(self._cube)
@@ -130,6 +131,7 @@ class _Conversation:
             ids = [id for progress in added for id in progress.ids]
             for id, turn in zip(ids, part, strict=True):
                 self._turn_of[id] = turn.provenance.external_id or ""
+                self._place[id] = len(self._place)
         self._settle()
         facts = list(self._all())
         return Read(
@@ -156,8 +158,9 @@ class _Conversation:
             if cursor is None:
                 return
 
-    def _turns(self, fact: Fact) -> list[tuple[datetime, str]]:
-        return sorted((s.stated_at, self._turn_of[s.memory_id]) for s in fact.sources)
+    def _turns(self, fact: Fact) -> list[tuple[int, str]]:
+        """(place in the conversation, id) of the turns that say it."""
+        return sorted((self._place[s.memory_id], self._turn_of[s.memory_id]) for s in fact.sources)
 
     def _closings(self, facts: Sequence[Fact]) -> Iterator[Shown]:
         by_id = {fact.id: fact for fact in facts}

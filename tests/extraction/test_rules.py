@@ -139,9 +139,7 @@ def test_what_is_stated_is_claimed(text: str, stated: str) -> None:
 def test_what_is_not_stated_changes_nothing(text: str) -> None:
     """No claim of a state: wishes, plans, kin and events aside."""
     vocabulary = Vocabulary()
-    states = [
-        claim for claim in claims(text) if not vocabulary.predicate(claim.predicate).event
-    ]
+    states = [claim for claim in claims(text) if not vocabulary.predicate(claim.predicate).event]
     assert [said(c) for c in states if c.predicate not in ("wants", "plans", "has_parent")] == []
 
 

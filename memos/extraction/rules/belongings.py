@@ -250,7 +250,7 @@ def read_pets(draft: Draft, clause_of: dict[int, Clause], tokens: list[Token]) -
         for name in names_of(token):
             if name.lower_ not in draft.people.known:
                 ref = _ref(name, "animal", draft)
-                draft.add(clause, owner, "has_pet", object=ref, confidence=0.8)
+                draft.add(clause, owner, "has_pet", object=ref, confidence=0.8, told=False)
 
 
 def _dies(clause: Clause, draft: Draft) -> None:

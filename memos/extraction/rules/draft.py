@@ -73,15 +73,18 @@ class Draft:
         quantity: float | None = None,
         unit: str | None = None,
         confidence: float = 0.8,
+        told: bool = True,
     ) -> None:
         """Adds a claim as it is, less sure where the clause is a report, lacks its subject, or
-        speaks of the one spoken to. A claim of a thing about itself is none."""
+        speaks of the one spoken to. A claim of a thing about itself is none. `told` False: the
+        clause is not about it ("my son fell ill": there is a son, whenever that was)."""
         if object is not None and object.name.lower() == subject.name.lower():
             return
         if value is not None and not value.strip():
             return
         state = not _VOCABULARY.predicate(predicate).event
-        if state and since is None and until is None and _reminisces(clause):
+        undated = since is None and until is None
+        if told and state and undated and _reminisces(clause):
             return
         if clause.mood is Mood.REPORT:
             confidence *= 0.8

@@ -8,7 +8,15 @@ from memos.extraction.rules.draft import Draft, happened
 from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
 from memos.extraction.rules.homes import place
 from memos.extraction.rules.lexicon import RELATIONS, words
-from memos.extraction.rules.phrases import conjuncts, is_name, is_thing, name_span, phrase, words_of
+from memos.extraction.rules.phrases import (
+    conjuncts,
+    is_name,
+    is_thing,
+    joined,
+    name_span,
+    phrase,
+    words_from,
+)
 from memos.extraction.rules.tastes import things
 from memos.types import Ref
 
@@ -153,7 +161,7 @@ def _action(clause: Clause) -> str:
     kept = sorted({t.i: t for t in kept}.values(), key=lambda t: t.i)[:12]
     while len(kept) > 1 and kept[-1].pos_ in ("PUNCT", "CCONJ", "ADP", "DET", "SCONJ"):
         kept.pop()
-    return " ".join("".join(t.text_with_ws for t in kept).split())
+    return joined(kept)
 
 
 def _visited(clause: Clause, draft: Draft, token: Token | None) -> None:
@@ -276,10 +284,9 @@ def _intends(clause: Clause, draft: Draft) -> None:
         return
     if not any(c.dep_ in ("dobj", "prep", "xcomp") for c in clause.children):
         return
-    verb = clause.verb
-    text = words_of(verb)
-    start = text.lower().find(verb.lower_)
-    value = text[start:] if start >= 0 else text
+    if clause.object is not None and clause.object.pos_ == "PRON":
+        return  # "try it"
+    value = words_from(clause.verb)
     if len(value.split()) < 2:
         return
     predicate = "plans" if clause.mood is Mood.PLAN else "wants"

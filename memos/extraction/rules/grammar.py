@@ -158,10 +158,11 @@ def _clause(verb: Token, before: dict[int, Clause], language: Language, *, asked
     mood, tense = _own(verb, auxiliaries)
     negated, ended = _negation(verb, children)
     phase = Phase.WHOLE
-    elliptic = False
-    governor = _governor(verb, before)
-    if governor is None and head is not None and verb.dep_ != "ROOT":
-        governor = _clause_of(head, before)
+    past = verb.tag_ in ("VBD", "VBN") or (verb.tag_ == "VB" and lemma != verb.lower_)
+    elliptic = subject is None and past and _left_out(verb)
+    governor = None
+    if head is not None and verb.dep_ != "ROOT" and not elliptic:
+        governor = before.get(head.i) or _clause_of(head, before)
     if verb.dep_ == "conj" and governor is not None:
         if subject is None:
             subject, elliptic, passive = (
@@ -199,12 +200,10 @@ def _clause(verb: Token, before: dict[int, Clause], language: Language, *, asked
         mood = Mood.OPEN
     if asked or _inverted(subject, auxiliaries, verb) or _quoted(verb):
         mood = Mood.OPEN
-    if subject is None and verb.dep_ == "ROOT":
-        if verb.tag_ in ("VBD", "VBN") and _opens(verb):
-            elliptic = True
-            tense = Tense.PAST
-        else:
-            mood = Mood.OPEN
+    if elliptic and governor is None:
+        tense = Tense.PAST
+    elif subject is None and verb.dep_ == "ROOT":
+        mood = Mood.OPEN
     return Clause(
         verb=verb,
         lemma=lemma,
@@ -246,10 +245,6 @@ def _clause_of(token: Token, before: dict[int, Clause]) -> Clause | None:
             return None
         token = token.head
     return None
-
-
-def _governor(verb: Token, before: dict[int, Clause]) -> Clause | None:
-    return before.get(verb.head.i) if verb.head.i != verb.i else None
 
 
 def _own(verb: Token, auxiliaries: list[Token]) -> tuple[Mood, Tense]:
@@ -388,6 +383,15 @@ def _quoted(verb: Token) -> bool:
     """Whether the verb stands inside quotation marks that hold a whole clause."""
     before = sum(1 for t in verb.doc[verb.sent.start : verb.i] if t.text in _QUOTES)
     return before % 2 == 1
+
+
+def _left_out(verb: Token) -> bool:
+    """Whether "I" is left out at the start: "Moved to Leipzig!", "Lost my job, so I'm …"; but not
+    in "Moved by this, I left"."""
+    beside = verb.dep_ in ("ccomp", "advcl", "parataxis") and any(
+        c.dep_ == "dobj" for c in verb.children
+    )
+    return (verb.dep_ == "ROOT" or beside) and _opens(verb)
 
 
 def _opens(verb: Token) -> bool:

@@ -403,6 +403,18 @@ def _loses(clause: Clause, draft: Draft) -> None:
         return
     old = employer(_below(thing, "at", "with") or clause.after("at"), draft)
     _out_of_work(clause, draft, old)
+    trade = _below(thing, "as") or clause.after("as")
+    if trade is not None and (said := _any_title(trade)):
+        for subject in draft.subjects(clause):
+            draft.add(
+                clause,
+                subject,
+                "job_title",
+                value=said,
+                negated=True,
+                since=draft.since(clause),
+                confidence=0.75,
+            )
 
 
 def _dismissed(clause: Clause, draft: Draft) -> None:

@@ -24,6 +24,12 @@ _SHORT = {
     "born": "bear",
 }
 """Forms that the lemmatizer leaves as they are."""
+_PAST = {
+    "lost": "lose", "went": "go", "got": "get", "took": "take", "bought": "buy", "met": "meet",
+    "saw": "see", "made": "make", "left": "leave", "found": "find", "began": "begin", "won": "win",
+    "sold": "sell", "broke": "break", "moved": "move", "started": "start", "finished": "finish",
+}  # fmt: skip
+"""Past forms that the tagger takes for base forms at the start of a sentence without subject."""
 
 
 class Language:
@@ -55,6 +61,8 @@ class Language:
         """The base form, in lower case."""
         if token.lower_ in _SHORT:
             return _SHORT[token.lower_]
+        if token.tag_ == "VB" and token.lower_ in _PAST:
+            return _PAST[token.lower_]
         if token.lower_ == "'s":
             return "be" if token.tag_ == "VBZ" and token.dep_ != "aux" else "have"
         found: list[str] = self._lemmas.lemmatize(token)

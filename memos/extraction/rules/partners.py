@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from memos.extraction.rules.draft import Draft, each, happened
 from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
-from memos.extraction.rules.lexicon import LOVERS, SPOUSES
+from memos.extraction.rules.lexicon import SPOUSES
 from memos.extraction.rules.when import now
 from memos.types import Claim, Ref
 
@@ -262,11 +262,14 @@ def read_relatives(draft: Draft, clause_of: dict[int, Clause]) -> None:
         sure = 0.85 if relative.named else 0.7
         if relative.named or not one_at_a_time:
             draft.add(
-                clause, relative.owner, relative.predicate, object=relative.ref, confidence=sure
+                clause,
+                relative.owner,
+                relative.predicate,
+                object=relative.ref,
+                confidence=sure,
+                told=one_at_a_time,
             )
         if relative.word in SPOUSES and clause.mood is not Mood.OPEN:
             draft.add(
                 clause, relative.owner, "relationship_status", value="married", confidence=0.75
             )
-        elif relative.word in LOVERS and not relative.named:
-            continue

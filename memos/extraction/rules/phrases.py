@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from memos.extraction.rules.lexicon import GREETINGS, PLAIN, VAGUE
+from memos.extraction.rules.lexicon import GREETINGS, PLAIN, VAGUE, words
 
 if TYPE_CHECKING:
     from spacy.tokens import Span, Token
@@ -116,9 +117,17 @@ def phrase(token: Token) -> str:
     doc = token.doc
     if kept and kept[-1].i + 1 < token.i:
         kept = [doc[i] for i in range(kept[0].i, token.i) if doc[i] in kept or doc[i].text == "-"]
-    words = [*kept, token]
-    text = "".join(t.text_with_ws for t in words).strip()
-    return " ".join(text.split())[:_LONGEST]
+    named = [*kept, token]
+    return joined(named)[:_LONGEST]
+
+
+def joined(tokens: Sequence[Token]) -> str:
+    """Words as written, with a blank where others stood between."""
+    parts = []
+    for word, after in zip(tokens, [*tokens[1:], None], strict=True):
+        apart = after is not None and after.i != word.i + 1
+        parts.append(word.text + (" " if apart else word.whitespace_))
+    return " ".join("".join(parts).split())
 
 
 def conjuncts(token: Token) -> list[Token]:
@@ -143,12 +152,17 @@ def doing(token: Token) -> str:
     return f"{token.lower_} {phrase(thing)}"
 
 
-def words_of(token: Token, *, limit: int = 12) -> str:
-    """The text below `token`, at most `limit` words."""
-    below = sorted(token.subtree, key=lambda t: t.i)
-    if not below:
-        return token.text
-    doc = token.doc
-    start, end = below[0].i, min(below[-1].i + 1, below[0].i + limit)
-    text = doc[max(start, 0) : end].text
-    return " ".join(text.split()).strip(" .,;!")
+_ASIDE = words("but if when because while since unless so though although")
+
+
+def words_from(verb: Token, *, limit: int = 12) -> str:
+    """The text from `verb` to the end of what hangs on it, at most `limit` words, without what is
+    said beside it."""
+    kept: list[Token] = []
+    for token in verb.doc[verb.i : verb.right_edge.i + 1]:
+        if token.lower_ in _ASIDE or len(kept) == limit:
+            break
+        kept.append(token)
+    while len(kept) > 1 and kept[-1].pos_ in ("PUNCT", "CCONJ", "ADP", "DET", "SCONJ", "PART"):
+        kept.pop()
+    return joined(kept)
