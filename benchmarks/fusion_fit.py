@@ -12,10 +12,10 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memos.benchmarks import evidence_metrics, fusion_trial, listwise, locomo_data, report
 from memos.benchmarks.fusion_examples import Example, examples
@@ -115,15 +115,21 @@ def _dia_ids(running: Service, cube: str) -> Iterator[tuple[str, str]]:
 
 def table(found: Sequence[Example]) -> str:
     """Leave-one-conversation-out: all, the plain sum, and all without each channel."""
-    categories = fusion_trial.categories(found)
+    headers, rows = rows_of(fusion_trial.summary(found, seed=0))
+    return report.table(headers, rows)
+
+
+def rows_of(
+    summary: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> tuple[list[str], list[list[str]]]:
+    """Headers and cells for what `fusion_trial.summary` gives."""
     rows = []
-    for name, scores in fusion_trial.ablations(found).items():
-        groups = evidence_metrics.summarise(scores, categories, seed=0)
+    for name, groups in summary.items():
         total = groups["1-4"]
         values = [total[metric] for metric in _SHOWN]
         values += [groups[group]["recall@10"] for group in "1234"]
-        rows.append([name, str(total["n"]), *("-" if v is None else f"{v:.1f}" for v in values)])
-    return report.table(["leave one conversation out", *_HEADERS], rows)
+        rows.append([name, str(total["n"]), *("–" if v is None else f"{v:.1f}" for v in values)])
+    return ["leave one conversation out", *_HEADERS], rows
 
 
 def _made(dataset: locomo_data.Dataset, found: Sequence[Example]) -> dict[str, object]:

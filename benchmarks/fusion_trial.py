@@ -91,6 +91,15 @@ def ablations(examples: Sequence[Example]) -> dict[str, list[Scores]]:
     return found
 
 
+def summary(examples: Sequence[Example], *, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """`ablations`, each summed up by group of categories."""
+    of = categories(examples)
+    return {
+        name: evidence_metrics.summarise(scores, of, seed=seed)
+        for name, scores in ablations(examples).items()
+    }
+
+
 def categories(examples: Sequence[Example]) -> list[int]:
     """Of the judged examples, in their order."""
     return [each.question.category for each in examples if each.judged]

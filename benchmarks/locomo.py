@@ -4,7 +4,8 @@ Each conversation goes turn by turn into a cube of its own, through the service'
 this process or over HTTP; each question is one plain search. Beside it, in the same run and on the
 same questions, stand baselines that share nothing with the engine but the embedder's weights. Knows
 nothing of how the service ranks, and gives it nothing but what an agent would: turns with speaker,
-time and captions, and then the question's text.
+time and captions, and then the question's text. With --leave-one-out the fusion's weights are
+fitted anew for each conversation, to all the others, and each channel's worth is shown.
 """
 
 from __future__ import annotations
@@ -16,21 +17,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import evidence_metrics, locomo_data, locomo_report, report
+from memos.benchmarks import (
+    evidence_metrics,
+    fusion_trial,
+    locomo_data,
+    locomo_report,
+    locomo_unseen,
+    report,
+)
 from memos.benchmarks.locomo_result import DEPTH, OURS, Answer, Ingest, Result
-from memos.errors import MemosError, ServiceUnavailable
+from memos.benchmarks.settling import settle
+from memos.errors import InvalidInput, MemosError, ServiceUnavailable
+from memos.retrieval import fit
 from memos.types import SearchResult
 
 if TYPE_CHECKING:
     from memos.client import Client
     from memos.protocols import Embedder
-    from memos.service import MemoryOS
+    from memos.service import MemoryOS, Service
 
-    Service = MemoryOS | Client
+    Verbs = MemoryOS | Client
 
 BATCH = 256
 
@@ -57,6 +67,11 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the bootstrap intervals")
     add("--limit-conversations", type=int, metavar="N", help="only the first N")
     add("--no-baselines", action="store_true", help="measure the service alone")
+    add(
+        "--leave-one-out",
+        action="store_true",
+        help="rank each conversation by weights fitted to the others, and leave each channel out",
+    )
     add("--url", help="measure a running server instead of a service in this process")
     add("--api-key", help="for --url; an admin's, since cubes are made and deleted")
     add("--data-dir", type=Path, help="keep the cubes here; default: a temporary folder")
@@ -66,16 +81,29 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> Result:
     """The whole measurement, before anything is written."""
+    if options.leave_one_out and options.url:
+        raise InvalidInput("--leave-one-out fits weights in this process; leave --url out")
     environment = report.environment(seed=options.seed, over="HTTP" if options.url else "process")
     dataset = locomo_data.read(options.data, limit=options.limit_conversations)
     embedder = None if options.url and options.no_baselines else _embedder()
     ingests: list[Ingest] = []
     answers: list[Answer] = []
-    with _service(options, embedder) as service:
+    ablation: dict[str, Any] = {}
+    with _service(options, embedder) as (service, running), ExitStack() as cubes:
+        names = {}
         for conversation in dataset.conversations:
-            with _cube(service, conversation, keep=not options.url) as cube:
-                ingests.append(ingest(service, conversation, cube))
+            cube = cubes.enter_context(_cube(service, conversation, keep=not options.url))
+            names[conversation.id] = cube
+            ingests.append(ingest(service, conversation, cube))
+            settle(service, cube)
+            if not options.leave_one_out:
                 answers += ask(service, conversation, cube)
+        if options.leave_one_out:
+            assert running is not None
+            unseen = locomo_unseen.examined(running, dataset, names)
+            ablation = fusion_trial.summary(unseen, seed=options.seed)
+            for conversation in locomo_unseen.each_unseen(running, dataset, unseen):
+                answers += ask(service, conversation, names[conversation.id])
     # Afterwards, so that no baseline has warmed the embedder's cache for a timed search.
     if not options.no_baselines:
         assert embedder is not None
@@ -87,7 +115,24 @@ def run(options: argparse.Namespace) -> Result:
         ingests=ingests,
         environment=environment,
         seed=options.seed,
+        weights=_weights(options, dataset),
+        ablation=ablation,
     )
+
+
+def _weights(options: argparse.Namespace, dataset: locomo_data.Dataset) -> str:
+    """Which weights ranked, and whether they have seen what they are measured on."""
+    from memos import config
+
+    if options.url:
+        return "the server's"
+    if options.leave_one_out:
+        return "of each conversation fitted to the others"
+    if config.load().fusion == "plain":
+        return "plain"
+    seen = set(fit.default().made["conversations"])
+    known = [each.id for each in dataset.conversations if each.id in seen]
+    return "fitted to " + (f"{', '.join(known)} among others" if known else "other conversations")
 
 
 def _embedder() -> Embedder:
@@ -98,12 +143,15 @@ def _embedder() -> Embedder:
 
 
 @contextmanager
-def _service(options: argparse.Namespace, embedder: Embedder | None) -> Iterator[Service]:
+def _service(
+    options: argparse.Namespace, embedder: Embedder | None
+) -> Iterator[tuple[Verbs, Service | None]]:
+    """The verbs, and the service behind them where it runs in this process."""
     if options.url:
         from memos.client import Client
 
         with Client(options.url, api_key=options.api_key) as client:
-            yield client
+            yield client, None
         return
     from memos import assembly, config
     from memos.service import DEFAULT_TENANT
@@ -114,7 +162,7 @@ def _service(options: argparse.Namespace, embedder: Embedder | None) -> Iterator
         service = assembly.build(settings, embedder=embedder)
         service.worker.start()
         try:
-            yield service.tenant(DEFAULT_TENANT)
+            yield service.tenant(DEFAULT_TENANT), service
         finally:
             service.close()
     finally:
@@ -123,7 +171,7 @@ def _service(options: argparse.Namespace, embedder: Embedder | None) -> Iterator
 
 
 @contextmanager
-def _cube(service: Service, conversation: locomo_data.Conversation, *, keep: bool) -> Iterator[str]:
+def _cube(service: Verbs, conversation: locomo_data.Conversation, *, keep: bool) -> Iterator[str]:
     """A new cube for one conversation; the suffix keeps runs on the same server apart."""
     name = f"locomo-{conversation.id}-{secrets.token_hex(4)}"
     service.create_cube(name, description=f"LoCoMo benchmark, {conversation.id}")
@@ -134,7 +182,7 @@ def _cube(service: Service, conversation: locomo_data.Conversation, *, keep: boo
             service.delete_cube(name)
 
 
-def ingest(service: Service, conversation: locomo_data.Conversation, cube: str) -> Ingest:
+def ingest(service: Verbs, conversation: locomo_data.Conversation, cube: str) -> Ingest:
     """Adds every turn, in order; timed until the last is durable and searchable."""
     memories = [turn.as_memory() for turn in conversation.turns]
     start = time.perf_counter()
@@ -149,7 +197,7 @@ def ingest(service: Service, conversation: locomo_data.Conversation, cube: str) 
     return Ingest(conversation=conversation.id, turns=done, seconds=seconds)
 
 
-def ask(service: Service, conversation: locomo_data.Conversation, cube: str) -> Iterator[Answer]:
+def ask(service: Verbs, conversation: locomo_data.Conversation, cube: str) -> Iterator[Answer]:
     """One search per question, with its text alone."""
     for question in conversation.questions:
         start = time.perf_counter()

@@ -8,6 +8,7 @@ from typing import Any
 
 from memos.benchmarks import report
 from memos.benchmarks.evidence_metrics import GROUPS
+from memos.benchmarks.fusion_fit import rows_of
 from memos.benchmarks.locomo_data import CATEGORIES
 from memos.benchmarks.locomo_result import OURS, Result
 
@@ -95,6 +96,9 @@ def _tables(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
         for name, each in result.by_conversation().items()
     ]
     ids = [each.id for each in result.dataset.conversations]
+    ablation = []
+    if result.ablation:
+        ablation = [("What each channel of the fusion is worth", *rows_of(result.ablation))]
     return [
         (f"Turn level, categories 1-4, n = {n}, percent", headers, compared),
         ("The same, 95 % intervals", headers, intervals),
@@ -105,6 +109,7 @@ def _tables(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
             recall,
         ),
         ("Recall@5 / Recall@10 by conversation, categories 1-4", ["system", *ids], places),
+        *ablation,
     ]
 
 
@@ -141,6 +146,7 @@ def _facts(result: Result) -> list[str]:
         f"Tokens returned, mean: {tokens['10']['mean']:.0f} in 10 hits, "
         f"{tokens['50']['mean']:.0f} in 50.",
         f"Left out: {exclusions['count']} questions" + (f" ({reasons})." if reasons else "."),
+        f"Weights of the fusion: {result.weights}.",
         f"Data: {result.dataset.file.name}, SHA-256 {result.dataset.sha256}.",
     ]
 

@@ -61,6 +61,10 @@ class Result:
     ingests: Sequence[Ingest]
     environment: dict[str, Any]
     seed: int
+    weights: str = ""
+    """Which weights the fusion had: `fitted`, `plain`, or those of `leave one out`."""
+    ablation: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """By channels used → group → metric, under leave-one-conversation-out; empty without it."""
 
     @cached_property
     def by_system(self) -> dict[str, list[Answer]]:
@@ -157,6 +161,8 @@ class Result:
                 "questions_with_repaired_evidence": sum(each.repaired for each in conversations),
             },
             "exclusions": self.exclusions(),
+            "weights": self.weights,
+            "ablation": self.ablation,
             "by_conversation": self.by_conversation(),
             "latency_ms": self.latency(),
             "ingest": self.ingest(),

@@ -374,3 +374,24 @@ def test_an_empty_cube_is_searched_without_the_model():
     world.embedder.embed = lambda texts: pytest.fail("nothing to compare with")
     assert world.search("dog").hits == ()
     assert np.isfinite(world.search("dog").timings_ms["total"])
+
+
+def test_a_place_that_is_named_is_preferred():
+    world = World()
+    for i in range(20):
+        world.add(f"we ate soup number {i}", place="Lisbon" if i % 2 else None)
+    there = world.add("we ate soup with bread", place="São Miguel")
+    found = world.search("What did we eat at são miguel?", limit=3, explain=True)
+    assert found.hits[0].memory.id == there
+    assert any("São Miguel" in why for why in found.hits[0].why)
+    channels = {share.channel for share in world.search("What did we eat?").hits[0].breakdown}
+    assert "place" not in channels
+    assert "place" not in {s.channel for s in world.search("miguel soup").hits[0].breakdown}
+
+
+def test_where_prefers_what_carries_a_place():
+    world = World()
+    vague = world.add("we ate soup together")
+    placed = world.add("we ate soup together", place="Lisbon")
+    assert world.ids("Where did we eat soup?") == [placed, vague]
+    assert world.ids("Who ate soup?") == [vague, placed]
