@@ -215,7 +215,6 @@ def _below_best(total: Scores, chain: NDArray[np.int32]) -> Scores:
 
 
 def _ranks(scores: Scores) -> NDArray[np.int64]:
-    """0 for the highest; earlier ones first among equals."""
-    ranks = np.empty(len(scores), np.int64)
-    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    return ranks
+    """How many are higher: 0 for the highest. Equals share a rank, since the order of rows differs
+    from process to process."""
+    return np.searchsorted(np.sort(-scores), -scores, side="left").astype(np.int64)

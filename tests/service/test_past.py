@@ -276,6 +276,15 @@ def test_the_past_is_loaded_once_and_held_within_bounds(memos, boat, service, mo
     assert service.metrics_snapshot()["past_projections"] <= 4
 
 
+def test_equals_are_scored_alike_in_whatever_order_they_were_loaded(memos, clock):
+    first = memos.add("The heron is back.").memories[0]
+    memos.add("The heron is back.")
+    then, before = clock.now, memos.search("heron").hits
+    clock.forward(hours=1)
+    memos.forget(first.id)
+    assert memos.search("heron", known_as_of=then).hits == before
+
+
 def test_links_as_they_were(memos, boat, clock):
     other = memos.add("Moored in Genoa.").memories[0]
     clock.forward(hours=1)
