@@ -92,6 +92,9 @@ def says(text: str) -> set[str]:
         ("My mother was born in Kyoto and she lives in Osaka.", "Nora's mother lives_in Osaka"),
         ("I work as a welder at Siemens.", "Nora job_title welder"),
         ("I work as a welder at Siemens.", "Nora works_at Siemens"),
+        ("I work with Anna at the library.", "Nora works_at library"),
+        ("I work at Fiat, not as a cook but as a welder.", "Nora job_title welder"),
+        ("I left Fiat and joined Vespa.", "Nora works_at Vespa"),
         ("I studied law at the University of Ghana.", "Nora studies_at University of Ghana"),
         ("I don't eat meat.", "not Nora eats meat"),
         ("I gave up coffee.", "not Nora drinks coffee"),
@@ -134,6 +137,19 @@ def test_what_is_stated_is_claimed(text: str, stated: str) -> None:
         "I don't play chess with strangers.",
         "Move to Rome!",
         "When I moved to Rome as a student, I started at Fiat.",
+        "I joined Greenpeace in 2019.",
+        "I joined Sarah for lunch yesterday.",
+        "I left Sarah at the airport.",
+        "I moved on to Python.",
+        "We moved to Plan B.",
+        "I'm a doctor in the school play.",
+        "I was a waitress in a film last night.",
+        "You're a great teacher!",
+        "In the novel, Anna lives in Moscow and works at Alfa.",
+        "I feel like I live in Rome.",
+        "I started at the bottom.",
+        "We broke up the concrete.",
+        "I'm 5 minutes away.",
     ],
 )
 def test_what_is_not_stated_changes_nothing(text: str) -> None:
@@ -334,6 +350,7 @@ def test_no_text_breaks_it(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_megabyte_is_read_to_its_end() -> None:
     text = "This is a long letter about nothing. " * 28_000 + "I live in Rome."
     assert len(text) > 1_000_000

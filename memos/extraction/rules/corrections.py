@@ -109,9 +109,17 @@ def _replaced(
     """Of the claims made here those that `old` can have been said in are corrections; if there is
     none, the earlier claim about `old` is made again with `new`."""
     earlier = _about(mine, old)
+    if not (
+        earlier or old[:1].isupper() or _numeric(old) or (new is not None and _denied(text, old))
+    ):
+        return claims  # "not far from here"
     result, hit = [], False
     for claim in claims:
         said = _object(claim)
+        if new is not None and not claim.negated and normal(said) == normal(old):
+            result.append(_again(claim, new, old, text))  # "not as a cook but as a waiter"
+            hit = True
+            continue
         if claim.negated and normal(said) == normal(old):
             continue  # "not Milan" is no denial of its own
         same = [e for e in earlier if _slot(e) == _slot(claim)]
@@ -128,6 +136,12 @@ def _replaced(
     if hit or not earlier or new is None:
         return result
     return result + [_again(claim, new, old, text) for claim in earlier]
+
+
+def _denied(text: str, old: str) -> bool:
+    """Whether it says "not this but that"."""
+    found = _NOT_BUT.search(text)
+    return found is not None and found[1] == old
 
 
 def _numeric(text: str) -> bool:

@@ -16,7 +16,7 @@ from memos.extraction.rules.lexicon import words
 from memos.extraction.rules.people import People
 from memos.extraction.rules.when import When, ending, now, when
 from memos.graph.vocabulary import Vocabulary
-from memos.types import Claim, Period, Ref
+from memos.types import Claim, Granularity, Period, Ref
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -31,6 +31,13 @@ _AGES = words(
     thirties baby highschool undergrad time days"""
 )
 _VOCABULARY = Vocabulary()
+_BRIEF = (
+    Granularity.SECOND,
+    Granularity.MINUTE,
+    Granularity.HOUR,
+    Granularity.DAY,
+    Granularity.WEEK,
+)
 _ALIKE = words("read quit put cut hit let set split hurt shut")
 """Verbs that look the same in the present and in the past."""
 _HARMLESS = frozenset({"aux", "auxpass", "neg", "punct", "intj", "cc", "expl", "mark", "conj"})
@@ -80,6 +87,8 @@ class Draft:
         clause is not about it ("my son fell ill": there is a son, whenever that was)."""
         if object is not None and object.name.lower() == subject.name.lower():
             return
+        if subject == self.people.you and (object is None or clause.mood is Mood.REPORT):
+            return  # praise, hearsay
         if value is not None and not value.strip():
             return
         state = not _VOCABULARY.predicate(predicate).event
@@ -172,8 +181,9 @@ class Draft:
         if clause.phase is Phase.BEGIN:
             return False, time.at or time.since, None
         if clause.tense is Tense.PAST:
-            if clause.progressive or not past:
-                return None
+            brief = time.at is not None and time.at.granularity in _BRIEF
+            if clause.progressive or not past or brief:
+                return None  # what was so for a day is no state of affairs
             return self._former(time)
         return False, time.since, time.until
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from memos.extraction.rules.lexicon import words
+from memos.extraction.rules.lexicon import FICTION, words
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Span, Token
@@ -194,6 +194,10 @@ def _clause(verb: Token, before: dict[int, Clause], language: Language, *, asked
             mood = _beside(verb, governor, mood)
     if any(c.lower_ in _IF and c.dep_ in ("mark", "advmod") for c in children):
         mood = Mood.OPEN
+    if any(c.lower_ == "like" and c.dep_ in ("mark", "prep") and c.i < verb.i for c in children):
+        mood = Mood.OPEN  # "it feels like I live in Rome"
+    if _told(verb):
+        mood = Mood.OPEN
     if any(c.lower_ in _UNSURE for c in (*children, *_start(verb))) or any(
         c.lower_ in _SUPPOSING for c in _start(verb)
     ):
@@ -363,6 +367,12 @@ def _start(verb: Token) -> Iterator[Token]:
     begin = verb.sent.start
     for i in range(begin, min(begin + 2, verb.i)):
         yield doc[i]
+
+
+def _told(verb: Token) -> bool:
+    """Whether the sentence begins within a story: "In the novel, Anna lives in Moscow"."""
+    opening = [t.lower_ for t in verb.doc[verb.sent.start : min(verb.sent.start + 5, verb.i)]]
+    return bool(opening) and opening[0] == "in" and any(word in FICTION for word in opening)
 
 
 def _inverted(subject: Token | None, auxiliaries: list[Token], verb: Token) -> bool:

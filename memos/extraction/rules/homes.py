@@ -21,7 +21,13 @@ _DWELLINGS = words(
     """flat apartment house home place condo studio room cottage villa bungalow loft dorm street
     neighbourhood neighborhood area suburb suburbs city town village part outskirts"""
 )
-_NO_PLACES = frozenset({"DATE", "TIME", "NORP", "MONEY", "WORK_OF_ART", "LANGUAGE"})
+_NO_PLACES = frozenset(
+    {
+        *("DATE", "TIME", "NORP", "MONEY", "WORK_OF_ART", "LANGUAGE", "PRODUCT", "LAW", "EVENT"),
+        *("CARDINAL", "ORDINAL", "PERCENT", "QUANTITY"),
+    }
+)
+_NUMBERED = words("plan chapter windows version phase part step level stage team room page section")
 _CHANGED = re.compile(r"\b(now|these days|currently|nowadays|at the moment|again)\b", re.I)
 
 
@@ -60,6 +66,8 @@ def place(token: Token | None, draft: Draft) -> Ref | None:
         return None
     span = name_span(token)
     text = span.text if is_name(token) else token.text
+    if span[0].lower_ in _NUMBERED or any(c.isdigit() for c in text):
+        return None
     ref = Ref(name=text, type="country" if text.lower() in COUNTRIES else "place")
     draft.mention(ref, span.start_char, span.end_char)
     return ref
@@ -139,8 +147,10 @@ def _lives_with(clause: Clause, draft: Draft) -> None:
 
 
 def _moved(clause: Clause, draft: Draft) -> None:
-    if not happened(clause):
+    if not happened(clause) or "on" in {c.lower_ for c in clause.children if c.dep_ == "prt"}:
         return
+    if clause.words & {"on"}:
+        return  # "moved on to another thing"
     if clause.object is not None and clause.object.lower_ not in ("house", "houses", "home"):
         return  # "moved the sofa to Rome"
     to = place(_target(clause), draft)

@@ -9,6 +9,8 @@ from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
 from memos.extraction.rules.lexicon import (
     ARTS,
     CLUBS,
+    FICTION,
+    FIRST_NAMES,
     GREETINGS,
     PLATFORMS,
     RANKS,
@@ -20,7 +22,7 @@ from memos.extraction.rules.phrases import is_name, name_span, phrase
 from memos.types import Ref
 
 if TYPE_CHECKING:
-    from spacy.tokens import Token
+    from spacy.tokens import Span, Token
 
 _JOBS = words("job position role post gig career work employment company firm internship")
 _BESIDE = words("also side part-time parttime weekends second freelance too besides")
@@ -44,9 +46,9 @@ def employer(token: Token | None, draft: Draft, *, generic: bool = True) -> Ref 
     if named is not None:
         token = named
     if is_name(token):
-        if token.ent_type_ in _NO_EMPLOYERS:
-            return None
         span = name_span(token)
+        if token.ent_type_ in _NO_EMPLOYERS or _is_person(span, draft):
+            return None
         ref = Ref(name=span.text, type="organisation")
         draft.mention(ref, span.start_char, span.end_char)
         return ref
@@ -61,6 +63,12 @@ def employer(token: Token | None, draft: Draft, *, generic: bool = True) -> Ref 
     start = token.left_edge.idx
     draft.mention(Ref(name=text, type="organisation"), start, token.idx + len(token.text))
     return Ref(name=text, type="organisation")
+
+
+def _is_person(span: Span, draft: Draft) -> bool:
+    first = span[0].lower_
+    alone = len(span) == 1 or span.root.ent_type_ == "PERSON"
+    return first in draft.people.known or (alone and first in FIRST_NAMES)
 
 
 def _called(token: Token) -> Token | None:
@@ -95,7 +103,9 @@ def title(token: Token | None) -> tuple[str, str] | None:
 
 
 def _works(clause: Clause, draft: Draft) -> None:
-    where = clause.after("at", "for", "with") if clause.lemma == "work" else clause.after("at")
+    where = clause.after("at")
+    if clause.lemma == "work":
+        where = where or clause.after("for") or clause.after("with")
     trade = clause.after("as")
     if trade is None and where is not None:
         trade = _below(where, "as")
@@ -180,6 +190,8 @@ def _is(clause: Clause, draft: Draft) -> None:
     """ "I'm a nurse at St. Mary's", "I became a carpenter"."""
     token = clause.first("attr", "oprd", "dobj") if clause.lemma != "be" else clause.first("attr")
     found = title(token)
+    if token is not None and (role := _below(token, "in", "on")) and role.lower_ in FICTION:
+        return  # "a doctor in the school play"
     if token is None or (clause.lemma in ("be", "become") and found is None and _is_rank(token)):
         return
     if found is None:
@@ -200,8 +212,8 @@ def _is(clause: Clause, draft: Draft) -> None:
         _below(token, "at", "with") or clause.after("at", "with"), draft, generic=True
     )
     for subject in draft.subjects(clause):
-        if subject.type != "person":
-            continue
+        if subject.type != "person" or subject == draft.people.you:
+            continue  # "you're a great teacher" is praise
         if beginning:
             if clause.mood is Mood.REPORT and clause.tense is Tense.PRESENT:
                 continue
@@ -229,8 +241,14 @@ def _promoted(clause: Clause, draft: Draft) -> None:
     for subject in draft.subjects(clause):
         if not draft.event(clause, subject, "promoted_to", value=text):
             continue
-        if text is not None:
+        if text is not None and _is_trade(text):
             draft.add(clause, subject, "job_title", value=text, since=draft.since(clause))
+
+
+def _is_trade(text: str) -> bool:
+    last = text.split()[-1]
+    known = last in TRADES or last in RANKS or " ".join(text.split()[-2:]) in TRADES
+    return known or last.endswith(("er", "or", "ist", "ant"))
 
 
 def _rank_text(verb: Token) -> str | None:
@@ -257,7 +275,7 @@ def _starts(clause: Clause, draft: Draft) -> None:
     if thing is not None and thing.lower_ not in _JOBS:
         return
     where = (
-        clause.after("at", "with", "for")
+        clause.after("at")
         if thing is None
         else (_below(thing, "at", "with", "for") or clause.after("at", "with", "for"))
     )
@@ -298,7 +316,7 @@ def _joins(clause: Clause, draft: Draft) -> None:
         return
     word = thing.lower_
     group = word in CLUBS or any(t.lower_ in CLUBS for t in name_span(thing))
-    named = is_name(thing) and thing.ent_type_ not in _NO_EMPLOYERS | {"PERSON_", "WORK_OF_ART"}
+    named = is_name(thing) and thing.ent_type_ not in _NO_EMPLOYERS | {"WORK_OF_ART"}
     if word in PLATFORMS or not (group or named):
         return
     if thing.ent_type_ == "EVENT" or (any(c.dep_ == "poss" for c in thing.children) and not group):
@@ -314,16 +332,28 @@ def _joins(clause: Clause, draft: Draft) -> None:
             continue
         if group:
             draft.add(clause, subject, "member_of", object=ref, since=draft.since(clause))
-        elif _may_employ(thing, draft):
+        elif _may_employ(thing, clause, draft):
             draft.add(
                 clause, subject, "works_at", object=ref, since=draft.since(clause), confidence=0.75
             )
 
 
-def _may_employ(thing: Token, draft: Draft) -> bool:
-    if thing.ent_type_ in _PLACES or thing.lower_ in draft.people.known:
+_WORKING = words(
+    """job jobs work working career company role position team engineer hired employer colleagues
+    office startup contract salary"""
+)
+
+
+def _may_employ(thing: Token, clause: Clause, draft: Draft) -> bool:
+    """One joins parties and charities like employers: only where work is spoken of."""
+    if thing.ent_type_ in _PLACES or _is_person(name_span(thing), draft):
         return False
-    return thing.ent_type_ in ("ORG", "PERSON", "PRODUCT", "") and thing.tag_.startswith("NNP")
+    if thing.ent_type_ not in ("ORG", "PERSON", "PRODUCT", "") or thing.lower_ in PLATFORMS:
+        return False
+    trade = clause.after("as")
+    left = any(t.lower_ in ("left", "quit", "resigned") and t.i < thing.i for t in clause.verb.sent)
+    spoken = any(t.lower_ in _WORKING for t in clause.verb.doc)
+    return spoken or left or (trade is not None and _any_title(trade) is not None)
 
 
 def _leaves(clause: Clause, draft: Draft) -> None:
@@ -350,7 +380,9 @@ def _leaves(clause: Clause, draft: Draft) -> None:
         old = employer(clause.after("from", "at"), draft)
         anything = clause.lemma == "resign" and clause.after("from", "as") is None
     elif thing is not None and clause.lemma in ("leave", "quit") and is_name(thing):
-        if thing.ent_type_ in _PLACES | {"PERSON_", "FAC", "WORK_OF_ART", "DATE", "TIME", "NORP"}:
+        if thing.ent_type_ in _PLACES | {"FAC", "WORK_OF_ART", "DATE", "TIME", "NORP"}:
+            return
+        if thing.lower_ in PLATFORMS or any(c.dep_ in ("advcl", "acomp") for c in clause.children):
             return
         old = employer(thing, draft, generic=False)
     if old is None and not anything:

@@ -193,6 +193,43 @@ HOBBY_VERBS = {
     "swim": "swimming", "vape": "vaping", "crochet": "crochet",
 }  # fmt: skip
 
+FICTION = words(
+    """novel book story movie film show series play musical game dream script poem song episode
+    fairytale fanfic comic production drama"""
+)
+FIRST_NAMES = words(
+    """aaron abby abigail adam adrian alan albert alex alexander alexandra alexis alice alicia
+    alison allison amanda amber amelia amy andrea andrew angela anita ann anna anne anthony
+    antonio ashley audrey ava barbara bella ben benjamin beth betty bill billy bob bobby brad
+    bradley brandon brenda brian bruce bryan caleb calvin cameron carl carla carlos carmen
+    carol caroline carolyn catherine charles charlie charlotte cheryl chloe chris christian
+    christina christine christopher cindy claire clara cody colin connor courtney craig
+    crystal cynthia daisy dan daniel daniela danielle danny dave david dawn dean deborah debra
+    denise dennis derek diana diane diego dominic don donald donna doris dorothy doug douglas
+    dylan ed eddie edward eileen elaine eleanor elena eli elijah elizabeth ella ellen emily
+    emma eric erica erik erin ethan eugene eva evan evelyn felix fiona frances francis frank
+    fred gabriel gary gavin george gina gloria grace graham greg gregory hailey hannah harold
+    harry heather helen henry holly howard hugo ian irene isaac isabel isabella ivan jack
+    jackie jackson jacob jake james jamie jan jane janet janice jared jasmine jason jay jean
+    jeff jeffrey jen jenna jennifer jenny jeremy jerry jesse jessica jessie jill jim jimmy
+    joan joanna joe joel john johnny jon jonathan jordan jorge jose joseph josh joshua joyce
+    juan judith judy julia julian julie justin karen karl kate katherine kathleen kathryn
+    kathy katie kayla keith kelly ken kenneth kevin kim kimberly kyle larry laura lauren leah
+    lee leo leon leonard leslie levi liam lily linda lisa logan lori louis lucas lucia lucy
+    luis luke lydia madison maggie marcus margaret maria marie marilyn mark martha martin mary
+    mason matt matthew maureen max megan melanie melissa mia michael michelle miguel mike mila
+    molly monica morgan nancy naomi natalie nathan neil nicholas nick nicole nina noah nora
+    norman olivia oscar owen pam pamela patricia patrick paul paula pedro peggy peter phil
+    philip rachel ralph randy ray raymond rebecca richard rick rita rob robert roberta robin
+    roger ron ronald rosa rose roy russell ruth ryan sally sam samantha samuel sandra sara
+    sarah scott sean sebastian shannon sharon shawn sheila shirley simon sofia sophia sophie
+    stacy stanley stella stephanie stephen steve steven stuart sue susan suzanne sylvia tammy
+    tara ted teresa terry theo theresa thomas tiffany tim timothy tina todd tom tommy tony
+    tracy travis tyler valerie vanessa vera veronica victor victoria vincent virginia walter
+    wanda wayne wendy will william zach zachary zoe"""
+)
+"""Of persons: what bears one is no employer."""
+
 COUNTRIES = words(
     """afghanistan albania algeria america angola argentina armenia australia austria azerbaijan
     bahrain bangladesh belarus belgium bolivia bosnia botswana brazil britain bulgaria cambodia
