@@ -85,6 +85,8 @@ def run(options: argparse.Namespace) -> Result:
         raise InvalidInput("--leave-one-out fits weights in this process; leave --url out")
     environment = report.environment(seed=options.seed, over="HTTP" if options.url else "process")
     dataset = locomo_data.read(options.data, limit=options.limit_conversations)
+    if options.leave_one_out and len(dataset.conversations) < 2:
+        raise InvalidInput("--leave-one-out takes two conversations at least")
     embedder = None if options.url and options.no_baselines else _embedder()
     ingests: list[Ingest] = []
     answers: list[Answer] = []

@@ -19,6 +19,7 @@ from memos.protocols import (
     NewId,
     VectorIndex,
 )
+from memos.retrieval.reranking import Reranker
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
 from memos.types import Extraction, Memory
 
@@ -55,6 +56,7 @@ def build(
             open_vector_index=_vector_index_opener(settings),
             one_holder=_index_choice(settings) == "chroma",
             extractor=configured and (extractor or configured),
+            reranker=make_reranker(settings),
             clock=clock,
             new_id=new_id,
         )
@@ -83,6 +85,19 @@ def make_embedder(settings: Settings) -> Embedder:
         precision=settings.embedding_precision,
         cache_dir=settings.data_dir / "models",
         threads=settings.embedding_threads,
+        offline=settings.offline,
+    )
+
+
+def make_reranker(settings: Settings) -> Reranker | None:
+    """The configured reranker, which is loaded when it is first asked; None: there is none."""
+    if not settings.reranker_model:
+        return None
+    from memos.embedding.cross_encoder import CrossEncoderReranker
+
+    return CrossEncoderReranker(
+        settings.reranker_model,
+        cache_dir=settings.data_dir / "models",
         offline=settings.offline,
     )
 

@@ -59,6 +59,8 @@ def _sentence(share: Contribution, memory: Memory, reading: Reading) -> str:
         return f"{size} place: it happened at {memory.place}, which the query names"
     if share.channel == "placed":
         return f"{size} placed: it says where it happened, which the query asks"
+    if share.channel == "reranker":
+        return f"{size} reranker: rank {share.rank} of those it read beside the query"
     if share.channel == "graph":
         return f"{size} graph: {share.raw:.2f} of the nearest, by facts and mentions"
     if share.channel == "priority":

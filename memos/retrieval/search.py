@@ -35,9 +35,10 @@ from memos.retrieval.permission import Permission
 from memos.retrieval.projection import Projection, Projections
 from memos.retrieval.query import Reading, has_phrases, read
 from memos.retrieval.request import check_search
+from memos.retrieval.reranking import READ, Reranker, shares
 from memos.retrieval.routing import EASY, difficulty
 from memos.retrieval.sizes import TokenCounts
-from memos.types import Cube, Hit, Memory, Search, SearchResult
+from memos.types import Contribution, Cube, Hit, Memory, Search, SearchResult
 
 if TYPE_CHECKING:
     from memos.graph.projections import GraphProjections
@@ -59,6 +60,8 @@ class _Found:
     """(memory id, version, at)"""
     considered: int
     degraded: str | None
+    hard: bool
+    """Worth a look of the reranker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Searcher:
     """Searches cubes. Thread-safe. `index` gives the vector index, or None while it is not open;
     `past` the memories as they were believed, without which only the present can be searched, and
     `form` makes terms and vectors of those that have changed since. `graph` holds the facts around
-    what a query names."""
+    what a query names; `reranker` has the last look at what a hard query found."""
 
     def __init__(
         self,
@@ -102,9 +105,11 @@ class Searcher:
         past: PastStore | None = None,
         form: Form | None = None,
         graph: GraphProjections | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         self._embedder = embedder
         self._graph = graph
+        self._reranker = reranker
         self._settings = settings
         self._clock = clock
         self._projections = Projections(feed, settings.projection_bytes)
@@ -145,7 +150,8 @@ class Searcher:
                 break
         else:
             raise AssertionError("the last try confirms or drops")
-        hits = self._hits(confirmed, found, request, reading)
+        confirmed, read = self._reranked(confirmed, found, request)
+        hits = self._hits(confirmed, found, request, reading, read)
         total = (time.perf_counter() - begun) * 1000
         return SearchResult(
             hits=hits,
@@ -273,6 +279,7 @@ class Searcher:
             fused = summed(found, projection, reading)
             if self._settings.graph_weight and view is self._now:
                 found, fused = self._walked(cube_id, projection, reading, found, fused, request)
+            hard = difficulty(fused.scores) > EASY
             if self.fit is not None:
                 fused = fitted(fused, found, projection, reading, self.fit)
             position = projection.columns.numbers["position"][found.rows]
@@ -280,7 +287,7 @@ class Searcher:
             if request.mmr is not None:
                 order = _spread(order, fused, projection, request)
             if not reading.exact:
-                order = order[: 2 * request.limit + _SPARE]
+                order = order[: max(2 * request.limit, self._wanted(request, hard)) + _SPARE]
             versions = projection.columns.version[found.rows[order]].tolist()
             ids = [projection.ids[row] for row in found.rows[order].tolist()]
             return _Found(
@@ -288,7 +295,30 @@ class Searcher:
                 items=tuple(zip(ids, versions, order.tolist(), strict=True)),
                 considered=int(np.count_nonzero(allowed)),
                 degraded=found.degraded,
+                hard=hard,
             )
+
+    def _wanted(self, request: Search, hard: bool) -> int:
+        """How many hits the truth must confirm. An order by diversity is not changed afterwards."""
+        if self._reranker is None or not hard or request.mmr is not None:
+            return request.limit
+        return max(request.limit, READ)
+
+    def _reranked(
+        self, confirmed: _Confirmed, found: _Found, request: Search
+    ) -> tuple[_Confirmed, Mapping[int, Contribution]]:
+        """The first `limit` in the order that the reranker leaves, and its shares by place."""
+        if self._reranker is None or not found.hard or request.mmr is not None:
+            return confirmed, {}
+        texts = [text_of(memory) for _, memory in confirmed[:READ]]
+        given = shares(self._reranker.scores(request.text, texts))
+        read = {at: share for (at, _), share in zip(confirmed, given, strict=False)}
+        scores = found.fused.scores
+
+        def score(at: int) -> float:
+            return float(scores[at]) + (read[at].weighted if at in read else 0.0)
+
+        return sorted(confirmed, key=lambda one: -score(one[0]))[: request.limit], read
 
     def _walked(
         self,
@@ -333,7 +363,7 @@ class Searcher:
     ) -> _Confirmed | None:
         """The first `limit` that the truth confirms. None: some have changed, search again."""
         confirmed: _Confirmed = []
-        limit = permission.request.limit
+        limit = self._wanted(permission.request, found.hard)
         for start in range(0, len(found.items), limit + _SPARE):
             part = found.items[start : start + limit + _SPARE]
             fresh = view.fetch(cube_id, [memory_id for memory_id, _, _ in part])
@@ -352,7 +382,12 @@ class Searcher:
         return confirmed[:limit]
 
     def _hits(
-        self, confirmed: _Confirmed, found: _Found, request: Search, reading: Reading
+        self,
+        confirmed: _Confirmed,
+        found: _Found,
+        request: Search,
+        reading: Reading,
+        read: Mapping[int, Contribution],
     ) -> tuple[Hit, ...]:
         sizes = self._sizes.of([memory for _, memory in confirmed])
         chosen: Sequence[int] = range(len(confirmed))
@@ -361,12 +396,14 @@ class Searcher:
         hits: list[Hit] = []
         for i in chosen:
             at, memory = confirmed[i]
-            shares = found.fused.breakdown(at)
+            parts = found.fused.breakdown(at)
+            score = float(found.fused.scores[at])
+            if at in read:
+                parts, score = (*parts, read[at]), score + read[at].weighted
             why: tuple[str, ...] = ()
             if request.explain:
-                why = explained(memory, shares, reading, found.degraded)
-            score = float(found.fused.scores[at])
-            hits.append(Hit(memory=memory, score=score, breakdown=shares, tokens=sizes[i], why=why))
+                why = explained(memory, parts, reading, found.degraded)
+            hits.append(Hit(memory=memory, score=score, breakdown=parts, tokens=sizes[i], why=why))
         return tuple(hits)
 
 

@@ -15,6 +15,7 @@ from memos.extraction.structured import Structured
 from memos.graph.communities import communities
 from memos.graph.resolution import Resolver
 from memos.protocols import Clock, Embedder, Extractor, NewId, Stores, VectorIndex
+from memos.retrieval.reranking import Reranker
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
 from memos.service.cubes import Cubes
@@ -63,6 +64,7 @@ class Service:
         forget_texts: Callable[[], None] = lambda: None,
         one_holder: bool = False,
         extractor: Extractor | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -103,6 +105,7 @@ class Service:
             past=stores.past,
             form=indexer.full,
             graph=self.graph.projections,
+            reranker=reranker,
         )
         self.notes = Notes(
             stores,
