@@ -71,6 +71,7 @@ def test_only_config_reads_the_environment():
         "memos/cli/demo.py",
         "memos/embedding/export.py",
         "memos/embedding/exporter.py",
+        "memos/extraction/llm/provider.py",
     }
 
 
