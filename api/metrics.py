@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from memos.extraction.ledger import ModelUse
 from memos.types import SearchResult
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,7 +21,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 Snapshot = Callable[[], Mapping[str, Any]]
-"""`Service.metrics_snapshot`: `jobs` by (kind, state), and further names with a number each."""
+"""`Service.metrics_snapshot`: `jobs` by (kind, state), `model_use` by model, and further names with
+a number each."""
 
 _WAITING = {"queued", "failed"}
 
@@ -85,7 +87,8 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class _Present(Collector):
-    """What the service holds now: jobs by kind and state, how many wait, and its other numbers."""
+    """What the service holds now: jobs by kind and state, how many wait, and its other numbers; and
+    what its language models were asked since the process began."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -94,7 +97,7 @@ class _Present(Collector):
         """Registering must not ask the database."""
         return []
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         snapshot = dict(self._snapshot())
         jobs = GaugeMetricFamily("memos_jobs", "Jobs, by kind and state.", labels=("kind", "state"))
         depth = 0
@@ -105,5 +108,25 @@ class _Present(Collector):
         yield GaugeMetricFamily(
             "memos_job_queue_depth", "Jobs that wait to be run, first time or again.", value=depth
         )
+        yield from _model_use(snapshot.pop("model_use"))
         for name, value in snapshot.items():
             yield GaugeMetricFamily(f"memos_{name}", f"{name.replace('_', ' ')}.", value=value)
+
+
+_USE = {
+    "requests": "Requests sent to a language model.",
+    "failures": "Those of them that brought nothing of use.",
+    "prompt_tokens": "Tokens sent to it, as its server counted them.",
+    "completion_tokens": "Tokens that it answered with.",
+    "cost_usd": "What that cost by litellm's price list, in US dollars.",
+    "unpriced": "Requests without a price there.",
+    "uncounted": "Answers that came without token counts.",
+}
+
+
+def _model_use(uses: Mapping[str, ModelUse]) -> Iterator[Metric]:
+    for field, meaning in _USE.items():
+        family = CounterMetricFamily(f"memos_model_{field}", meaning, labels=("model",))
+        for model, use in sorted(uses.items()):
+            family.add_metric((model,), getattr(use, field))
+        yield family

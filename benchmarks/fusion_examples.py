@@ -25,14 +25,15 @@ ADVERSARIAL = 5
 class Example:
     """`relevant[i]` says whether the i-th candidate is evidence; `evidence` counts all there is.
 
-    `parts` are the channels' shares of the plain sum, by channel; `graph`, how near the graph puts
-    them, is no part of it.
+    `parts` are the channels' shares of the plain sum, by channel; `base` is what a fit keeps of
+    that sum. `graph`, how near the graph puts them, is part of neither.
     """
 
     conversation: str
     question: Question
     ids: tuple[str, ...]
     plain: NDArray[np.float64]
+    base: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]
     matrix: NDArray[np.float64]
     graph: NDArray[np.float64]
@@ -73,6 +74,7 @@ def _example(found: Examined, question: Question, dia_ids: dict[str, str]) -> Ex
         question=question,
         ids=ids,
         plain=found.plain.scores.astype(np.float64),
+        base=found.base.astype(np.float64),
         parts={part.channel: part.share.astype(np.float64) for part in found.plain.parts},
         matrix=found.matrix.astype(np.float64),
         graph=found.graph.astype(np.float64),

@@ -19,6 +19,7 @@ from memos.benchmarks import evidence_metrics, listwise
 from memos.benchmarks.fusion_examples import Example
 from memos.retrieval.features import CHANNELS
 from memos.retrieval.fit import Fit
+from memos.retrieval.fusion import REPLACED
 
 Scores = dict[str, float]
 
@@ -29,7 +30,7 @@ GRAPH_WEIGHTS = (0.5, 1.0)
 def fitted(examples: Iterable[Example], *, made: Mapping[str, Any] | None = None) -> Fit:
     """The weights for these examples; those whose evidence is no candidate teach nothing."""
     lists = [
-        listwise.List(base=each.plain, matrix=each.matrix, relevant=each.relevant)
+        listwise.List(base=each.base, matrix=each.matrix, relevant=each.relevant)
         for each in examples
         if each.relevant.any()
     ]
@@ -54,15 +55,15 @@ def judged(examples: Sequence[Example], fits: Mapping[str, Fit] | None) -> list[
         scores = each.plain
         if fits is not None:
             fit = fits[each.conversation]
-            scores = fit.base * each.plain + each.matrix @ fit.vector().astype(np.float64)
+            scores = fit.base * each.base + each.matrix @ fit.vector().astype(np.float64)
         ranked = [each.ids[at] for at in np.argsort(-scores, kind="stable")]
         found.append(evidence_metrics.score(ranked, each.question.evidence))
     return found
 
 
 def channels(examples: Sequence[Example]) -> list[str]:
-    """All channels that an ablation can leave out."""
-    parts = {name for each in examples for name in each.parts}
+    """All channels that an ablation can leave out of a fit."""
+    parts = {name for each in examples for name in each.parts} - {REPLACED}
     return sorted(parts.union(CHANNELS.values()))
 
 
@@ -75,8 +76,9 @@ def without(examples: Sequence[Example], channel: str) -> list[Example]:
 def _without(each: Example, channel: str, columns: NDArray[np.bool_]) -> Example:
     matrix = np.where(columns, 0.0, each.matrix)
     share = each.parts.get(channel)
-    plain = each.plain if share is None else each.plain - share
-    return replace(each, matrix=matrix, plain=plain)
+    if share is None:
+        return replace(each, matrix=matrix)
+    return replace(each, matrix=matrix, plain=each.plain - share, base=each.base - share)
 
 
 def ablations(examples: Sequence[Example]) -> dict[str, list[Scores]]:
@@ -86,7 +88,7 @@ def ablations(examples: Sequence[Example]) -> dict[str, list[Scores]]:
         fewer = without(examples, channel)
         found[f"all - {channel}"] = judged(fewer, left_out(fewer))
     for weight in GRAPH_WEIGHTS:
-        more = [replace(each, plain=each.plain + weight * each.graph) for each in examples]
+        more = [replace(each, base=each.base + weight * each.graph) for each in examples]
         found[f"all + {weight:g} graph"] = judged(more, left_out(more))
     return found
 

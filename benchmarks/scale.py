@@ -42,6 +42,8 @@ START_LIMIT_S = 120.0
 INDEXING = frozenset({"index", "vector_sync", "vector_build"})
 READING = frozenset({"extract", "extract_one", "notes"})
 UNFILTERED = "unfiltered"
+ALL_CHANNELS = "all channels"
+"""Unfiltered too, with the graph channel, which is off by default."""
 # Conversations belong to ten users in turn, so both keep a tenth.
 FILTERS: dict[str, dict[str, Any]] = {
     UNFILTERED: {},
@@ -123,18 +125,19 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list
         held = size
         _say(f"searching {size:,} memories")
         variants = FILTERS if size == max(options.sizes) else {UNFILTERED: {}}
-        found = scale_probe.measure(
-            {
-                "data_dir": str(folder),
-                "vectors": options.vectors,
-                "cube": CUBE,
-                "queries": queries,
-                "variants": variants,
-                "warm_up": WARM_UP,
-            }
+        task = {
+            "data_dir": str(folder),
+            "vectors": options.vectors,
+            "cube": CUBE,
+            "queries": queries,
+            "warm_up": WARM_UP,
+        }
+        found = scale_probe.measure({**task, "variants": variants})
+        walked = scale_probe.measure(
+            {**task, "variants": {ALL_CHANNELS: {}}, "settings": {"graph_weight": 1.0}}
         )
-        rows += [{"memories": size, **row} for row in found["rows"]]
-        growth.append(_point(size, found, grown, _disk(folder)))
+        rows += [{"memories": size, **row} for row in (*found["rows"], *walked["rows"])]
+        growth.append(_point(size, found, walked, grown, _disk(folder)))
     _say("starting servers and clients")
     data = {
         "vectors": options.vectors,
@@ -212,7 +215,11 @@ def _disk(folder: Path) -> dict[str, int]:
 
 
 def _point(
-    size: int, found: dict[str, Any], grown: dict[str, float], disk: dict[str, int]
+    size: int,
+    found: dict[str, Any],
+    walked: dict[str, Any],
+    grown: dict[str, float],
+    disk: dict[str, int],
 ) -> dict[str, Any]:
     plain = [row for row in found["rows"] if row["variant"] == UNFILTERED]
     rss = found["rss"]
@@ -220,6 +227,7 @@ def _point(
         "memories": size,
         "search_ms": report.percentiles([row["search_ms"] for row in plain]),
         "total_ms": report.percentiles([row["total_ms"] for row in plain]),
+        "all_channels_ms": report.percentiles([row["search_ms"] for row in walked["rows"]]),
         "first_search_ms": round(found["first_ms"], 1),
         "rss_bytes": rss,
         "rss_bytes_per_memory": round((rss["after"] - rss["model"]) / size),

@@ -16,6 +16,8 @@ PLOT = "growth.png"
 
 # Milliseconds beyond embedding the query, by memories in the cube: (p50, p95).
 SEARCH_LIMITS_MS = {10_000: (5.0, 10.0), 100_000: (12.0, 25.0)}
+ALL_CHANNELS_SIZE = 10_000
+ALL_CHANNELS_P95_MS = 40.0
 QUERY_EMBEDDING_MS = 4.0
 INGEST_SHARE = 0.75
 FILTER_RATIO = 2.0
@@ -47,6 +49,9 @@ def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         of = points.get(size, {}).get("search_ms", {})
         for name, limit in zip(("p50", "p95"), limits, strict=True):
             ask(f"search beyond embedding at {size:,}, {name}, ms", limit, of.get(name))
+    walked = points.get(ALL_CHANNELS_SIZE, {}).get("all_channels_ms", {})
+    what = f"the same with all channels on at {ALL_CHANNELS_SIZE:,}, p95, ms"
+    ask(what, ALL_CHANNELS_P95_MS, walked.get("p95"))
     embedding = data["query_embedding_ms"]
     ask("query embedding, p50, ms", QUERY_EMBEDDING_MS, embedding and embedding["p50"])
     for name, of in data["filter"].items():
@@ -128,6 +133,8 @@ def _growth(points: Iterable[Mapping[str, Any]]) -> str:
         "p50",
         "p95",
         "p99",
+        "all channels p50",
+        "p95",
         "first search",
         "RAM, MiB",
         "RAM/memory, B",
@@ -142,6 +149,7 @@ def _growth(points: Iterable[Mapping[str, Any]]) -> str:
             (
                 point["memories"],
                 *(point["search_ms"][name] for name in ("p50", "p95", "p99")),
+                *(point["all_channels_ms"][name] for name in ("p50", "p95")),
                 point["first_search_ms"],
                 round(point["rss_bytes"]["after"] / 2**20),
                 point["rss_bytes_per_memory"],

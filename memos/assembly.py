@@ -11,6 +11,7 @@ from typing import Any
 from memos import config
 from memos.config import Settings
 from memos.errors import ExtractionFailed, InvalidSetting, MissingDependency, StorageReadOnly
+from memos.extraction.ledger import Ledger
 from memos.identity import UlidMaker, utc_now
 from memos.protocols import (
     Clock,
@@ -43,7 +44,8 @@ def build(
     from memos.storage import open_stores
 
     new_id = new_id or UlidMaker()
-    configured = make_extractor(settings)
+    ledger = Ledger()
+    configured = make_extractor(settings, ledger)
     _make_data_dir(settings)
     stores = open_stores(settings.sql_url, new_id=new_id, clock=clock, derivation=Rules())
     cached = CachedEmbedder(embedder or LazyEmbedder(lambda: make_embedder(settings)))
@@ -57,6 +59,7 @@ def build(
             one_holder=_index_choice(settings) == "chroma",
             extractor=configured and (extractor or configured),
             reranker=make_reranker(settings),
+            model_use=ledger.snapshot,
             clock=clock,
             new_id=new_id,
         )
@@ -102,8 +105,10 @@ def make_reranker(settings: Settings) -> Reranker | None:
     )
 
 
-def make_extractor(settings: Settings) -> Extractor | None:
+def make_extractor(settings: Settings, ledger: Ledger | None = None) -> Extractor | None:
     """The configured extractor, which is loaded when it is first asked; None: there is none.
+
+    What a language model is asked, and what that costs, is written down in `ledger`.
 
     InvalidSetting if a language model is wanted but not named.
     """
@@ -117,7 +122,7 @@ def make_extractor(settings: Settings) -> Extractor | None:
         )
     zone = _time_zone(settings)
     if settings.extraction == "llm":
-        return _LateExtractor(lambda: _llm_extractor(settings, zone))
+        return _LateExtractor(lambda: _llm_extractor(settings, zone, ledger))
     return _LateExtractor(lambda: _rules_extractor(zone))
 
 
@@ -142,7 +147,7 @@ def _rules_extractor(zone: tzinfo) -> Extractor:
     return RulesExtractor(zone=zone)
 
 
-def _llm_extractor(settings: Settings, zone: tzinfo) -> Extractor:
+def _llm_extractor(settings: Settings, zone: tzinfo, ledger: Ledger | None) -> Extractor:
     from memos.extraction.llm import LlmExtractor
 
     return LlmExtractor(
@@ -152,6 +157,7 @@ def _llm_extractor(settings: Settings, zone: tzinfo) -> Extractor:
         timeout=settings.extraction_seconds,
         attempts=settings.extraction_attempts,
         zone=zone,
+        ledger=ledger,
     )
 
 

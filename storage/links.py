@@ -13,7 +13,7 @@ from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.feed import take_numbers
 from memos.storage.memories import memory_missing
-from memos.storage.records import checked, link_of, micros
+from memos.storage.records import link_of, link_row, micros
 from memos.storage.tables import link, memory, removed_link
 from memos.types import Link, State
 
@@ -25,17 +25,7 @@ class SqlLinkStore:
         self._db = database
 
     def put(self, new: Link) -> Link:
-        row = checked(
-            {
-                "id": new.id,
-                "cube_id": new.cube_id,
-                "source_id": new.source_id,
-                "target_id": new.target_id,
-                "relation": new.relation,
-                "reason": new.reason,
-                "created_at": micros(new.created_at),
-            }
-        )
+        row = link_row(new)
         same = select(link).where(
             link.c.cube_id == new.cube_id,
             link.c.source_id == new.source_id,

@@ -11,15 +11,15 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from memos.protocols import Clock
 from memos.storage.bulk import by_ids, change, load, matching, remove
 from memos.storage.engine import Database
 from memos.storage.feed import take_numbers
 from memos.storage.graph.records import END, text_or_none, until_of
-from memos.storage.records import checked, json_text, micros, moment
-from memos.storage.tables import link, memory, note
+from memos.storage.records import json_text, link_row, micros, moment
+from memos.storage.tables import link, memory, note, removed_link
 from memos.types import Link, Note, State
 
 _KEY = ("memory_id", "revision")
@@ -33,7 +33,12 @@ class SqlNoteStore:
         self._clock = clock
 
     def put(
-        self, cube_id: str, notes: Sequence[Note], *, links: Sequence[Link] = ()
+        self,
+        cube_id: str,
+        notes: Sequence[Note],
+        *,
+        links: Sequence[Link] = (),
+        relinked: Sequence[str] = (),
     ) -> tuple[Note, ...]:
         now = micros(self._clock())
         with self._db.write() as connection:
@@ -47,7 +52,9 @@ class SqlNoteStore:
             )
             there = {id for id, state in states.items() if state != State.ERASED.value}
             stored = _store(connection, cube_id, [n for n in notes if _stays(n, there)], now)
-            _link(connection, cube_id, [k for k in links if {k.source_id, k.target_id} <= there])
+            kept = [item for item in links if {item.source_id, item.target_id} <= there]
+            _unlink(connection, cube_id, relinked, kept, now)
+            _link(connection, cube_id, kept)
         return stored
 
     def get(
@@ -188,6 +195,26 @@ def _note_of(row: Sequence[Any]) -> Note:
     )
 
 
+def _unlink(
+    connection: Connection, cube_id: str, relinked: Sequence[str], links: Sequence[Link], now: int
+) -> None:
+    """Removes what was drafted of the former texts of `relinked` and is not among `links`."""
+    wanted = {(item.source_id, item.target_id, item.relation) for item in links}
+    drafted: Sequence[Any] = matching(
+        connection,
+        link,
+        cube_id,
+        ("source_id",),
+        [(id,) for id in relinked],
+        where="origin IS NOT NULL",
+    )
+    gone = [row for row in drafted if (row.source_id, row.target_id, row.relation) not in wanted]
+    remove(connection, link, cube_id, ("id",), [(row.id,) for row in gone])
+    if gone:
+        rows = [{**row._mapping, "removed_at": now} for row in gone]
+        connection.execute(insert(removed_link), rows)
+
+
 def _link(connection: Connection, cube_id: str, links: Sequence[Link]) -> None:
     """Those that are not there yet."""
     key = ("source_id", "target_id", "relation")
@@ -197,19 +224,6 @@ def _link(connection: Connection, cube_id: str, links: Sequence[Link]) -> None:
     )
     for row in there:
         wanted.pop((row[0], row[1], row[2]), None)
-    rows = [
-        checked(
-            {
-                "id": item.id,
-                "cube_id": cube_id,
-                "source_id": item.source_id,
-                "target_id": item.target_id,
-                "relation": item.relation,
-                "reason": item.reason,
-                "created_at": micros(item.created_at),
-            }
-        ).values()
-        for item in wanted.values()
-    ]
+    rows = [link_row(item).values() for item in wanted.values()]
     if rows:
         load(connection, link, rows)

@@ -277,14 +277,31 @@ def key_of(row: Sequence[Any]) -> ApiKey:
     )
 
 
-def link_of(row: Sequence[Any]) -> Link:
-    """From a row with the columns of `tables.link` in their order."""
+def link_of(row: Any) -> Link:
+    """From a row with the columns of `tables.link`, by their names."""
     return Link(
-        id=row[0],
-        cube_id=row[1],
-        source_id=row[2],
-        target_id=row[3],
-        relation=row[4],
-        reason=row[5],
-        created_at=moment(row[6]),
+        id=row.id,
+        cube_id=row.cube_id,
+        source_id=row.source_id,
+        target_id=row.target_id,
+        relation=row.relation,
+        reason=row.reason,
+        created_at=moment(row.created_at),
+        origin=row.origin,
+    )
+
+
+def link_row(item: Link) -> dict[str, Any]:
+    """By column of `tables.link`, in their order; InvalidInput for text that can't be stored."""
+    return checked(
+        {
+            "id": item.id,
+            "cube_id": item.cube_id,
+            "source_id": item.source_id,
+            "target_id": item.target_id,
+            "relation": item.relation,
+            "reason": item.reason,
+            "created_at": micros(item.created_at),
+            "origin": item.origin,
+        }
     )

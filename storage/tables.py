@@ -146,6 +146,7 @@ link = Table(
     Column("relation", Text, nullable=False),
     Column("reason", Text),
     Column("created_at", BigInteger, nullable=False),
+    Column("origin", Text),
     UniqueConstraint("cube_id", "source_id", "target_id", "relation", name="uq_link_ends"),
     ForeignKeyConstraint(
         ["cube_id", "source_id"], ["memory.cube_id", "memory.id"], name="fk_link_source"
@@ -168,6 +169,7 @@ removed_link = Table(
     Column("reason", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger, nullable=False),
+    Column("origin", Text),
     Index("ix_removed_link_source", "cube_id", "source_id"),
     Index("ix_removed_link_target", "cube_id", "target_id"),
 )

@@ -31,6 +31,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     \b
     locomo  how much of the evidence retrieval finds, beside baselines
     fusion_fit  fit the weights of search, judged by conversations they have not seen
+    kinship  make the table of how near words are in meaning
     scale   latency, memory and disk against the number of memories
     peers   ingest and search beside another memory layer
     crash   kill -9 during bulk adds; nothing acknowledged may be lost

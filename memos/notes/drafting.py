@@ -30,10 +30,12 @@ _NO_THING = "thing"
 @dataclass(frozen=True, slots=True)
 class Drafts:
     """`notes` in the order to store them (a memory's own revision before others' changes to it),
-    `links`, and the ids of memories that `wait` for their vectors."""
+    `links`, the ids of memories that were `relinked` since their text has changed, and of those
+    that `wait` for their vectors."""
 
     notes: tuple[Note, ...] = ()
     links: tuple[Link, ...] = ()
+    relinked: tuple[str, ...] = ()
     wait: tuple[str, ...] = ()
 
 
@@ -90,7 +92,8 @@ class Drafter:
         tied = self._ties(cube, new, old)
         changed = self._changed(cube, new, tied, known, at)
         links = tuple(link for n in new for link in self._links(cube, n, tied[n.memory.id], at))
-        return Drafts(notes=(*own.values(), *changed), links=links, wait=wait)
+        relinked = tuple(n.memory.id for n in new if n.before is not None)
+        return Drafts(notes=(*own.values(), *changed), links=links, relinked=relinked, wait=wait)
 
     def _own_before(self, cube: Cube, present: Note | None) -> Note | None:
         if present is None or present.cause is None:
@@ -191,6 +194,7 @@ class Drafter:
                 relation=tie.relation,
                 reason=tie.reason,
                 created_at=at,
+                origin=METHOD,
             )
 
     def _changed(

@@ -308,10 +308,17 @@ class NoteStore(Protocol):
     """Notes: one present revision per memory, former ones kept; a note goes with its memory."""
 
     def put(
-        self, cube_id: str, notes: Sequence[Note], *, links: Sequence[Link] = ()
+        self,
+        cube_id: str,
+        notes: Sequence[Note],
+        *,
+        links: Sequence[Link] = (),
+        relinked: Sequence[str] = (),
     ) -> tuple[Note, ...]:
         """Stores each as the next revision of its memory's note (its `revision` is ignored), with
-        links, in one transaction. Those of erased memories are passed over."""
+        links, in one transaction. Those of erased memories are passed over. The memories `relinked`
+        have a new text: links that were drafted of the former one and are not among `links` are
+        removed."""
         ...
 
     def get(

@@ -11,9 +11,11 @@ from memos.types import Contribution, Memory
 _FITTED = {
     "telling": "how much it asserts, names and dates, beside the other candidates",
     "coverage": "which of the query's words it and its neighbours have, and how they lie",
+    "kinship": "how near its words and its neighbours' come to the query's in meaning",
     "answer": "whether it stands behind a question that shares words with the query",
     "agreement": "whether words and meaning agree on it, and its place among the candidates",
     "spoken": "the times it speaks of, beside the time that the query names or asks for",
+    "standing": "how far it lies below the best of its session",
     "speaker": "who said it",
     "time": "how far it lies from the time that the query names",
 }

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memos.retrieval import kinship
 from memos.retrieval.analysis import QUESTION, analyze
 from memos.retrieval.candidates import Candidates
 from memos.retrieval.columns import Rows
@@ -36,18 +37,19 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "coverage after": "coverage",
         "pairs": "coverage",
         "rarest": "coverage",
+        "kin": "kinship",
+        "kin before": "kinship",
+        "kin after": "kinship",
         "answers": "answer",
         "when*asked": "answer",
         "speaker": "speaker",
         "days off": "time",
         "days spoken off": "spoken",
         "when*spoken": "spoken",
-        "session gap": "session",
-        "unnamed*session": "session",
+        "session gap": "standing",
         "dense": "dense",
         "dense after": "dense",
         "agreement": "agreement",
-        "rank": "agreement",
     }
 )
 """Channel by feature, in the order of the matrix's columns."""
@@ -65,7 +67,6 @@ class Calibrated:
 
     lexical: Scores
     dense: Scores
-    session: Scores
     total: Scores
 
 
@@ -75,7 +76,7 @@ def features(
     """Shape (candidates, features), columns in the order of `CHANNELS`. The query has a vector."""
     assert found.cosines is not None
     rows, lexical, tellings = found.rows, projection.lexical, projection.tellings
-    words = _words(rows, projection, reading)
+    words, kin = _words(rows, projection, reading), _kin(rows, projection, reading)
     before = projection.timeline.before[rows]
     asked = lexical.asks[before] & (before >= 0)
     names = np.minimum(tellings.names[rows], _NAMES)
@@ -88,6 +89,9 @@ def features(
         "coverage after": words.after,
         "pairs": words.pairs,
         "rarest": words.rarest,
+        "kin": kin.own,
+        "kin before": kin.with_before,
+        "kin after": kin.after,
         "answers": asked * words.before,
         "when*asked": when * asked,
         "speaker": _speaker(rows, projection, reading),
@@ -95,11 +99,9 @@ def features(
         "days spoken off": _days_spoken_off(tellings.spoken[rows], reading.windows),
         "when*spoken": when * (tellings.spoken[rows] != 0).any(axis=(1, 2)),
         "session gap": _below_best(known.total, projection.columns.chain.codes[rows]),
-        "unnamed*session": (not reading.preferred) * known.session,
         "dense": known.dense,
         "dense after": found.cosines[2],
         "agreement": np.minimum(known.lexical, known.dense),
-        "rank": np.log1p(_ranks(known.total)),
     }
     return np.stack([np.asarray(table[name], np.float32) for name in CHANNELS], axis=1)
 
@@ -138,6 +140,47 @@ def _words(rows: Rows, projection: Projection, reading: Reading) -> _Words:
         pairs=_pairs(terms, owners, order, len(rows)),
         rarest=_rarest(terms, owners, lexical, len(rows)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kin:
+    """How near the candidates and those beside them come to the query's terms in meaning, 0 to 1:
+    of each term the word nearest to it, then the mean over terms by their rarity. As in `_Words`."""
+
+    own: Scores
+    with_before: Scores
+    after: Scores
+
+
+def _kin(rows: Rows, projection: Projection, reading: Reading) -> _Kin:
+    lexical, timeline = projection.lexical, projection.timeline
+    terms = [term for term in reading.query.terms if term != QUESTION]
+    codes = lexical.codes(terms)
+    share = lexical.surprise(codes)
+    share = share / max(float(share.sum()), 1e-9)
+    beside = (rows, timeline.before[rows], timeline.after[rows])
+    texts, at = np.unique(np.concatenate(beside), return_inverse=True)
+    own, before, after = np.split(_nearest(texts, terms, codes, projection)[:, at], 3, axis=1)
+    return _Kin(share @ own, share @ np.maximum(own, before), share @ after)
+
+
+def _nearest(
+    texts: Rows, terms: Sequence[str], codes: Sequence[int], projection: Projection
+) -> Scores:
+    """Shape (terms, texts): how near the nearest word of each text comes; row -1 has none."""
+    table, lexical = kinship.default(), projection.lexical
+    there = np.flatnonzero(texts >= 0)
+    held, owners = lexical.texts(texts[there], most=_READ)
+    found = np.zeros((len(terms), len(texts)), np.float32)
+    if not len(held) or not terms:
+        return found
+    distinct, at = np.unique(held, return_inverse=True)
+    near = table.nearness(table.rows(terms), np.frombuffer(projection.kin, np.intc)[distinct])
+    near[np.array(codes)[:, None] == distinct[None, :]] = 1
+    # The terms of one text stand together.
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+    found[:, there[owners[starts]]] = np.maximum.reduceat(near[:, at], starts, axis=1)
+    return found
 
 
 def _pairs(
@@ -212,9 +255,3 @@ def _below_best(total: Scores, chain: NDArray[np.int32]) -> Scores:
     best = np.full(len(sessions), -np.inf, np.float32)
     np.maximum.at(best, at, total)
     return np.asarray(np.where(chain > 0, total - best[at], 0), np.float32)
-
-
-def _ranks(scores: Scores) -> NDArray[np.int64]:
-    """How many are higher: 0 for the highest. Equals share a rank, since the order of rows differs
-    from process to process."""
-    return np.searchsorted(np.sort(-scores), -scores, side="left").astype(np.int64)

@@ -1,8 +1,8 @@
 """Weights of the fusion that were fitted, and the file they are committed in.
 
-The score of a candidate is `base` times the plain sum of channels plus a weighted sum of features:
-linear, so that each share can be shown. `memos bench fusion_fit` makes the file and says in it from
-what. Knows neither how the weights were found nor where the features come from.
+The score of a candidate is `base` times what it keeps of the plain sum of channels plus a weighted
+sum of features: linear, so that each share can be shown. `memos bench fusion_fit` makes the file
+and says in it from what. Knows neither how the weights were found nor where the features come from.
 """
 
 from __future__ import annotations

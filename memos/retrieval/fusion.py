@@ -87,6 +87,9 @@ class Fused:
 
 RANKED = ("lexical", "dense", "session")
 
+REPLACED = "session"
+"""The plain channel that a feature (the gap to the session's best) takes the place of."""
+
 
 def fitted(
     plain: Fused,
@@ -105,13 +108,18 @@ def fitted(
     return _total(found.rows, _fitted(plain.parts, matrix, centred, shares, fit))
 
 
+def base_of(plain: Fused) -> Scores:
+    """What of the plain sum a fit keeps."""
+    gone = [part.share for part in plain.parts if part.channel == REPLACED]
+    return np.asarray(plain.scores - sum(gone), np.float32)
+
+
 def matrix_of(plain: Fused, found: Candidates, projection: Projection, reading: Reading) -> Scores:
     """The features of the candidates whose plain sum is `plain`; shape (candidates, features)."""
     part = {part.channel: part for part in plain.parts}
     known = Calibrated(
         lexical=part["lexical"].calibrated,
         dense=part["dense"].calibrated,
-        session=part["session"].calibrated,
         total=plain.scores,
     )
     return features(found, known, projection, reading)
@@ -120,9 +128,11 @@ def matrix_of(plain: Fused, found: Candidates, projection: Projection, reading: 
 def _fitted(
     parts: Sequence[Part], matrix: Scores, centred: Scores, shares: Scores, fit: Fit
 ) -> list[Part]:
-    """The plain parts times their common weight, and the features' shares added by channel."""
+    """The plain parts that stay times their common weight, and the features' shares by channel."""
     by_channel = {
-        part.channel: replace(part, share=part.share * np.float32(fit.base)) for part in parts
+        part.channel: replace(part, share=part.share * np.float32(fit.base))
+        for part in parts
+        if part.channel != REPLACED
     }
     columns: dict[str, list[int]] = {}
     for column, channel in enumerate(FEATURE_CHANNELS.values()):

@@ -18,6 +18,7 @@ import math
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -131,11 +132,21 @@ class Lexical:
         """The code of each term, -1 for one that never occurred."""
         return [self._term.get(term, -1) for term in terms]
 
+    def terms(self, since: int) -> list[str]:
+        """The terms in the order of their codes, from that code on."""
+        if since == len(self._term):
+            return []
+        return list(islice(self._term, since, None))
+
     def idf(self, codes: Sequence[int] | NDArray[np.int64]) -> Scores:
         """Of each term, over memories; 0 for -1."""
+        return np.where(np.asarray(codes) >= 0, self.surprise(codes), 0).astype(np.float32)
+
+    def surprise(self, codes: Sequence[int] | NDArray[np.int64]) -> Scores:
+        """The same with -1 as a term that no memory has: the rarest that there can be."""
         held = [len(self._postings[code]) if code >= 0 else 0 for code in codes]
         df = np.array(held, np.float32)
-        return np.where(df > 0, np.log1p((self.rows - df + 0.5) / (df + 0.5)), 0).astype(np.float32)
+        return np.log1p((self.rows - df + 0.5) / (df + 0.5)).astype(np.float32)
 
     def holds(self, rows: Rows, codes: Sequence[int]) -> NDArray[np.bool_]:
         """Which of `rows` hold which term, shape (terms, rows); row -1 holds none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import numpy as np
 
 from memos.errors import CubeNotFound
 from memos.protocols import Change
+from memos.retrieval import kinship
 from memos.retrieval.analysis import fold
 from memos.retrieval.columns import Columns, Rows
 from memos.retrieval.dense import Vectors
@@ -49,6 +51,8 @@ class Projection:
         self.columns = Columns()
         self.timeline = Timeline()
         self.lexical = Lexical()
+        self.kin = array("i")
+        """Row in the table of `kinship` by code of a term; -1 for one that it does not have."""
         self.vectors = Vectors()
         self.tellings = Tellings()
         self.lock = ReadWriteLock()
@@ -77,6 +81,7 @@ class Projection:
             self.timeline.reserve(self.columns.size)
             forms = [unmarked(change.terms or "") for change in live]
             self.lexical.add(rows, [terms for terms, _ in forms])
+            self.kin.extend(kinship.default().rows(self.lexical.terms(len(self.kin))))
             self.tellings.put(rows, [tells for _, tells in forms])
             self.vectors.put(rows, [change.vector for change in live])
             if link:
@@ -134,7 +139,7 @@ class Projection:
     def nbytes(self) -> int:
         """Bytes held, those of Python objects estimated."""
         parts = (self.columns, self.timeline, self.lexical, self.vectors, self.tellings)
-        return sum(part.nbytes for part in parts) + 190 * len(self.ids)
+        return sum(part.nbytes for part in parts) + 190 * len(self.ids) + 4 * len(self.kin)
 
     def _place(self, memory_id: str) -> int:
         if self._free:

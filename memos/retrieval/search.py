@@ -27,7 +27,7 @@ from memos.retrieval.diversity import diversified
 from memos.retrieval.explanation import explained
 from memos.retrieval.filters import parse_filter
 from memos.retrieval.fit import Fit, default
-from memos.retrieval.fusion import Fused, fitted, matrix_of, summed, with_graph
+from memos.retrieval.fusion import Fused, base_of, fitted, matrix_of, summed, with_graph
 from memos.retrieval.nearness import near, nearest, nearness
 from memos.retrieval.packing import packed
 from memos.retrieval.past import Form, PastProjections
@@ -66,11 +66,12 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Candidates by memory id; `matrix` has their features, `plain` their plain sum, `graph` how
-    near they are to what the query names."""
+    """Candidates by memory id; `matrix` has their features, `plain` their plain sum, `base` what a
+    fit keeps of it, `graph` how near they are to what the query names."""
 
     ids: tuple[str, ...]
     plain: Fused
+    base: NDArray[np.float32]
     matrix: NDArray[np.float32]
     graph: NDArray[np.float32]
 
@@ -176,6 +177,7 @@ class Searcher:
             return Examined(
                 ids=tuple(projection.ids[row] for row in found.rows.tolist()),
                 plain=plain,
+                base=base_of(plain),
                 matrix=matrix_of(plain, found, projection, reading),
                 graph=nearness(self._ranks(cube.id, projection, reading, None), found.rows),
             )

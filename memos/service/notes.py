@@ -48,8 +48,8 @@ class Notes:
         change in notes of others, in one transaction. Doing it twice does no harm. `Drafts.wait`
         are those that have no vector yet and must come again."""
         made = self._drafter.draft(cube, memories)
-        if made.notes or made.links:
-            self._stores.notes.put(cube.id, made.notes, links=made.links)
+        if made.notes or made.links or made.relinked:
+            self._stores.notes.put(cube.id, made.notes, links=made.links, relinked=made.relinked)
         return made
 
     def forgotten(self, cube: Cube, memory_id: str) -> tuple[Note, ...]:

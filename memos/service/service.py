@@ -11,6 +11,7 @@ from typing import Any
 
 from memos.config import Settings
 from memos.errors import CubeNotFound, StorageUnavailable
+from memos.extraction.ledger import ModelUse
 from memos.extraction.structured import Structured
 from memos.graph.communities import communities
 from memos.graph.resolution import Resolver
@@ -49,7 +50,8 @@ class Service:
     `open_vector_index` is called at the first need, so that a process with small cubes only never
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
     called after an erase, to drop what the embedder remembers of texts. `one_holder`: only one
-    process at a time can have the index open. `extractor` None: no facts are read.
+    process at a time can have the index open. `extractor` None: no facts are read. `model_use`
+    tells what language models were asked, by name, since this process began.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Service:
         one_holder: bool = False,
         extractor: Extractor | None = None,
         reranker: Reranker | None = None,
+        model_use: Callable[[], Mapping[str, ModelUse]] = dict,
     ) -> None:
         self.settings = settings
         self.stores = stores
@@ -72,6 +75,7 @@ class Service:
         self.clock = clock
         self.new_id = new_id
         self._forget_texts = forget_texts
+        self._model_use = model_use
         self._one_holder = one_holder
         extractor = None if extractor is None else Structured(extractor)
         self.extractor = extractor
@@ -227,10 +231,11 @@ class Service:
         self.embedder.embed(["warm"])
 
     def metrics_snapshot(self) -> Mapping[str, Any]:
-        """Present values for gauges: jobs by (kind, state), projections and graphs held and their
-        bytes."""
+        """Present values: jobs by (kind, state), `model_use` by model, projections and graphs held
+        and their bytes."""
         return {
             "jobs": self.stores.jobs.counts(),
+            "model_use": self._model_use(),
             **self.searcher.usage(),
             **self.graph.projections.usage(),
         }

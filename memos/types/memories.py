@@ -134,7 +134,11 @@ class MemoryVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A directed, typed connection between two memories of one cube."""
+    """A directed, typed connection between two memories of one cube.
+
+    `origin` is the method that drafted it, None if somebody asked for it. A drafted link goes when
+    the text of its source is changed into one that it does not follow from.
+    """
 
     id: str
     cube_id: str
@@ -143,6 +147,7 @@ class Link:
     relation: str
     reason: str | None
     created_at: datetime
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,63 +35,77 @@ def around(
     """See `memos.protocols.GraphStore.around`."""
     ring = expanded(connection, cube_id, [id for id in entity_ids if storable(id)], view.known)
     met = set(ring)
-    found: dict[str, tuple[int, Sequence[Any]]] = {}
+    distances: dict[str, int] = {}
+    rows: list[Sequence[Any]] = []
     for distance in range(1, hops + 1):
-        reached: dict[str, None] = {}
+        reached: dict[str | None, None] = {}
         start, size = 0, _FEW
-        while start < len(ring) and len(found) < limit:
-            for row in _facts(connection, cube_id, ring[start : start + size], view, per_entity):
-                if len(found) < limit and row[1] not in found:
-                    found[row[1]] = (distance, row)
-                    reached.update((id, None) for id in (row[4], row[6]) if id is not None)
+        while start < len(ring) and len(rows) < limit:
+            part = ring[start : start + size]
+            for row in _facts(connection, cube_id, part, view, min(per_entity, limit)):
+                id = row[1]
+                if id in distances:
+                    continue
+                distances[id] = distance
+                rows.append(row)
+                reached[row[4]] = reached[row[6]] = None
+                if len(rows) == limit:
+                    break
             start += size
             # As many as bring what is left, if those to come are like those so far.
-            size = min(_MANY, max(_FEW, start * (limit - len(found)) // max(1, len(found))))
-        ring = [id for id in reached if id not in met]
+            size = min(_MANY, max(_FEW, start * (limit - len(rows)) // max(1, len(rows))))
+        ring = [id for id in reached if id is not None and id not in met]
         met.update(ring)
-        if not ring or len(found) >= limit:
+        if not ring or len(rows) >= limit:
             break
-    facts = built(connection, cube_id, [row for _, row in found.values()], sources=False)
-    return [(found[fact.id][0], fact) for fact in facts]
+    facts = built(connection, cube_id, rows, sources=False)
+    return [(distances[fact.id], fact) for fact in facts]
 
 
 def _facts(
-    connection: Connection, cube_id: str, ids: Sequence[str], view: View, per_entity: int
-) -> list[Sequence[Any]]:
-    """At most `per_entity` facts of each, entity by entity, the most confident first."""
+    connection: Connection, cube_id: str, ids: Sequence[str], view: View, bound: int
+) -> Sequence[Sequence[Any]]:
+    """At most `bound` facts of each, entity by entity, the most confident first; those of two of
+    them come twice."""
     sqlite = connection.dialect.name == "sqlite"
-    asked: dict[str, Any] = {**view.asked, "cube": cube_id, "bound": per_entity}
+    asked: dict[str, Any] = {**view.asked, "cube": cube_id, "bound": bound}
     asked["ids"] = json.dumps(list(ids), ensure_ascii=False)
-    rows = connection.execute(_statement(sqlite, view.sql), asked).all()
-    by_entity: dict[str, list[Sequence[Any]]] = {id: [] for id in ids}
+    rows = connection.execute(_statement(sqlite, tuple(view.parts)), asked).all()
+    if not sqlite:
+        return rows
+    by_entity: dict[str, dict[str, Sequence[Any]]] = {id: {} for id in ids}
     for row in rows:
-        by_entity[row[-1]].append(row)
+        by_entity[row[-1]][row[1]] = row
     found: list[Sequence[Any]] = []
     for of in by_entity.values():
-        of.sort(key=lambda row: (row[14], row[3] or 0), reverse=True)
-        seen = list({row[1]: row for row in of}.values())
-        found += seen[:per_entity]
+        found += sorted(of.values(), key=lambda row: (row[14], row[3] or 0), reverse=True)[:bound]
     return found
 
 
 @lru_cache(maxsize=8)
-def _statement(sqlite: bool, view: str) -> TextClause:
-    def of(end: str, wanted: str, columns: str) -> str:
+def _statement(sqlite: bool, views: tuple[str, ...]) -> TextClause:
+    """Each of `views`, together all that was believed, is in order in the index."""
+    ends = [(end, view) for end in ("subject_id", "object_id") for view in views]
+
+    def of(end: str, view: str, wanted: str, columns: str) -> str:
+        # A fact of an entity with itself comes by its subject alone.
+        other = f" AND subject_id <> {wanted}" if end == "object_id" else ""
         return (
             f"SELECT {columns} FROM fact WHERE cube_id = :cube AND {end} = {wanted} AND {view}"
-            " ORDER BY confidence DESC, seq DESC LIMIT :bound"
+            f"{other} ORDER BY confidence DESC, seq DESC LIMIT :bound"
         )
 
     if sqlite:
         parts = (
-            f"SELECT fact.*, w.value FROM json_each(:ids) AS w CROSS JOIN fact"
-            f" WHERE fact.rowid IN ({of(end, 'w.value', 'rowid')})"
-            for end in ("subject_id", "object_id")
+            "SELECT fact.*, w.value FROM json_each(:ids) AS w CROSS JOIN fact"
+            f" WHERE fact.rowid IN ({of(end, view, 'w.value', 'rowid')})"
+            for end, view in ends
         )
         return text(" UNION ALL ".join(parts))
-    both = " UNION ALL ".join(f"({of(end, 'w.id', '*')})" for end in ("subject_id", "object_id"))
+    every = " UNION ALL ".join(f"({of(end, view, 'w.id', '*')})" for end, view in ends)
     return text(
-        "SELECT near.*, w.id FROM json_array_elements_text(CAST(:ids AS json)) AS w(id)"
-        f" CROSS JOIN LATERAL (SELECT * FROM ({both}) AS ends"
+        "SELECT near.*, w.id FROM json_array_elements_text(CAST(:ids AS json)) WITH ORDINALITY"
+        f" AS w(id, place) CROSS JOIN LATERAL (SELECT * FROM ({every}) AS ends"
         " ORDER BY confidence DESC, seq DESC LIMIT :bound) AS near"
+        " ORDER BY w.place, near.confidence DESC, near.seq DESC"
     )

@@ -195,7 +195,7 @@ def _olds(edit: Edit, ids: Sequence[str], fresh: Collection[str]) -> dict[str, O
         edit.cube_id,
         ("assertion_id",),
         asked,
-        columns="fact_id, assertion_id, expired_at",
+        columns="fact_id, assertion_id, created_at, expired_at",
     )
     rows = matching(
         edit.connection,
@@ -206,11 +206,13 @@ def _olds(edit: Edit, ids: Sequence[str], fresh: Collection[str]) -> dict[str, O
         where=NEWEST,
     )
     found = {row[1]: Old(row) for row in rows}
-    for fact_id, assertion_id, expired_at in sources:
-        if fact_id in found:
-            (found[fact_id].sources if expired_at == END else found[fact_id].former).add(
-                assertion_id
-            )
+    for fact_id, assertion_id, created_at, expired_at in sources:
+        old = found.get(fact_id)
+        if old is None:
+            continue
+        if expired_at == END:
+            old.sources.add(assertion_id)
+        old.ever[assertion_id] = min(created_at, old.ever.get(assertion_id, created_at))
     # A fact that is believed for other reasons than these assertions belongs to another group.
     return {id: old for id, old in found.items() if old.sources or not old.believed}
 

@@ -16,7 +16,7 @@ from memos.storage.graph import rulings
 from memos.storage.graph.deriving import Deriver
 from memos.storage.graph.edit import Edit
 from memos.storage.graph.forgetting import forget
-from memos.storage.graph.revisions import Revised, join
+from memos.storage.graph.revisions import Revised, Touched, join
 from memos.storage.records import json_text
 from memos.storage.tables import (
     assertion,
@@ -46,23 +46,18 @@ def erase(edit: Edit, deriver: Deriver, memory_id: str) -> None:
     edit.gone("mention", sorted({f"{memory_id} {row[1]}" for row in named}))
     # What they rested on besides is asked for only now that these are gone.
     revised = Revised(edit, deriver, ids)
-    for fact_id, (rows, erased) in sorted(touched.items()):
-        revised.fact(fact_id, rows, erased)
+    revised.facts(touched)
     _drop_rulings(edit, held, ids, revised.forgotten)
     deriver.derive(edit, {(row[3], row[5], row[9]) for row in said})
     join(edit, set(touched) - revised.forgotten)
     involved = {id for row in said for id in (row[3], row[4], row[6], row[7]) if id is not None}
     involved |= {id for row in named for id in row}
-    for entity_id in sorted(involved):
-        forget(edit, deriver, entity_id)
+    forget(edit, deriver, involved)
     notes.erase_those_of(edit.connection, edit.cube_id, memory_id, now=edit.now)
     summaries.erase_those_of(edit.connection, edit.cube_id, memory_id)
 
 
-_Touched = dict[str, tuple[list[Sequence[Any]], list[Sequence[Any]]]]
-
-
-def _resting_on(edit: Edit, ids: set[str], subjects: set[str], predicates: set[str]) -> _Touched:
+def _resting_on(edit: Edit, ids: set[str], subjects: set[str], predicates: set[str]) -> Touched:
     """By fact that ever rested on these assertions, or was closed by one: its revisions and the
     sources of it that go."""
     going: dict[str, list[Sequence[Any]]] = defaultdict(list)
@@ -85,7 +80,7 @@ def _resting_on(edit: Edit, ids: set[str], subjects: set[str], predicates: set[s
         where="closing IS NOT NULL",
     )
     facts = going.keys() | {row[0] for row in closed if row[1] in ids}
-    found: _Touched = {id: ([], going[id]) for id in facts}
+    found: Touched = {id: ([], going[id]) for id in facts}
     for row in matching(
         edit.connection, fact, edit.cube_id, ("id",), [(id,) for id in sorted(facts)]
     ):

@@ -14,19 +14,39 @@ from sqlalchemy import Connection, func, select, text
 from memos.protocols import GraphChange
 from memos.storage.bulk import matching
 from memos.storage.cubes import cube_missing
-from memos.storage.graph.reads import sources_of
 from memos.storage.graph.records import ACTIVE, BEGINNING, END
-from memos.storage.tables import cube, entity, entity_alias, fact, graph_gone, mention
+from memos.storage.tables import (
+    assertion,
+    cube,
+    entity,
+    entity_alias,
+    fact,
+    fact_source,
+    mention,
+)
 
-_TABLES = {"entity": entity, "fact": fact, "mention": mention, "gone": graph_gone}
-_MENTIONING = ("mention", "gone")
+_COLUMNS = {
+    "entity": "seq, id, name, type, merged_into",
+    "fact": "seq, id, subject_id, predicate, object_id, value, negated, event, confidence,"
+    " valid_at, invalid_at, expired_at",
+    "mention": "seq, memory_id, entity_id",
+    "graph_gone": "seq, kind, id",
+}
 _queries = {
     name: text(
-        f"SELECT * FROM {table.name} WHERE cube_id = :cube AND seq > :after AND seq <= :last"
-        " ORDER BY seq LIMIT :limit"
+        f"SELECT {columns} FROM {name} WHERE cube_id = :cube AND seq > :after AND seq <= :upto"
     )
-    for name, table in _TABLES.items()
+    for name, columns in _COLUMNS.items()
 }
+_next = text(
+    "SELECT min(seq) FROM ("
+    + " UNION ALL ".join(
+        f"SELECT min(seq) AS seq FROM {name} WHERE cube_id = :cube AND seq > :after"
+        for name in _COLUMNS
+    )
+    + ") AS following"
+)
+_MENTIONING = ("mention", "graph_gone")
 
 
 def last(connection: Connection, cube_id: str) -> int:
@@ -42,24 +62,29 @@ def changes(connection: Connection, cube_id: str, *, after: int, limit: int) -> 
     """See `memos.protocols.GraphStore.changes`."""
     # Each statement sees what is committed when it starts. Up to a number that was read before all
     # of them, each sees everything, or has it with a later number.
-    asked = {"cube": cube_id, "after": after, "last": last(connection, cube_id), "limit": limit}
-    rows = [
-        (row.seq, kind, row)
-        for kind, query in _queries.items()
-        for row in connection.execute(query, asked)
-    ]
-    rows = sorted(rows, key=lambda item: item[0])[:limit]
+    newest = last(connection, cube_id)
+    rows: list[tuple[int, str, Any]] = []
+    while not rows and after < newest:
+        following = connection.execute(_next, {"cube": cube_id, "after": after}).scalar()
+        if following is None or following > newest:
+            break
+        # Numbers are of one thing each: so many that no more than `limit` things have them.
+        after, upto = following - 1, min(newest, following - 1 + limit)
+        asked = {"cube": cube_id, "after": after, "upto": upto}
+        for kind, query in _queries.items():
+            rows += [(row[0], kind, row) for row in connection.execute(query, asked)]
+        after = upto
+    rows.sort(key=lambda item: item[0])
     aliases = _aliases(connection, cube_id, (row.id for _, kind, row in rows if kind == "entity"))
-    facts = {row.id for _, kind, row in rows if kind == "fact" and row.expired_at == END}
-    sources = sources_of(connection, cube_id, facts, None) if facts else {}
+    believed = [row.id for _, kind, row in rows if kind == "fact" and row.expired_at == END]
+    sources = _memories(connection, cube_id, believed)
     named = _named(connection, cube_id, [row for _, kind, row in rows if kind in _MENTIONING])
     found: dict[tuple[str, str], GraphChange] = {}
     for seq, kind, row in rows:
         if kind == "entity":
             change = _entity(seq, row, aliases)
         elif kind == "fact":
-            memories = dict.fromkeys(source.memory_id for source in sources.get(row.id, ()))
-            change = _fact(seq, row, tuple(memories))
+            change = _fact(seq, row, tuple(sources.get(row.id, ())))
         elif kind == "mention":
             change = _mention(seq, f"{row.memory_id} {row.entity_id}", named)
         elif row.kind == "mention":
@@ -82,6 +107,29 @@ def _aliases(
     ):
         found[entity_id].append(normal)
     return {id: tuple(sorted(names)) for id, names in found.items()}
+
+
+def _memories(
+    connection: Connection, cube_id: str, fact_ids: Sequence[str]
+) -> dict[str, dict[str, None]]:
+    """By fact, the memories that it rests on."""
+    pairs = matching(
+        connection,
+        fact_source,
+        cube_id,
+        ("fact_id",),
+        [(id,) for id in fact_ids],
+        columns="fact_id, assertion_id",
+        where=f"expired_at = {END}",
+    )
+    keys = sorted({(row[1],) for row in pairs})
+    said = matching(connection, assertion, cube_id, ("id",), keys, columns="id, memory_id")
+    memory_of = {row[0]: row[1] for row in said}
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for fact_id, assertion_id in sorted(map(tuple, pairs)):
+        if assertion_id in memory_of:
+            found[fact_id][memory_of[assertion_id]] = None
+    return found
 
 
 def _entity(seq: int, row: Any, aliases: dict[str, tuple[str, ...]]) -> GraphChange:

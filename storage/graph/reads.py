@@ -36,20 +36,34 @@ class View:
 
     as_of: datetime | None
     known_as_of: datetime | None
-    sql: str = ""
+    parts: list[str] = field(default_factory=list)
+    """SQL conditions that exclude one another; a row is in the view if one of them holds."""
     asked: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # Equality with the end where that serves: then an index stays in order behind it.
+        self.asked = {"end": END}
         if self.known_as_of is None:
-            # Equality, not a comparison: the rest of an index stays in order.
-            parts, self.asked = ["expired_at = :known"], {"known": END}
+            self.parts = ["expired_at = :end"]
         else:
-            parts = ["expired_at > :known", "created_at <= :known"]
-            self.asked = {"known": micros(self.known_as_of)}
+            self.parts = [
+                "expired_at = :end AND created_at <= :known",
+                "expired_at > :known AND expired_at < :end AND created_at <= :known",
+            ]
+            self.asked["known"] = micros(self.known_as_of)
         if self.as_of is not None:
-            parts += ["valid_at <= :as_of", "invalid_at > :as_of"]
+            self.parts = [
+                f"{part} AND valid_at <= :as_of AND invalid_at > :as_of" for part in self.parts
+            ]
             self.asked["as_of"] = micros(self.as_of)
-        self.sql = " AND ".join(parts)
+
+    @property
+    def sql(self) -> str:
+        """All of it as one condition."""
+        known = "expired_at = :end"
+        if self.known_as_of is not None:
+            known = "expired_at > :known AND created_at <= :known"
+        return known + (" AND valid_at <= :as_of AND invalid_at > :as_of" if self.as_of else "")
 
     @property
     def known(self) -> int | None:
@@ -65,6 +79,15 @@ def expanded(
         return sorted({roots.get(id, id) for id in ids})
     held = entities.merges(connection, cube_id, known)
     return sorted({held.root(id) for id in ids})
+
+
+# The page drives the look-ups, as in `memos.storage.bulk`.
+_OF_PAGE = {
+    "postgresql": "LATERAL (SELECT * FROM fact WHERE cube_id = :cube AND id = page.id"
+    " AND revision = page.revision OFFSET 0) AS found",
+    "sqlite": "fact AS found ON found.cube_id = :cube AND found.id = page.id"
+    " AND found.revision = page.revision",
+}
 
 
 def facts(
@@ -116,11 +139,14 @@ def facts(
         where.append("id > :after")
         asked["after"] = after
     conditions = " AND ".join(where)
-    if driven:
+    ordered = len(subjects) == len(predicates) == 1 and view.known is None
+    if driven and not ordered:
         # Found first and sorted then: walking the ids in their order could read the whole cube.
         query = (
-            f"WITH hit AS MATERIALIZED (SELECT * FROM fact WHERE {conditions})"
-            " SELECT * FROM hit ORDER BY id LIMIT :limit"
+            f"WITH hit AS MATERIALIZED (SELECT id, revision FROM fact WHERE {conditions}),"
+            " page AS MATERIALIZED (SELECT id, revision FROM hit ORDER BY id LIMIT :limit)"
+            f" SELECT found.* FROM page CROSS JOIN {_OF_PAGE[connection.dialect.name]}"
+            " ORDER BY found.id"
         )
     else:
         query = f"SELECT * FROM fact WHERE {conditions} ORDER BY id LIMIT :limit"
@@ -153,6 +179,10 @@ class _Lists:
     def has(self, column: str, values: Sequence[Any]) -> str:
         wanted: Any = [value for value in values if not isinstance(value, str) or storable(value)]
         name = f"list{len(self._asked)}"
+        if len(wanted) == 1:
+            # An index stays in order behind what is equal to one value.
+            self._asked[name] = wanted[0]
+            return f"{column} = :{name}"
         if self._sqlite:
             self._asked[name] = json.dumps(wanted)
             return f"{column} IN (SELECT value FROM json_each(:{name}))"

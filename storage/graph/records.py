@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -178,32 +178,58 @@ def assertion_of(row: Sequence[Any]) -> Assertion:
 
 
 def fact_of(
-    row: Sequence[Any], names: dict[str, EntityRef], sources: tuple[FactSource, ...] = ()
+    row: Sequence[Any], names: Mapping[str, EntityRef], sources: tuple[FactSource, ...] = ()
 ) -> Fact:
     """From a row of `tables.fact`; `names` has the entities."""
-    object_id = row[6]
+    (
+        cube_id,
+        id,
+        revision,
+        _,
+        subject_id,
+        predicate,
+        object_id,
+        value,
+        _,
+        quantity,
+        unit,
+        negated,
+        event,
+        place,
+        confidence,
+        valid_at,
+        granularity,
+        invalid_at,
+        invalid_granularity,
+        created_at,
+        expired_at,
+        closed_by,
+        _,
+        rule,
+        *_,
+    ) = row
     return Fact(
-        id=row[1],
-        revision=row[2],
-        cube_id=row[0],
-        subject=names[row[4]],
-        predicate=row[5],
+        id=id,
+        revision=revision,
+        cube_id=cube_id,
+        subject=names[subject_id],
+        predicate=predicate,
         object=None if object_id is None else names[object_id],
-        value=row[7],
-        quantity=row[9],
-        unit=row[10],
-        negated=bool(row[11]),
-        event=bool(row[12]),
-        place=row[13],
-        confidence=row[14],
-        valid_at=since_of(row[15]),
-        granularity=grain_of(row[16]),
-        invalid_at=until_of(row[17]),
-        invalid_granularity=grain_of(row[18]),
-        created_at=moment(row[19]),
-        expired_at=until_of(row[20]),
-        closed_by=row[21],
-        rule=row[23],
+        value=value,
+        quantity=quantity,
+        unit=unit,
+        negated=negated == 1,
+        event=event == 1,
+        place=place,
+        confidence=confidence,
+        valid_at=None if valid_at == BEGINNING else moment(valid_at),
+        granularity=None if granularity is None else _GRAINS[granularity],
+        invalid_at=None if invalid_at == END else moment(invalid_at),
+        invalid_granularity=None if invalid_granularity is None else _GRAINS[invalid_granularity],
+        created_at=moment(created_at),
+        expired_at=None if expired_at == END else moment(expired_at),
+        closed_by=closed_by,
+        rule=rule,
         sources=sources,
     )
 

@@ -38,6 +38,10 @@ _BELIEF = (
 _CLOSED = ("closed_by", "closing", "rule")
 
 
+Touched = dict[str, tuple[list[Sequence[Any]], list[Sequence[Any]]]]
+"""By fact: its revisions, and the sources of it that go."""
+
+
 class Revised:
     """Rewrites revisions of facts as if some assertions had never been made."""
 
@@ -48,50 +52,64 @@ class Revised:
         self._rulings = deriver.rulings(edit)
         self.forgotten: set[str] = set()
 
-    def fact(
-        self, fact_id: str, rows: Sequence[Sequence[Any]], going: Sequence[Sequence[Any]]
-    ) -> None:
+    def facts(self, touched: Touched) -> None:
+        """Rewrites these facts; `forgotten` are those of which nothing is left."""
         edit = self._edit
-        sources = matching(
+        sources: dict[str, list[Sequence[Any]]] = defaultdict(list)
+        for row in matching(
             edit.connection,
             fact_source,
             edit.cube_id,
             ("fact_id",),
-            [(fact_id,)],
+            [(id,) for id in sorted(touched)],
             columns="fact_id, assertion_id, created_at, expired_at",
-        )
-        left = []
-        for row in sorted(rows, key=lambda row: int(row[2])):
-            held = row[22] not in self._erased and not any(_within(one, row) for one in going)
-            basis = [one[1] for one in sources if _within(one, row)]
-            if held or self._rewrite(row, basis):
-                left.append(row)
+        ):
+            sources[row[0]].append(row)
+        gone: list[tuple[str, int]] = []
+        stamps: list[tuple[str, int, int]] = []
+        for id, (rows, going) in sorted(touched.items()):
+            left = [row[2] for row in rows if self._stays(row, going, sources[id])]
+            gone += [(id, row[2]) for row in rows if row[2] not in left]
+            if left:
+                # The newest revision that is left tells followers how it is.
+                stamps.append((id, max(left), edit.number()))
             else:
-                key = [(fact_id, row[2])]
-                remove(edit.connection, fact, edit.cube_id, ("id", "revision"), key)
-        if not left:
-            remove(edit.connection, fact_source, edit.cube_id, ("fact_id",), [(fact_id,)])
-            edit.gone("fact", [fact_id])
-            self.forgotten.add(fact_id)
-            return
-        # The newest revision that is left tells followers how it is.
-        stamps = [(fact_id, left[-1][2], edit.number())]
-        change(edit.connection, fact, edit.cube_id, ("id", "revision"), ("seq",), stamps)
+                self.forgotten.add(id)
+        on = ("id", "revision")
+        remove(edit.connection, fact, edit.cube_id, on, gone)
+        change(edit.connection, fact, edit.cube_id, on, ("seq",), stamps)
+        keys = [(id,) for id in sorted(self.forgotten)]
+        remove(edit.connection, fact_source, edit.cube_id, ("fact_id",), keys)
+        edit.gone("fact", sorted(self.forgotten))
 
-    def _rewrite(self, row: Sequence[Any], basis: Sequence[str]) -> bool:
-        """Whether anything is left that the revision rests on."""
-        if not basis:
+    def _stays(
+        self,
+        row: Sequence[Any],
+        going: Sequence[Sequence[Any]],
+        sources: Sequence[Sequence[Any]],
+    ) -> bool:
+        """Whether the revision rests on something else too; then it is as that has it."""
+        if row[22] not in self._erased and not any(_within(one, row) for one in going):
+            return True
+        return self._rewrite(row, [one for one in sources if _within(one, row)])
+
+    def _rewrite(self, row: Sequence[Any], left: Sequence[Sequence[Any]]) -> bool:
+        """Whether anything is left that the revision rests on; it is believed as long as that."""
+        if not left:
             return False
-        asked = set(basis) | ({row[22]} if row[22] is not None else set())
+        basis = {one[1] for one in left}
+        begun = max(row[19], min(one[2] for one in left))
+        ended = min(row[20], max(one[3] for one in left))
+        asked = basis | ({row[22]} if row[22] is not None else set())
         said = self._assertions(asked)
         kind = self._deriver.predicate(self._edit, row[5])
         stretches = self._deriver.stretches(kind, list(said.values()), self._rulings)
         best = max(
             stretches,
-            key=lambda one: (len(set(one.assertions) & set(basis)), min(one.assertions)),
+            key=lambda one: (len(basis.intersection(one.assertions)), min(one.assertions)),
             default=None,
         )
-        if best is None or set(best.assertions).isdisjoint(basis):
+        if best is None or basis.isdisjoint(best.assertions):
             return False
         lead = said[best.assertions[0]]
         belief = self._deriver.belief(kind, lead, best)
@@ -103,8 +121,8 @@ class Revised:
             self._edit.cube_id,
             ("id", "revision"),
             # As it was then, whatever has been merged since.
-            (*_BELIEF[3:], *_CLOSED),
-            [(row[1], row[2], *belief[3:], *closed)],
+            (*_BELIEF[3:], *_CLOSED, "created_at", "expired_at"),
+            [(row[1], row[2], *belief[3:], *closed, begun, ended)],
         )
         return True
 

@@ -99,6 +99,7 @@ def example(conversation: str, number: int, deciding: int, category: int = 4) ->
         question=question,
         ids=ids,
         plain=np.zeros(20),
+        base=np.zeros(20),
         parts={"lexical": random.normal(size=20)},
         matrix=matrix,
         graph=np.zeros(20),
@@ -129,6 +130,7 @@ def test_an_ablation_leaves_a_channel_out_of_features_and_sum():
     made = [example("one", 1, deciding=0)]
     (fewer,) = fusion_trial.without(made, "lexical")
     assert np.allclose(fewer.plain, -made[0].parts["lexical"])
+    assert np.allclose(fewer.base, -made[0].parts["lexical"])
     assert np.array_equal(fewer.matrix, made[0].matrix)
     (fewer,) = fusion_trial.without(made, "telling")
     gone = [CHANNELS[name] == "telling" for name in NAMES]

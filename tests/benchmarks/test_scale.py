@@ -41,8 +41,20 @@ def test_a_size_is_measured_in_a_process_of_its_own(grown: tuple[Path, dict[str,
     assert all(row["total_ms"] >= row["search_ms"] > 0 for row in plain)
     assert found["projection"]["projection_memories"] == 600
     assert found["rss"]["after"] > found["rss"]["model"] > 0
-    point = scale._point(600, found, how, scale._disk(folder))
+    walked = scale_probe.measure(
+        {
+            "data_dir": str(folder),
+            "vectors": "synthetic",
+            "cube": scale.CUBE,
+            "queries": Conversations(0).questions(3),
+            "variants": {scale.ALL_CHANNELS: {}},
+            "settings": {"graph_weight": 1.0},
+            "warm_up": 1,
+        }
+    )
+    point = scale._point(600, found, walked, how, scale._disk(folder))
     assert point["search_ms"]["n"] == 5
+    assert point["all_channels_ms"]["n"] == 3
     assert point["disk_bytes"]["SQL"] > 600 * 384 * 4  # it holds the vectors
 
 
@@ -65,6 +77,7 @@ def data(*, p50: float = 4.0, ratio: float = 1.5, share: float = 0.8) -> dict[st
     times = {"n": 3, "mean": p50, "max": p50, "p50": p50, "p95": 2 * p50, "p99": 2 * p50}
     point = {
         "search_ms": times,
+        "all_channels_ms": times,
         "first_search_ms": 90.0,
         "rss_bytes": {"model": 1 << 28, "loaded": 1 << 29, "after": 1 << 29},
         "rss_bytes_per_memory": 2700,

@@ -66,9 +66,9 @@ def test_folding_twice_is_folding_once_and_nothing_vanishes(name):
 
 @pytest.mark.parametrize("part", ["x.'", "the ", "é", "a.b.", "'s"])
 def test_a_name_of_a_megabyte_is_folded_in_linear_time(part):
-    start = time.perf_counter()
+    start = time.process_time()
     normal(part * (1_000_000 // len(part)))
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_short_forms():

@@ -1,4 +1,4 @@
-"""A cube on a real SQLite with memories, vectors, terms and notes; words in common are nearness."""
+"""A cube on a real database with memories, vectors, terms and notes; words in common are nearness."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class CountingEmbedder(HashEmbedder):
 
 
 class Cabin:
-    def __init__(self, folder: Path, *, name: str = "memos") -> None:
+    def __init__(self, folder: Path, *, name: str = "memos", url: str | None = None) -> None:
         self.now = START
         self.new_id = UlidMaker()
         self.embedder = CountingEmbedder()
-        url = f"sqlite:///{folder / f'{name}.db'}"
+        url = url or f"sqlite:///{folder / f'{name}.db'}"
         self.stores: Stores = open_stores(
             url, new_id=self.new_id, clock=lambda: self.now, derivation=Rules()
         )

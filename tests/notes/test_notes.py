@@ -210,6 +210,20 @@ def test_a_changed_text_gets_a_new_note_and_takes_back_what_the_former_changed(c
     assert cabin.note(new).revision == 2
 
 
+def test_a_changed_text_is_linked_anew(cabin: Cabin):
+    old = cabin.add(POTTERY)
+    new = cabin.add(KILN)
+    cabin.draft(old, new)
+    [drafted] = cabin.stores.links.of(cabin.cube.id, new.id)
+    assert drafted.origin == "extractive-1"
+    changed = cabin.change(new, content=WEATHER)
+    cabin.draft(changed)
+    assert cabin.stores.links.of(cabin.cube.id, new.id) == ()
+    assert cabin.stores.links.of(cabin.cube.id, new.id, known_as_of=drafted.created_at) == (
+        drafted,
+    )
+
+
 def test_a_note_of_its_own_text_stays_when_another_memory_changed_it(cabin: Cabin):
     old = cabin.add(POTTERY)
     cabin.draft()

@@ -55,6 +55,31 @@ def test_coverage_counts_the_memory_before_but_not_after(world):
     assert 0 < seen.of(before, "coverage after") < 1
 
 
+def test_words_near_in_meaning_count_own_before_and_after(world):
+    before = world.add("Yes", session_id="art")
+    near = world.add("I joined a pottery class", session_id="art")
+    behind = world.add("Lovely", session_id="art")
+    same = world.add("My hobby is a secret", session_id="other")
+    seen = Seen(world, "Which hobby?")
+    assert seen.of(same, "kin") == pytest.approx(1)
+    assert 0 < seen.of(near, "kin") < 1
+    assert seen.of(near, "kin") == seen.of(near, "kin before")
+    assert seen.of(behind, "kin") == 0
+    assert seen.of(behind, "kin before") == pytest.approx(seen.of(near, "kin"))
+    assert seen.of(before, "kin after") == pytest.approx(seen.of(near, "kin"))
+    assert seen.of(near, "kin after") == 0
+    world.add("It is called the hobby horse")
+    assert Seen(world, "Which hobby?").of(near, "kin") == pytest.approx(seen.of(near, "kin"))
+
+
+def test_a_query_or_a_memory_without_words_is_kin_to_nothing(world):
+    bare = world.add("...")
+    seen = Seen(world, "kettle")
+    assert seen.of(bare, "kin") == 0
+    found = world.searcher.examine(world.cube, "???")
+    assert np.isfinite(found.matrix).all()
+
+
 def test_terms_beside_each_other_are_pairs(world):
     near = world.add("a red sailing boat at dawn")
     apart = world.add("sailing at dawn in a boat that is red")
@@ -114,7 +139,6 @@ def test_the_best_of_a_session_is_not_below_it(world):
     assert seen.of(best, "session gap") == 0
     assert seen.of(other, "session gap") < 0
     assert seen.of(alone, "session gap") == 0
-    assert seen.of(best, "rank") == 0
 
 
 def test_a_document_costs_no_more_than_its_beginning(world):
@@ -127,7 +151,7 @@ def test_examined_features_are_those_that_rank(world):
     text = "When does Anna play the cello?"
     found = world.searcher.examine(world.cube, text)
     fit = world.searcher.fit
-    scores = fit.base * found.plain.scores + found.matrix @ fit.vector()
+    scores = fit.base * found.base + found.matrix @ fit.vector()
     order = [found.ids[i] for i in np.argsort(-scores, kind="stable")]
     result = world.searcher.search(world.cube, Search(text=text, limit=5))
     assert [hit.memory.id for hit in result.hits] == order[:5]

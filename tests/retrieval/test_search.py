@@ -103,6 +103,12 @@ def test_the_neighbours_of_a_match_are_found():
     ) == [answer, question]
     shares = {share.channel: share for share in world.hit("Which instrument", answer).breakdown}
     assert shares["lexical"].raw > 0
+    assert "session" not in shares  # the best of a session stands for it
+    plain = World(fusion="plain")
+    plain.add("Which instrument do you play?", session_id="music")
+    answer = plain.add("Since childhood, the cello", session_id="music")
+    plain.add("filler", session_id="other")
+    shares = {share.channel: share for share in plain.hit("Which instrument", answer).breakdown}
     assert shares["session"].raw > 0
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from memos.api.metrics import Metrics
 from memos.assembly import build
 from memos.config import load
 from memos.testing import HashEmbedder, RecordedModel
@@ -78,6 +79,14 @@ def test_a_good_model_gives_facts(told):
     assert told.homes() == ["Bern"]
     [fact] = told.memos.facts(subject="Anna").items
     assert fact.sources[0].extractor == "llm-1:gpt-4o-mini"
+    use = told.service.metrics_snapshot()["model_use"]["gpt-4o-mini"]
+    assert use.requests == 1
+    assert use.failures == 0
+    assert use.prompt_tokens > 0
+    assert use.cost_usd > 0
+    text = Metrics(told.service.metrics_snapshot).exposition().decode()
+    assert 'memos_model_requests_total{model="gpt-4o-mini"} 1.0' in text
+    assert f'memos_model_prompt_tokens_total{{model="gpt-4o-mini"}} {use.prompt_tokens}.0' in text
     assert told.memos.doctor() == ()
 
 

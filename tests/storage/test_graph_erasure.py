@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from memos.graph.validity import Rules
 from memos.protocols import Stores
@@ -187,3 +188,24 @@ def test_erasing_the_only_source_of_a_past_belief(world: World) -> None:
     world.erase(item)
     assert world.facts(known_as_of=seen) == []
     assert world.stores.graph.size(world.cube.id) == (0, 0)
+
+
+def test_a_memory_that_names_thousands(world: World) -> None:
+    graph, cube = world.stores.graph, world.cube.id
+    world.say(ROME)
+    item = world.say(*(Saying(f"n{n}", "likes", "Rome", day(1)) for n in range(2000)))
+    assert graph.size(cube) == (2002, 2001)
+    statements = []
+
+    def count(*arguments: object) -> None:
+        statements.append(arguments[2])
+
+    engine = world.stores.health._db.engine
+    event.listen(engine, "before_cursor_execute", count)
+    world.erase(item)
+    event.remove(engine, "before_cursor_execute", count)
+    assert graph.size(cube) == (2, 1)
+    assert [entity.name for entity in graph.entities(cube)] == ["Anna", "Rome"]
+    # A few for each that stays, and many at once for those that go.
+    assert len(statements) < 100
+    assert world.stores.health.check(repair=False) == []

@@ -20,6 +20,7 @@ from tests.storage.test_graph_feed import Follower
 
 DAYS = (None, *(float(n) for n in range(6)))
 VIEWS = (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 9.0)
+CLOCK = Clock()
 _cubes = itertools.count()
 
 sayings = st.builds(
@@ -39,7 +40,7 @@ said_by_memory = st.lists(
     max_size=7,
 )
 limits = settings(
-    max_examples=25,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -48,15 +49,14 @@ limits = settings(
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     url = f"sqlite:///{tmp_path_factory.mktemp('properties')}/memos.db"
-    stores = open_stores(url, new_id=new_id, clock=Clock(), derivation=Rules())
+    stores = open_stores(url, new_id=new_id, clock=CLOCK, derivation=Rules())
     yield stores
     stores.health.close()
 
 
 def made(stores: Stores) -> World:
-    clock = Clock()
-    cube = stores.cubes.create(samples.cube(clock, name=f"c{next(_cubes)}"))
-    return World(stores, cube, clock)
+    cube = stores.cubes.create(samples.cube(CLOCK, name=f"c{next(_cubes)}"))
+    return World(stores, cube, CLOCK)
 
 
 def remembered(world: World, said: Sequence[tuple[int, list[Saying]]]) -> list[Memory]:
@@ -128,8 +128,10 @@ def test_what_is_erased_leaves_nothing_behind(
 ) -> None:
     world, without = made(shared), made(shared)
     items = list(zip(remembered(world, said), said, strict=True))
+    times = [world.clock()]
     for item, (_, of) in data.draw(st.permutations(items)):
         world.read([(item, of)])
+        times.append(world.clock())
         world.clock.forward(1)
     follower = Follower(world, 100)
     follower.check()
@@ -142,6 +144,9 @@ def test_what_is_erased_leaves_nothing_behind(
     assert views(world) == views(without)
     follower.check()
     gone = {items[n][0].id for n in erased}
+    for at in times:
+        for row in world.view(known_as_of=at):
+            assert row[-1], row
     for fact in world.facts():
         for revision in world.stores.graph.revisions(world.cube.id, fact.id):
             assert revision.sources

@@ -70,6 +70,23 @@ def test_links_come_with_notes(world: World) -> None:
     assert stores.links.of(cube, a.id) == (made,)
 
 
+def test_links_drafted_of_a_former_text_go(world: World) -> None:
+    stores, cube = world.stores, world.cube.id
+    a, b, c, d = (world.remember(text) for text in "abcd")
+    asked = link(cube, a.id, d.id)
+    drafted = [replace(link(cube, a.id, end.id), origin="extractive-1") for end in (b, c)]
+    of_another = replace(link(cube, b.id, a.id), origin="extractive-1")
+    stores.notes.put(cube, [], links=[asked, *drafted, of_another])
+    seen = world.clock()
+    world.clock.forward(60)
+    stores.notes.put(cube, [], links=[drafted[1]], relinked=[a.id])
+    left = {asked, drafted[1], of_another}
+    assert set(stores.links.of(cube, a.id)) == left
+    assert set(stores.links.of(cube, a.id, known_as_of=seen)) == {*left, drafted[0]}
+    stores.notes.put(cube, [], relinked=[a.id])
+    assert set(stores.links.of(cube, a.id)) == {asked, of_another}
+
+
 def test_erasing_a_cause_takes_what_it_brought_about(world: World) -> None:
     notes, cube = world.stores.notes, world.cube.id
     a, cause, later = (world.remember(text) for text in "abc")

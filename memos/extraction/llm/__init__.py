@@ -4,6 +4,6 @@ Importing this package loads neither litellm nor anything else that is heavy.
 """
 
 from memos.extraction.llm.extractor import LlmExtractor
-from memos.extraction.llm.ledger import Ledger, ModelUse
+from memos.extraction.ledger import Ledger, ModelUse
 
 __all__ = ["Ledger", "LlmExtractor", "ModelUse"]

@@ -13,7 +13,7 @@ from datetime import timezone, tzinfo
 from memos.errors import ExtractionFailed, ExtractorAnswer, ExtractorUnavailable, InvalidSetting
 from memos.extraction.llm import prompt
 from memos.extraction.llm.answer import read_answer, schema
-from memos.extraction.llm.ledger import Ledger
+from memos.extraction.ledger import Ledger
 from memos.extraction.llm.provider import Busy, Capabilities, Provider, Refused, Rejected, Reply
 from memos.graph.vocabulary import BUILTIN_PREDICATES, BUILTIN_TYPES
 from memos.types import EntityType, Extraction, Memory, PredicateType

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memos.errors import ExtractorAnswer, ExtractorUnavailable, MissingDependency
-from memos.extraction.llm.ledger import Ledger
+from memos.extraction.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
