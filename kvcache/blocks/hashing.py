@@ -24,7 +24,7 @@ def ids_of(tokens: Sequence[int] | Ids) -> Ids:
         raise InvalidInput(f"token ids must be whole numbers: {error}") from error
     if wide.ndim != 1:
         raise InvalidInput(f"token ids must be one flat list, not of shape {wide.shape}")
-    if wide.size and not (0 <= int(wide.min()) and int(wide.max()) < 2**32):
+    if wide.size and (int(wide.min()) < 0 or int(wide.max()) >= 2**32):
         raise InvalidInput(
             f"token ids must be 0 … 2^32-1; these reach from {wide.min()} to {wide.max()}"
         )
