@@ -24,6 +24,8 @@ Event = Literal[
     "not_stored_forgotten",
     "not_stored_queue",
     "not_stored_error",
+    "remote_error",
+    "prefetch_error",
 ]
 EVENTS: tuple[Event, ...] = get_args(Event)
 

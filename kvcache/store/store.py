@@ -14,20 +14,19 @@ the tokens are to be computed again. Everything that happens is counted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from torch import Tensor
 from typing_extensions import Self, Unpack
 
 from memos.errors import BlockCorrupt, BlockNotFound, StorageFull
 from memos.kvcache.blocks.block import Block, BlockId, Header, States
-from memos.kvcache.blocks.checking import fitting
-from memos.kvcache.blocks.file import check_payload, parsed_head, sealed
+from memos.kvcache.blocks.file import bytes_of, check_payload, head_bytes, parsed_head
 from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.blocks.joining import joined
-from memos.kvcache.codecs.registry import CODECS, codec_named
+from memos.kvcache.codecs.coding import decoded, encoded
+from memos.kvcache.codecs.registry import CODECS
 from memos.kvcache.store.catalog import Catalog, Removed
 from memos.kvcache.store.counts import Counts, StoreStats
 from memos.kvcache.store.drafting import Details, check_root, drafted
@@ -75,16 +74,32 @@ class BlockStore:
         `codecs` are those that will do, the better first. Compressed blocks are found only by the
         name of their policy.
         """
+        hit = self.find(root, tokens, codecs=codecs, policy=policy)
+        self.note(hit)
+        return hit
+
+    def find(
+        self,
+        root: bytes,
+        tokens: Sequence[int],
+        *,
+        codecs: Sequence[str] = tuple(CODECS),
+        policy: str | None = None,
+    ) -> Hit | None:
+        """The same, neither counted nor taken for a use: for plans and for other tiers."""
         check_root(root)
         ids = ids_of(tokens)
         self._writing.refresh()
         with self._catalog.lock:
-            hit = self._catalog.tree.longest(root, ids, codecs, policy)
+            return self._catalog.tree.longest(root, ids, codecs, policy)
+
+    def note(self, hit: Hit | None) -> None:
+        """Counts what a look-up found; its blocks are worth more from now on."""
+        with self._catalog.lock:
             for block in hit.blocks if hit else ():
                 self._catalog.priorities.use(block)
         self.counts.add("hit" if hit else "miss")
         self.counts.add("hit_tokens", hit.tokens if hit else 0)
-        return hit
 
     @property
     def generation(self) -> int:
@@ -113,7 +128,7 @@ class BlockStore:
         if known:
             self.counts.add("duplicate")
             return known
-        return self._writing.store(*self._encoded(header, states), born=born)
+        return self._writing.store(*encoded(header, states), born=born)
 
     def put_later(
         self,
@@ -123,18 +138,21 @@ class BlockStore:
         states: States,
         *,
         born: int | None = None,
+        then: Callable[[BlockId | None], None] = lambda _: None,
         **details: Unpack[Details],
     ) -> bool:
         """The same, written by a thread of the store's own; `states` are copied before it returns.
 
         False, counted, if too many wait. What goes wrong later is counted and raised by `flush`.
+        `then` is called by that thread with what `put` would have returned.
         """
         header, born = drafted(root, tokens, start, **details), self._born(born)
-        if self._known(header):
+        if known := self._known(header):
             self.counts.add("duplicate")
+            then(known)
             return True
-        content, since = self._encoded(header, states), born
-        added = self._persisting.add(lambda: self._written(*content, since))
+        content, since = encoded(header, states), born
+        added = self._persisting.add(lambda: then(self._written(*content, since)))
         if not added:
             self.counts.add("not_stored_queue")
         return added
@@ -173,12 +191,26 @@ class BlockStore:
         except OSError as error:
             raise storage_error(error, self._folder.path(block)) from error
 
-    def adopt(self, content: bytes) -> BlockId | None:
+    def content(self, block: BlockId) -> tuple[Header, bytes]:
+        """The header and the whole verified file, to be taken elsewhere."""
+        file = self.file(block)
+        return file.head.header, head_bytes(file.head.header) + bytes(bytes_of(file.map()))
+
+    def adopt(self, content: bytes, *, born: int | None = None) -> BlockId | None:
         """Stores a block's file that comes from elsewhere. BlockCorrupt if it is damaged."""
         head = parsed_head(content)
         payload = memoryview(content)[head.offset :]
         check_payload(head.header, payload)
-        return self._writing.store(head.header, payload, born=self.generation)
+        return self._writing.store(head.header, payload, born=self._born(born))
+
+    def __contains__(self, block: BlockId) -> bool:
+        """As far as this process knows."""
+        with self._catalog.lock:
+            return block in self._catalog.tree
+
+    def header(self, block: BlockId) -> Header:
+        """BlockNotFound if there is none."""
+        return self._catalog.header(block)
 
     def headers(self, root: bytes | None = None) -> list[Header]:
         """Of all blocks, or of those under one root key."""
@@ -276,16 +308,9 @@ class BlockStore:
         with self._catalog.lock:
             return self._catalog.tree.holder(header)
 
-    def _encoded(self, header: Header, states: States) -> tuple[Header, memoryview]:
-        compressed = header.policy is not None
-        fit = fitting(
-            states, header.layout, start=header.start, end=header.end, compressed=compressed
-        )
-        return sealed(header, codec_named(header.codec).encode(fit, header.layout))
-
-    def _written(self, header: Header, payload: memoryview, born: int) -> None:
+    def _written(self, header: Header, payload: memoryview, born: int) -> BlockId | None:
         try:
-            self._writing.store(header, payload, born=born)
+            return self._writing.store(header, payload, born=born)
         except StorageFull:  # counted where it happened
             raise
         except Exception:
@@ -301,9 +326,3 @@ class BlockStore:
         self.counts.add("corrupt")
         self._writing.quarantine.take(block, reason)
         self._writing.refresh()
-
-
-def decoded(header: Header, payload: Tensor, rows: int | None) -> States:
-    """States out of a block's payload, on the payload's device."""
-    codec = codec_named(header.codec)
-    return codec.decode(payload, header.records, header.layout, rows=rows)
