@@ -5,12 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memos.benchmarks.kv_states import equal
 from memos.errors import BlockCorrupt, InvalidInput
 from memos.kvcache.blocks.block import LayerStates, RecurrentState
 from memos.kvcache.codecs.integers import CHANNELS, TOKENS, Grid, joined, split
 from memos.kvcache.codecs.registry import CODECS, codec_named
 from memos.kvcache.layout import CacheLayout, LayerLayout
-from tests.kvcache.states import equal
 
 SHARE = {"raw": 1.0, "lossless": 0.75, "int8": 0.54, "k8v4": 0.45, "int4": 0.32, "int2": 0.2}
 """Most bytes, as a share of bfloat16."""

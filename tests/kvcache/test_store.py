@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import BlockCorrupt, BlockNotFound, InvalidInput, StorageFull
 from memos.kvcache.blocks.block import LayerStates, RecurrentState, Source
 from memos.kvcache.store.store import BlockStore
-from tests.kvcache.states import FULL, LAYOUTS, MIXED, equal, root, states
 
 TEXT = list(range(1000, 1300))
 
