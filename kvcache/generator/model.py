@@ -183,6 +183,11 @@ class LocalModel:
         """An empty cache for so many rows; only where `has_rows`."""
         return RowsCache(self.layout, count, self.device, room)
 
+    def synchronize(self) -> None:
+        """Waits for what the device still has to do, so that a clock tells the truth."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def _forward(self, ids: Tensor, positions: Tensor, past: Any, *, keep: int) -> Tensor:
         try:
             with self._lock, torch.inference_mode():
