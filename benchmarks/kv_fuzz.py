@@ -352,11 +352,11 @@ def _guarded(case: Callable[[], str]) -> str:
 
 
 KINDS = (
-    Kind("damaged files", 0.4, damaged),
+    Kind("damaged files", 0.3, damaged),
     Kind("changed fingerprint or salt", 0.19, changed),
-    Kind("prompts", 0.15, prompts),
-    Kind("kill -9", 0.02, killed),
-    Kind("two processes, 32 threads each", 0.2, crowded),
+    Kind("prompts", 0.2, prompts),
+    Kind("kill -9", 0.01, killed),
+    Kind("two processes, 32 threads each", 0.26, crowded),
     Kind("full disk", 0.04, full),
 )
 
