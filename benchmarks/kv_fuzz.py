@@ -261,11 +261,11 @@ def _after_kill(folder: Path) -> str:
 
 
 def _opened(store: Any, header: Any) -> str:
-    from memos.benchmarks.kv_fuzz_crowd import KEYS
-    from memos.benchmarks.kv_states import FULL, equal, root, states
+    from memos.benchmarks.kv_fuzz_crowd import KEYS, expected
+    from memos.benchmarks.kv_states import equal, root
 
     [key] = [key for key in KEYS if root(key) == header.root]
-    wanted = states(FULL, header.tokens.tolist(), 0, key.encode())
+    wanted = expected(key, tuple(header.tokens.tolist()))
     return "right" if equal(store.open(header.id).layers, wanted) else "wrong"
 
 
