@@ -99,18 +99,20 @@ def register(load: Load) -> None:
 
 def _handler(requests: Requests) -> Any:
     """A CustomLLM of litellm; the class is made here since its base is imported here."""
-    from litellm import CustomLLM, ModelResponse
-    from litellm.llms.custom_llm import CustomLLMError
+    from litellm import APIError, BadRequestError, CustomLLM, ModelResponse
 
-    def told(error: MemosError) -> Exception:
-        return CustomLLMError(400 if isinstance(error, InvalidInput) else 500, error.message)
+    def told(error: MemosError, model: str) -> Exception:
+        """litellm's own kinds, which it passes on as they are."""
+        if isinstance(error, InvalidInput):
+            return BadRequestError(error.message, model=model, llm_provider=NAME)
+        return APIError(500, error.message, llm_provider=NAME, model=model)
 
     class Handler(CustomLLM):
         def completion(self, *_: Any, **given: Any) -> ModelResponse:
             try:
                 done = requests.answer(given["model"], given["messages"], given["optional_params"])
             except MemosError as error:
-                raise told(error) from error
+                raise told(error, given["model"]) from error
             return _response(given["model_response"], given["model"], done)
 
         def streaming(self, *_: Any, **given: Any) -> Iterator[dict[str, Any]]:
@@ -120,7 +122,7 @@ def _handler(requests: Requests) -> Any:
                 ):
                     yield _chunk(event)
             except MemosError as error:
-                raise told(error) from error
+                raise told(error, given["model"]) from error
 
         async def acompletion(self, *_: Any, **given: Any) -> ModelResponse:
             return await asyncio.to_thread(self.completion, **given)
