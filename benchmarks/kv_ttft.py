@@ -202,7 +202,7 @@ def _libraries(
     model.module.set_attn_implementation("sdpa")
     try:
         with torch.inference_mode():
-            cache = DynamicCache(config=model.config)
+            cache: Any = DynamicCache(config=model.config)
             model.module(ids[:, :stored], past_key_values=cache, logits_to_keep=1)
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
         timings.time("torch_save", lambda: torch.save(pairs, file))

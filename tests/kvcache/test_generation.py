@@ -1,5 +1,7 @@
 """Answers: greedy and drawn, whole and in pieces, alone and in batches."""
 
+import copy
+
 import pytest
 
 from memos.errors import InvalidInput
@@ -110,8 +112,17 @@ def test_messages_go_through_the_template():
     assert model.chat_tokens(messages, answer=False)[-1] == 257
     done = generator().generate(messages, Options(max_new_tokens=2))
     assert done.prompt_tokens == len(model.chat_tokens(messages))
-    with pytest.raises(InvalidInput, match="template refuses"):
-        model.chat([{"role": "user", "content": object()}])
+
+
+def test_what_a_template_refuses_or_is_missing_is_told(monkeypatch):
+    model = local.tiny()
+    monkeypatch.setattr(model, "tokenizer", copy.deepcopy(model.tokenizer))
+    model.tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(InvalidInput, match="refuses the messages: roles must alternate"):
+        model.chat([{"role": "user", "content": "Who?"}])
+    model.tokenizer.chat_template = None
+    with pytest.raises(InvalidInput, match="give a prompt as text"):
+        model.chat([{"role": "user", "content": "Who?"}])
 
 
 @pytest.mark.parametrize(
