@@ -1,0 +1,47 @@
+"""Where a transformers model keeps its attention, and what is special about it.
+
+Llama, Qwen, Gemma, Mistral and Phi name these parts alike; what is named otherwise is refused
+with ModelUnsupported and not guessed at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memos.errors import ModelUnsupported
+
+
+def decoder(model: Any) -> Any:
+    """The module that has the layers, below the head that makes logits."""
+    inner = getattr(model, "model", None)
+    inner = getattr(inner, "language_model", inner)
+    if inner is None or not hasattr(inner, "layers"):
+        raise ModelUnsupported(
+            f"{type(model).__name__} has no decoder with layers: use another model"
+        )
+    return inner
+
+
+def attentions(model: Any) -> list[Any]:
+    """The attention module of each layer. ModelUnsupported if a layer has none, or shares one's
+    keys with another by design, since such a layer has no rows of its own."""
+    found = []
+    for index, layer in enumerate(decoder(model).layers):
+        attention = getattr(layer, "self_attn", None)
+        if attention is None or getattr(attention, "is_kv_shared_layer", False):
+            raise ModelUnsupported(
+                f"layer {index} of {type(model).__name__} has no attention with keys of its own: "
+                "only models whose layers all have it can be compressed or reused out of place"
+            )
+        found.append(attention)
+    return found
+
+
+def windows(model: Any) -> list[int | None]:
+    """The sliding window of each layer in tokens, its own one included; None if it sees all."""
+    from transformers import DynamicCache
+
+    layers = DynamicCache(config=model.config).layers
+    if not layers:
+        return [None] * len(attentions(model))
+    return [getattr(layer, "sliding_window", None) for layer in layers]

@@ -1,0 +1,265 @@
+"""The mechanics that all policies share; a policy adds a formula.
+
+A text is run once, with hooks that show each full-attention layer to the policy. The policy scores
+the rows of each kv head; the best of each are kept, at their original positions. Layers with a
+sliding window hold little anyway: they keep their window, whole.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from memos.errors import InvalidInput
+from memos.kvcache.attention.continuation import Continuation
+from memos.kvcache.attention.modules import attentions, windows
+from memos.kvcache.attention.rows import Held, Rows, plain
+from memos.kvcache.compression.view import LayerView
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Policy(ABC):
+    """Makes a Held of part of a text's rows. Its numbers are the fields of its dataclass."""
+
+    name: ClassVar[str]
+    guided: ClassVar[bool] = False
+    """Whether it makes use of a prompt that is known when the text is compressed."""
+
+    @abstractmethod
+    def compress(
+        self, model: Any, tokens: Sequence[int], *, ratio: float, prompt: Sequence[int] = ()
+    ) -> Held:
+        """What is left of `tokens` when a share of `ratio` is removed; 0 is the cache itself.
+
+        `prompt` are tokens that will follow; they guide, and are not held. InvalidInput for a ratio
+        outside [0, 1), no tokens, or a prompt for a policy that would ignore it.
+        """
+
+    @property
+    def parameters(self) -> Mapping[str, float | int | str]:
+        if not is_dataclass(self):
+            return {}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: value for name, value in values.items() if isinstance(value, int | float | str)
+        }
+
+    def check(self, tokens: Sequence[int], ratio: float, prompt: Sequence[int]) -> None:
+        if not 0 <= ratio < 1:
+            raise InvalidInput(f"ratio {ratio} is not in [0, 1): it is the share that is removed")
+        if not tokens:
+            raise InvalidInput("no tokens to compress: give the text's")
+        if prompt and not self.guided:
+            raise InvalidInput(f"{self.name} is guided by no prompt: give none, or another policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a policy keeps of one layer: rows at `index` (kv_heads, kept), ascending, or merged."""
+
+    index: torch.Tensor
+    keys: torch.Tensor
+    values: torch.Tensor
+    bias: torch.Tensor | None = None
+    channels: torch.Tensor | None = None
+
+
+class Scored(Policy):
+    """A policy that scores rows. Only `score` must be given."""
+
+    @abstractmethod
+    def score(self, view: LayerView) -> torch.Tensor:
+        """(kv_heads, n) float32; the higher, the sooner a row is kept."""
+
+    def preference(self, view: LayerView) -> float:
+        """How much of the budget a layer should have, by any unit, for `budgets`."""
+        return 1.0
+
+    def probes(
+        self, model: Any, tokens: Sequence[int], prompt: Sequence[int], ratio: float
+    ) -> list[list[int]]:
+        """Token sequences that are run after the text, each alone, to observe it; the scores of a
+        row are the highest that any gives. None: the text observes itself."""
+        return [list(prompt)] if prompt else []
+
+    def budgets(self, keep: int, rows: int, scores: Sequence[LayerScore]) -> list[int]:
+        """Rows to keep in each scored layer, `keep` on average."""
+        return [keep] * len(scores)
+
+    def select(
+        self, layer: LayerScore, keys: torch.Tensor, values: torch.Tensor, keep: int
+    ) -> Selected:
+        """The rows with the highest scores."""
+        index = top(layer.scores, keep)
+        return Selected(index, taken(keys, index), taken(values, index))
+
+    def compress(
+        self, model: Any, tokens: Sequence[int], *, ratio: float, prompt: Sequence[int] = ()
+    ) -> Held:
+        import torch
+
+        self.check(tokens, ratio, prompt)
+        with torch.inference_mode():
+            probes = self.probes(model, tokens, prompt, ratio) if ratio else []
+            text, scores = self._run_text(model, tokens, observe=bool(ratio) and not probes)
+            for probe in probes:
+                scores = _best(scores, self._run_probe(model, text, probe))
+            return self._held(model, text, scores, ratio) if ratio else text
+
+    def _run_text(
+        self, model: Any, tokens: Sequence[int], *, observe: bool
+    ) -> tuple[Held, dict[int, LayerScore]]:
+        import torch
+        from transformers import DynamicCache
+
+        cache = DynamicCache()  # without the config, so that windows keep all rows for now
+        ids = torch.tensor([list(tokens)], device=model.device)
+        scores: dict[int, LayerScore] = {}
+
+        def rows_of(index: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return cache.layers[index].keys[0], cache.layers[index].values[0]
+
+        with self._observed(model, rows_of, len(tokens), scores if observe else None):
+            model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        text = plain([rows_of(index) for index in range(len(cache.layers))])
+        return _windowed(model, text), scores
+
+    def _run_probe(self, model: Any, text: Held, probe: Sequence[int]) -> dict[int, LayerScore]:
+        scores: dict[int, LayerScore] = {}
+        run = Continuation(model, text)
+        with self._observed(model, run.rows_of, text.length, scores):
+            run.feed(probe)
+        return scores
+
+    @contextmanager
+    def _observed(
+        self,
+        model: Any,
+        rows_of: Callable[[int], tuple[torch.Tensor, torch.Tensor]],
+        length: int,
+        scores: dict[int, LayerScore] | None,
+    ) -> Iterator[None]:
+        """While this is open, each full layer is shown to the policy right after it has run."""
+        modules, sliding = attentions(model), windows(model)
+        hooks = []
+
+        def hook_for(index: int) -> Callable[..., None]:
+            def observe(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+                hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+                cos, sin = kwargs["position_embeddings"]
+                keys, values = rows_of(index)
+                view = LayerView(
+                    module,
+                    index,
+                    len(modules),
+                    hidden=hidden[0],
+                    rotary=(cos[0], sin[0]),
+                    keys=keys,
+                    values=values,
+                    length=length,
+                )
+                assert scores is not None
+                scores[index] = LayerScore(index, self.score(view), self.preference(view))
+
+            return observe
+
+        try:
+            if scores is not None:
+                for index, module in enumerate(modules):
+                    if sliding[index] is None:
+                        hook = hook_for(index)
+                        hooks.append(module.register_forward_hook(hook, with_kwargs=True))
+            yield
+        finally:
+            for registered in hooks:
+                registered.remove()
+
+    def _held(self, model: Any, text: Held, scores: dict[int, LayerScore], ratio: float) -> Held:
+        keep = kept(text.length, ratio)
+        ordered = [scores[index] for index in sorted(scores)]
+        budgets = self.budgets(keep, text.length, ordered)
+        layers = list(text.layers)
+        for layer, budget in zip(ordered, budgets, strict=True):
+            rows = layers[layer.index]
+            chosen = self.select(layer, rows.keys, rows.values, budget)
+            positions = rows.positions.gather(1, chosen.index)
+            layers[layer.index] = Rows(
+                chosen.keys,
+                chosen.values,
+                positions,
+                bias=chosen.bias,
+                channels=chosen.channels,
+                key_dim=int(rows.keys.shape[2]),
+            )
+        return Held(tuple(layers), text.length, self.name, ratio, self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerScore:
+    """What a policy thinks of the layer at `index`: `scores` (kv_heads, n) and a preference."""
+
+    index: int
+    scores: torch.Tensor
+    preference: float
+
+
+def kept(rows: int, ratio: float) -> int:
+    """Rows that are left of `rows`: at least one."""
+    return max(1, int(rows * (1 - ratio) + 1e-9))
+
+
+def top(scores: torch.Tensor, keep: int) -> torch.Tensor:
+    """(kv_heads, keep): the indices of the highest scores, ascending."""
+    return scores.topk(keep, dim=-1).indices.sort(dim=-1).values
+
+
+def taken(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Rows (kv_heads, n, dim) at `index` (kv_heads, kept), as a tensor of its own."""
+    return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def protected(scores: torch.Tensor, *, first: int = 0, last: int = 0) -> torch.Tensor:
+    """The scores with the `first` and `last` rows above all others; of these, the first rows go
+    last, and then the older ones before the newer."""
+    rows = scores.shape[-1]
+    scores = scores.clone()
+    ceiling = scores.max() + 1
+    rank = (scores.new_ones(rows).cumsum(0)) * ceiling.abs().clamp(min=1)
+    if last:
+        scores[:, rows - last :] = (ceiling + rank)[rows - last :]
+    if first:
+        scores[:, :first] = (ceiling + rank[-1] + rank.flip(0))[:first]
+    return scores
+
+
+def _best(one: dict[int, LayerScore], other: dict[int, LayerScore]) -> dict[int, LayerScore]:
+    import torch
+
+    if not one:
+        return other
+    return {
+        index: LayerScore(
+            index,
+            torch.maximum(score.scores, other[index].scores),
+            max(score.preference, other[index].preference),
+        )
+        for index, score in one.items()
+    }
+
+
+def _windowed(model: Any, text: Held) -> Held:
+    """Layers with a window cut to what a cache keeps of them."""
+    layers = []
+    for rows, window in zip(text.layers, windows(model), strict=True):
+        last = rows.count if window is None else window - 1
+        if last >= rows.count:
+            layers.append(rows)
+            continue
+        cut = (part[:, -last:].clone() for part in (rows.keys, rows.values, rows.positions))
+        layers.append(Rows(*cut))
+    return Held(tuple(layers), text.length)

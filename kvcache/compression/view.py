@@ -1,0 +1,112 @@
+"""What a policy sees of one layer: the rows of a text, and the queries that look at them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LayerView:
+    """One full-attention layer while the model runs.
+
+    `keys` (kv_heads, n, dim) are rotated to their positions, `values` (kv_heads, n, dim). The
+    observers are the tokens whose queries are at hand: those of the text itself (`own`), or those
+    of a prompt that follows it. `module` is the attention, `index` of `count` layers.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        index: int,
+        count: int,
+        *,
+        hidden: torch.Tensor,
+        rotary: tuple[torch.Tensor, torch.Tensor],
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        length: int,
+    ) -> None:
+        """`hidden` (m, width) are the observers' inputs, `rotary` their cos and sin (m, dim);
+        `keys` and `values` have `length` rows of the text, and the observers' own after them."""
+        self.module = module
+        self.index = index
+        self.count = count
+        self.own = keys.shape[1] == length
+        self.keys = keys[:, :length]
+        self.values = values[:, :length]
+        self._all_keys = keys
+        self._hidden = hidden
+        self._rotary = rotary
+
+    @property
+    def rows(self) -> int:
+        """n, the tokens of the text."""
+        return int(self.keys.shape[1])
+
+    @property
+    def heads(self) -> int:
+        """kv heads."""
+        return int(self.keys.shape[0])
+
+    @cached_property
+    def raw_queries(self) -> torch.Tensor:
+        """(heads, m, dim) of the observers before their rotation."""
+        module = self.module
+        flat = module.q_proj(self._hidden)
+        norm = getattr(module, "q_norm", None)
+        if norm is not None and norm.weight.shape[-1] == flat.shape[-1]:
+            flat = norm(flat)  # some models normalise all heads at once
+        queries = flat.view(flat.shape[0], -1, module.head_dim).transpose(0, 1)
+        if norm is not None and norm.weight.shape[-1] == module.head_dim:
+            queries = norm(queries)
+        return queries  # type: ignore[no-any-return]
+
+    @cached_property
+    def queries(self) -> torch.Tensor:
+        """(heads, m, dim) of the observers, rotated to their positions."""
+        return rotated(self.raw_queries, *self._rotary)
+
+    def observers(self, last: int) -> int:
+        """How many observers a policy that wants `last` of them gets, so that a text that
+        observes itself has at least one row that is no observer."""
+        return min(last, self.queries.shape[1] - (1 if self.own else 0))
+
+    def attention(self, last: int) -> torch.Tensor:
+        """(heads, last, n) float32: how the last observers spread their attention over the rows of
+        the text. Each sees what is before it and itself; observers after the text take a part of
+        the whole, so that these may sum to less than 1."""
+        import torch
+
+        total, ends = self._all_keys.shape[1], self.queries.shape[1]
+        queries = self.queries[:, ends - last :].float()
+        keys = self.grouped(self._all_keys).float()
+        logits = queries @ keys.transpose(1, 2) * self.module.scaling
+        cap = getattr(self.module, "attn_logit_softcapping", None)
+        if cap:
+            logits = torch.tanh(logits / cap) * cap
+        at = torch.arange(total - last, total, device=keys.device)
+        later = torch.arange(total, device=keys.device)[None] > at[:, None]
+        logits = logits.masked_fill(later, float("-inf"))
+        return logits.softmax(-1)[..., : self.rows]
+
+    def grouped(self, rows: torch.Tensor) -> torch.Tensor:
+        """(kv_heads, …) repeated to (heads, …)."""
+        return rows.repeat_interleave(self.module.num_key_value_groups, dim=0)
+
+    def per_kv_head(self, scores: torch.Tensor) -> torch.Tensor:
+        """(heads, …) averaged to (kv_heads, …) over the query heads that share one."""
+        return scores.unflatten(0, (self.heads, -1)).mean(1)
+
+
+def rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """(heads, m, dim) turned by cos and sin (m, turned); dimensions beyond `turned` stay."""
+    import torch
+
+    turned = cos.shape[-1]
+    inner, rest = states[..., :turned], states[..., turned:]
+    first, second = inner.chunk(2, dim=-1)
+    moved = inner * cos + torch.cat([-second, first], dim=-1) * sin
+    return torch.cat([moved, rest], dim=-1)
