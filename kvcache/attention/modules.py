@@ -6,9 +6,13 @@ with ModelUnsupported and not guessed at.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from memos.errors import ModelUnsupported
+
+if TYPE_CHECKING:
+    import torch
 
 
 def decoder(model: Any) -> Any:
@@ -45,3 +49,23 @@ def windows(model: Any) -> list[int | None]:
     if not layers:
         return [None] * len(attentions(model))
     return [getattr(layer, "sliding_window", None) for layer in layers]
+
+
+def rotation_at(
+    model: Any, index: int, positions: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """cos and sin (len(positions), turned dimensions), float32, that layer `index` turns by there.
+
+    ModelUnsupported if the model has no rotary positions.
+    """
+    import torch
+
+    rotary = getattr(decoder(model), "rotary_emb", None)
+    if rotary is None:
+        raise ModelUnsupported(f"{type(model).__name__} has no rotary positions")
+    like = torch.zeros(1, 1, device=model.device, dtype=torch.float32)
+    at = torch.tensor([list(positions)], device=model.device)
+    types = getattr(model.config.get_text_config(), "layer_types", None)
+    by_type = isinstance(getattr(rotary, "rope_type", None), dict)
+    cos, sin = rotary(like, at, types[index]) if types and by_type else rotary(like, at)
+    return cos[0], sin[0]

@@ -154,9 +154,9 @@ class Scored(Policy):
                 cos, sin = kwargs["position_embeddings"]
                 keys, values = rows_of(index)
                 view = LayerView(
+                    model,
                     module,
                     index,
-                    len(modules),
                     hidden=hidden[0],
                     rotary=(cos[0], sin[0]),
                     keys=keys,

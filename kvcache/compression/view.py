@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from memos.kvcache.attention.modules import rotation_at
 
 if TYPE_CHECKING:
     import torch
@@ -14,14 +17,15 @@ class LayerView:
 
     `keys` (kv_heads, n, dim) are rotated to their positions, `values` (kv_heads, n, dim). The
     observers are the tokens whose queries are at hand: those of the text itself (`own`), or those
-    of a prompt that follows it. `module` is the attention, `index` of `count` layers.
+    of a prompt that follows it. `module` is the attention
+    of layer `index`.
     """
 
     def __init__(
         self,
+        model: Any,
         module: Any,
         index: int,
-        count: int,
         *,
         hidden: torch.Tensor,
         rotary: tuple[torch.Tensor, torch.Tensor],
@@ -31,9 +35,9 @@ class LayerView:
     ) -> None:
         """`hidden` (m, width) are the observers' inputs, `rotary` their cos and sin (m, dim);
         `keys` and `values` have `length` rows of the text, and the observers' own after them."""
+        self._model = model
         self.module = module
         self.index = index
-        self.count = count
         self.own = keys.shape[1] == length
         self.keys = keys[:, :length]
         self.values = values[:, :length]
@@ -78,19 +82,31 @@ class LayerView:
         """(heads, last, n) float32: how the last observers spread their attention over the rows of
         the text. Each sees what is before it and itself; observers after the text take a part of
         the whole, so that these may sum to less than 1."""
+        ends = self.queries.shape[1]
+        return self._attention(ends - last, ends)
+
+    def attention_parts(self, lines: int) -> Iterator[torch.Tensor]:
+        """`attention` of all observers, first to last, `lines` at a time: bounds memory."""
+        ends = self.queries.shape[1]
+        for begin in range(0, ends, lines):
+            yield self._attention(begin, min(begin + lines, ends))
+
+    def _attention(self, begin: int, end: int) -> torch.Tensor:
         import torch
 
-        total, ends = self._all_keys.shape[1], self.queries.shape[1]
-        queries = self.queries[:, ends - last :].float()
+        total, observers = self._all_keys.shape[1], self.queries.shape[1]
         keys = self.grouped(self._all_keys).float()
-        logits = queries @ keys.transpose(1, 2) * self.module.scaling
+        logits = self.queries[:, begin:end].float() @ keys.transpose(1, 2) * self.module.scaling
         cap = getattr(self.module, "attn_logit_softcapping", None)
         if cap:
             logits = torch.tanh(logits / cap) * cap
-        at = torch.arange(total - last, total, device=keys.device)
+        at = torch.arange(begin, end, device=keys.device) + total - observers
         later = torch.arange(total, device=keys.device)[None] > at[:, None]
-        logits = logits.masked_fill(later, float("-inf"))
-        return logits.softmax(-1)[..., : self.rows]
+        return logits.masked_fill(later, float("-inf")).softmax(-1)[..., : self.rows]
+
+    def rotation(self, positions: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """cos and sin (len(positions), turned dimensions) in float32 that the model has there."""
+        return rotation_at(self._model, self.index, positions)
 
     def grouped(self, rows: torch.Tensor) -> torch.Tensor:
         """(kv_heads, …) repeated to (heads, …)."""
