@@ -34,6 +34,19 @@ class Continuation:
                 layer.origin = self._layers[layer.source]
         self.position = held.length
 
+    @classmethod
+    def empty(cls, model: Any, start: int = 0) -> Continuation:
+        """After nothing at all; the first token stands at `start`."""
+        import torch
+
+        layers = []
+        for module in attentions(model):
+            heads = module.k_proj.out_features // module.head_dim
+            none = torch.zeros(heads, 0, module.head_dim, dtype=model.dtype, device=model.device)
+            at = torch.zeros(heads, 0, dtype=torch.long, device=model.device)
+            layers.append(Rows(none, none, at))
+        return cls(model, Held(tuple(layers), start))
+
     def feed(self, tokens: Sequence[int]) -> torch.Tensor:
         """Logits (len(tokens), vocabulary) in float32, one row after each token."""
         import torch
