@@ -1,4 +1,4 @@
-"""Some tokens of what is held are computed again, in their places, with all before them in sight."""
+"""Some tokens of what is held computed again in their places, with all before them in sight."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memos.errors import InvalidInput
+from memos.kvcache.blocks.block import LayerStates, RecurrentState, States
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class Rows:
 
     @property
     def bytes(self) -> int:
-        """Of keys and values alone: what is added to say which they are is counted by `overhead`."""
+        """Of keys and values alone; `overhead` counts what says which they are."""
         return _bytes(self.keys) + _bytes(self.values)
 
     @property
@@ -114,6 +115,42 @@ def plain(
     if len(ends) != 1:
         raise InvalidInput(f"the layers end at different tokens: {sorted(ends)}")
     return Held(tuple(rows), ends.pop())
+
+
+def from_states(states: States, *, length: int | None = None) -> Held:
+    """What is held by the states of a block from the text's begin. `length` is how many tokens the
+    text has: one more than the last position that any layer has, if None, which is wrong if a
+    policy has dropped the end. InvalidInput for recurrent states: they are no rows."""
+    import torch
+
+    rows = []
+    for index, state in enumerate(states):
+        if isinstance(state, RecurrentState):
+            raise InvalidInput(f"layer {index} has a recurrent state: only rows can be held")
+        heads, count = state.keys.shape[:2]
+        at = state.positions
+        if at is None:
+            at = torch.arange(state.start, state.start + count, device=state.keys.device)
+        rows.append(Rows(state.keys, state.values, at.long().expand(heads, -1)))
+    if length is None:
+        length = 1 + max(int(layer.positions.max()) for layer in rows if layer.count)
+    return Held(tuple(rows), length)
+
+
+def to_states(held: Held) -> list[LayerStates]:
+    """As the states of a block, with positions where rows are missing. InvalidInput for what states
+    can't say: biases, pruned channels, shared layers."""
+    import torch
+
+    found = []
+    for index, rows in enumerate(held.layers):
+        if rows.bias is not None or rows.channels is not None or rows.source is not None:
+            raise InvalidInput(f"layer {index} by {held.policy!r} is more than rows at positions")
+        first = int(rows.positions[0, 0]) if rows.count else held.length
+        whole = rows.count == held.length - first
+        at = None if whole else rows.positions.to(torch.int32)
+        found.append(LayerStates(rows.keys, rows.values, first, at))
+    return found
 
 
 def _bytes(tensor: torch.Tensor) -> int:

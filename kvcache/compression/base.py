@@ -36,7 +36,7 @@ class Policy(ABC):
     ) -> Held:
         """What is left of `tokens` when a share of `ratio` is removed; 0 is the cache itself.
 
-        `prompt` are tokens that will follow; they guide, and are not held. InvalidInput for a ratio
+        A text so short that no row would go is held whole. `prompt` are tokens that will follow; they guide, and are not held. InvalidInput for a ratio
         outside [0, 1), no tokens, or a prompt for a policy that would ignore it.
         """
 
@@ -104,12 +104,13 @@ class Scored(Policy):
         import torch
 
         self.check(tokens, ratio, prompt)
+        removes = kept(len(tokens), ratio) < len(tokens)
         with torch.inference_mode():
-            probes = self.probes(model, tokens, prompt, ratio) if ratio else []
-            text, scores = self._run_text(model, tokens, observe=bool(ratio) and not probes)
+            probes = self.probes(model, tokens, prompt, ratio) if removes else []
+            text, scores = self._run_text(model, tokens, observe=removes and not probes)
             for probe in probes:
                 scores = _best(scores, self._run_probe(model, text, probe))
-            return self._held(model, text, scores, ratio) if ratio else text
+            return self._held(text, scores, ratio) if removes else text
 
     def _run_text(
         self, model: Any, tokens: Sequence[int], *, observe: bool
@@ -179,7 +180,7 @@ class Scored(Policy):
             for registered in hooks:
                 registered.remove()
 
-    def _held(self, model: Any, text: Held, scores: dict[int, LayerScore], ratio: float) -> Held:
+    def _held(self, text: Held, scores: dict[int, LayerScore], ratio: float) -> Held:
         keep = kept(text.length, ratio)
         ordered = [scores[index] for index in sorted(scores)]
         budgets = self.budgets(keep, text.length, ordered)

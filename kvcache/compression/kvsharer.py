@@ -41,8 +41,10 @@ class KVSharer(Policy):
 
         self.check(tokens, ratio, prompt)
         if any(window is not None for window in windows(model)):
-            raise ModelUnsupported("layers with a window hold other rows than layers without: they "
-                                   "can't share; use another policy for this model")
+            raise ModelUnsupported(
+                "layers with a window hold other rows than layers without: they "
+                "can't share; use another policy for this model"
+            )
         with torch.inference_mode():
             text = full(model, tokens)
             if not ratio:
@@ -58,9 +60,7 @@ class KVSharer(Policy):
             ]
         return Held(tuple(layers), text.length, self.name, ratio, self.parameters)
 
-    def _shared(
-        self, model: Any, text: Held, tokens: Sequence[int], wanted: int
-    ) -> dict[int, int]:
+    def _shared(self, model: Any, text: Held, tokens: Sequence[int], wanted: int) -> dict[int, int]:
         """From a layer that shares to the one whose rows it uses, at most `wanted`."""
         expected = _last_hidden(model, text, {}, tokens)
         shared: dict[int, int] = {}

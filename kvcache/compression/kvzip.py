@@ -61,8 +61,8 @@ class KVzip(Scored):
         return spread([int(n) / scores[0].scores.shape[0] for n in won], keep, rows)
 
 
-def spread(wanted: Sequence[float], keep: int, rows: int, *, least: int = 1) -> list[int]:
-    """Whole budgets in proportion to `wanted`, each in [least, rows], `keep` on average.
+def spread(wanted: Sequence[float], keep: int, rows: int, *, least: int = 0) -> list[int]:
+    """Whole budgets in [least, rows], `keep` on average: `least` each, the rest as `wanted` is.
 
     What a layer can't take goes to the others, in proportion again; fractions to the largest
     remainders.

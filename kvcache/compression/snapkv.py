@@ -39,7 +39,7 @@ def candidates(view: LayerView, attention: torch.Tensor, window: int) -> torch.T
 
 
 def pooled(scores: torch.Tensor, size: int) -> torch.Tensor:
-    """The mean over `size` neighbours (odd), zeros beyond the ends: a row drags its context along."""
+    """The mean over `size` neighbours (odd), 0 beyond the ends: a row drags its context along."""
     from torch.nn import functional
 
     return functional.avg_pool1d(scores[None], size, stride=1, padding=size // 2)[0]

@@ -65,7 +65,10 @@ class ZeroMerge(Scored):
         ends = rest.new_zeros(sizes.shape).scatter_reduce_(1, run, rest, "amax")
         index, order = torch.cat([best, ends], dim=1).sort(dim=1)
         mixed = [
-            taken(torch.cat([taken(part, best), _mixed(taken(part, rest), even, run, groups)], 1), order)
+            taken(
+                torch.cat([taken(part, best), _mixed(taken(part, rest), even, run, groups)], 1),
+                order,
+            )
             for part in (keys, values)
         ]
         bias = torch.cat([torch.zeros_like(best, dtype=sizes.dtype), sizes.log()], 1)

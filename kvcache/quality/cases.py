@@ -129,7 +129,7 @@ def key_facts(
     continuation: int = 64,
     prose: Sequence[str] = (),
 ) -> Case:
-    """A context of about `tokens` tokens with `facts` passwords spread over it, and a question each.
+    """A context of about `tokens` tokens with `facts` passwords spread over it, a question each.
 
     `prose` are sentences to put around the facts, in order; without it a diary is made up. The
     continuation is `continuation` tokens of the sentences that follow. InvalidInput for more facts

@@ -6,18 +6,17 @@ It knows no codec and no policy: it is given a function that makes what shall be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from memos.errors import InvalidInput
 from memos.kvcache.attention.continuation import Continuation
-from memos.kvcache.attention.rows import Held, plain
+from memos.kvcache.attention.rows import Held, from_states, plain, to_states
+from memos.kvcache.blocks.block import States
 from memos.kvcache.quality.cases import Case, Question
 
 if TYPE_CHECKING:
-    import torch
-
-    Layers = Sequence[tuple[torch.Tensor, torch.Tensor]]
+    pass
 
 Hold = Callable[[Case, Sequence[int]], Held]
 """From a case and the tokens of a prompt that is known in advance (often none) to what is held."""
@@ -84,31 +83,16 @@ class Harness:
         )
 
     def measure_states(
-        self, change: Callable[[Layers], Layers], *, size_of: Callable[[Layers], int] | None = None
+        self, change: Callable[[States], States], *, size_of: Callable[[States], int] | None = None
     ) -> Quality:
-        """Quality of a codec: `change` takes (keys, values) of each layer, shaped (kv_heads, n,
-        dim), to what it decodes to, of the same shapes; `size_of` says how many bytes it needs."""
-        by_case = {id(case): held for case, held in zip(self.cases, self._full, strict=True)}
-
-        def hold(case: Case, prompt: Sequence[int]) -> Held:
-            layers = [(rows.keys, rows.values) for rows in by_case[id(case)].layers]
-            starts = [int(rows.positions[0, 0]) for rows in by_case[id(case)].layers]
-            return plain(change(layers), start=starts)
-
-        quality = self.measure(hold)
+        """Quality of a codec: `change` takes the states of all layers to what they decode to;
+        `size_of` says how many bytes they are when encoded, those of the decoded ones if None."""
+        plain_states = [to_states(held) for held in self._full]
+        by_context = dict(zip((case.context for case in self.cases), plain_states, strict=True))
+        quality = self.measure(lambda case, _: from_states(change(by_context[case.context])))
         if size_of is None:
             return quality
-        layers = [[(rows.keys, rows.values) for rows in held.layers] for held in self._full]
-        size = sum(size_of(each) for each in layers)
-        return Quality(
-            quality.kl,
-            quality.top1,
-            quality.accuracy,
-            quality.full_accuracy,
-            size,
-            0,
-            quality.full_bytes,
-        )
+        return replace(quality, bytes=sum(size_of(states) for states in plain_states), overhead=0)
 
     def _compare(self, index: int, held: Held) -> tuple[list[float], list[float]]:
         """KL and agreement at each token of the continuation."""

@@ -54,18 +54,14 @@ def relevance(model: Any, chunks: Sequence[Chunk], question: Sequence[int]) -> l
     return (total / total.sum()).tolist()  # type: ignore[no-any-return]
 
 
-def nearest(
-    model: Any, chunks: Sequence[Chunk], question: Sequence[int], count: int
-) -> list[int]:
+def nearest(model: Any, chunks: Sequence[Chunk], question: Sequence[int], count: int) -> list[int]:
     """The indices of the `count` most relevant chunks, in the order that they are given in."""
     scores = relevance(model, chunks, question)
     best = sorted(range(len(chunks)), key=lambda index: -scores[index])[:count]
     return sorted(best)
 
 
-def _keys(
-    chunk: Chunk, index: int, inverse: torch.Tensor, begin: int, groups: int
-) -> torch.Tensor:
+def _keys(chunk: Chunk, index: int, inverse: torch.Tensor, begin: int, groups: int) -> torch.Tensor:
     """(heads, n, dim) float32 of a chunk moved so that it ends right before `begin`."""
     keys = rotated(chunk.held.layers[index].keys[:, SINKS:], inverse, begin - len(chunk.tokens))
     return keys.float().repeat_interleave(groups, dim=0)

@@ -27,7 +27,9 @@ INSTRUCTION = (5, 6, 7)  # stands for KVzip's request to repeat the text
 
 
 def main() -> int:
-    found: dict[str, Any] = {"versions": [f"{name} {version(name)}" for name in ("kvpress", "torch", "transformers")]}
+    found: dict[str, Any] = {
+        "versions": [f"{name} {version(name)}" for name in ("kvpress", "torch", "transformers")]
+    }
     for name, press, attention in _presses():
         scores, cache = _run(press, attention)
         if scores:
@@ -48,7 +50,11 @@ def _presses() -> list[tuple[str, Any, str]]:
     return [
         ("key-norm", kvpress.KnormPress(RATIO), "sdpa"),
         ("keydiff", kvpress.KeyDiffPress(RATIO), "sdpa"),
-        ("expected-attention", kvpress.ExpectedAttentionPress(RATIO, n_future_positions=64), "sdpa"),
+        (
+            "expected-attention",
+            kvpress.ExpectedAttentionPress(RATIO, n_future_positions=64),
+            "sdpa",
+        ),
         ("lagkv", kvpress.LagKVPress(RATIO, lag_size=32), "sdpa"),
         ("recent", kvpress.StreamingLLMPress(RATIO), "sdpa"),
         ("h2o", kvpress.ObservedAttentionPress(RATIO), "eager"),
