@@ -69,7 +69,8 @@ class Continuation:
                 use_cache=True,
             )
         self.position += len(tokens)
-        return output.logits[0].float()
+        logits: torch.Tensor = output.logits[0].float()
+        return logits
 
     def generate(
         self, tokens: Sequence[int], count: int, *, stop: Collection[int] = ()
@@ -130,11 +131,12 @@ class _Layer:
 
     def for_cache(self) -> Any:
         """A cache layer of transformers whose update appends here, or reads at the origin."""
-        from transformers.cache_utils import DynamicLayer
+        from transformers import cache_utils
 
         owner = self
+        layer_class: Any = cache_utils.DynamicLayer
 
-        class Appending(DynamicLayer):  # type: ignore[misc]
+        class Appending(layer_class):  # type: ignore[misc]
             def update(self, keys: Any, values: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
                 return owner.append(keys, values)
 

@@ -87,17 +87,20 @@ def _masks(model: Any, held: Held, where: torch.Tensor) -> masks.MaskOf:
 
 def _patching(rows: Rows, where: torch.Tensor) -> Any:
     """A cache layer of transformers whose update writes at `where` instead of at the end."""
-    from transformers.cache_utils import DynamicLayer
+    from transformers import cache_utils
 
-    class Patching(DynamicLayer):  # type: ignore[misc]
+    layer_class: Any = cache_utils.DynamicLayer
+
+    class Patching(layer_class):  # type: ignore[misc]
         def update(self, keys: Any, values: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-            self.keys = self.keys.index_copy(2, where, keys)
-            self.values = self.values.index_copy(2, where, values)
+            self.keys = old_keys.index_copy(2, where, keys)
+            self.values = old_values.index_copy(2, where, values)
             return self.keys, self.values
 
+    old_keys, old_values = rows.keys[None], rows.values[None]
     layer = Patching()
-    layer.lazy_initialization(rows.keys, rows.values)
-    layer.keys, layer.values = rows.keys[None], rows.values[None]
+    layer.lazy_initialization(old_keys, old_values)
+    layer.keys, layer.values = old_keys, old_values
     return layer
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import torch
 
 
+Parameter = float | int | str | tuple[int, ...]
+"""A number, name or list of tokens that a policy was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """What one layer holds.
@@ -86,7 +90,7 @@ class Held:
     length: int
     policy: str = ""
     ratio: float = 0.0
-    parameters: Mapping[str, float | int | str] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from memos.errors import InvalidInput
 from memos.kvcache.attention.continuation import Continuation
 from memos.kvcache.attention.modules import attentions, windows
-from memos.kvcache.attention.rows import Held, Rows, plain
+from memos.kvcache.attention.rows import Held, Parameter, Rows, plain
 from memos.kvcache.compression.view import LayerView
 
 if TYPE_CHECKING:
@@ -36,18 +36,15 @@ class Policy(ABC):
     ) -> Held:
         """What is left of `tokens` when a share of `ratio` is removed; 0 is the cache itself.
 
-        A text so short that no row would go is held whole. `prompt` are tokens that will follow; they guide, and are not held. InvalidInput for a ratio
-        outside [0, 1), no tokens, or a prompt for a policy that would ignore it.
+        A text so short that no row would go is held whole. `prompt` are tokens that will follow;
+        they guide, and are not held. InvalidInput for a ratio outside [0, 1), no tokens, or a
+        prompt for a policy that would ignore it.
         """
 
     @property
-    def parameters(self) -> Mapping[str, float | int | str]:
-        if not is_dataclass(self):
-            return {}
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            name: value for name, value in values.items() if isinstance(value, int | float | str)
-        }
+    def parameters(self) -> Mapping[str, Parameter]:
+        own = getattr(type(self), "__dataclass_fields__", {})
+        return {name: getattr(self, name) for name in own}
 
     def check(self, tokens: Sequence[int], ratio: float, prompt: Sequence[int]) -> None:
         if not 0 <= ratio < 1:
@@ -118,7 +115,7 @@ class Scored(Policy):
         import torch
         from transformers import DynamicCache
 
-        cache = DynamicCache()  # without the config, so that windows keep all rows for now
+        cache: Any = DynamicCache()  # without the config, so that windows keep all rows for now
         ids = torch.tensor([list(tokens)], device=model.device)
         scores: dict[int, LayerScore] = {}
 
@@ -261,6 +258,8 @@ def _windowed(model: Any, text: Held) -> Held:
         if last >= rows.count:
             layers.append(rows)
             continue
-        cut = (part[:, -last:].clone() for part in (rows.keys, rows.values, rows.positions))
-        layers.append(Rows(*cut))
+        keys, values, at = (
+            part[:, -last:].clone() for part in (rows.keys, rows.values, rows.positions)
+        )
+        layers.append(Rows(keys, values, at))
     return Held(tuple(layers), text.length)

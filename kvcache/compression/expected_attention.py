@@ -29,6 +29,8 @@ class ExpectedAttention(Scored):
     sinks: int = 4
 
     def score(self, view: LayerView) -> torch.Tensor:
+        import torch
+
         sinks = min(self.sinks, view.rows - 1)
         queries = view.raw_queries[:, sinks:].float()
         mean = queries.mean(dim=1, keepdim=True)
@@ -41,7 +43,9 @@ class ExpectedAttention(Scored):
         logits = logits + ((keys @ spread) * keys).sum(-1) * scale**2 / 2
         expected = view.per_kv_head(logits.softmax(-1))
         scores = view.values.new_zeros(view.heads, view.rows, dtype=expected.dtype)
-        scores[:, sinks:] = expected * view.values.float()[:, sinks:].norm(dim=-1)
+        scores[:, sinks:] = expected * torch.linalg.vector_norm(
+            view.values.float()[:, sinks:], dim=-1
+        )
         return protected(scores, first=sinks)
 
     def _mean_rotation(self, view: LayerView) -> torch.Tensor:

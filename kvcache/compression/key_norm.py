@@ -20,4 +20,7 @@ class KeyNorm(Scored):
     name = "key-norm"
 
     def score(self, view: LayerView) -> torch.Tensor:
-        return -view.keys.float().norm(dim=-1)
+        import torch
+
+        norm: torch.Tensor = torch.linalg.vector_norm(view.keys.float(), dim=-1)
+        return -norm

@@ -67,8 +67,11 @@ def _best_of_run(scores: torch.Tensor, run: torch.Tensor, keep: int) -> torch.Te
 
 def _weights(keys: torch.Tensor, run: torch.Tensor, pivot: torch.Tensor) -> torch.Tensor:
     """(kv_heads, n): what each row weighs in its run; these sum to 1 in each run."""
+    import torch
+
     index = pivot.gather(1, run)
-    distance = (keys - keys.gather(1, index[..., None].expand_as(keys))).norm(dim=-1)
+    pivots = keys.gather(1, index[..., None].expand_as(keys))
+    distance: torch.Tensor = torch.linalg.vector_norm(keys - pivots, dim=-1)
     zeros = distance.new_zeros(pivot.shape)
     others = zeros.scatter_add(1, run, (distance > 0).to(distance.dtype)).clamp(min=1)
     sigma = zeros.scatter_add(1, run, distance) / others / 2**0.5

@@ -45,12 +45,11 @@ class KVzip(Scored):
     def score(self, view: LayerView) -> torch.Tensor:
         import torch
 
-        return torch.stack(
-            [
-                part.unflatten(0, (view.heads, -1)).amax(dim=(1, 2))
-                for part in view.attention_parts(LINES)
-            ]
-        ).amax(0)
+        best = [
+            part.reshape(view.heads, -1, view.rows).amax(dim=1)
+            for part in view.attention_parts(LINES)
+        ]
+        return torch.stack(best).amax(0)
 
     def budgets(self, keep: int, rows: int, scores: Sequence[LayerScore]) -> list[int]:
         import torch

@@ -37,7 +37,9 @@ class LagKV(Scored):
             return self._by_age(view)
         end = self.sinks + parts * self.lag
         keys, values = (
-            self._variation(rows[:, self.sinks : end].float().unflatten(1, (parts, self.lag)))
+            self._variation(
+                rows[:, self.sinks : end].float().reshape(view.heads, parts, self.lag, -1)
+            )
             for rows in (view.keys, view.values)
         )
         rank = ((keys + values) / 2).argsort(dim=-1).argsort(dim=-1) / self.lag
@@ -47,10 +49,8 @@ class LagKV(Scored):
 
     def _variation(self, parts: torch.Tensor) -> torch.Tensor:
         """(kv_heads, parts, lag, dim) → (kv_heads, parts - 1, lag)."""
-        low, high = (
-            bound(parts[:, 1:], dim=2, keepdim=True)
-            for bound in (lambda x, **k: x.min(**k).values, lambda x, **k: x.max(**k).values)
-        )
+        low = parts[:, 1:].amin(dim=2, keepdim=True)
+        high = parts[:, 1:].amax(dim=2, keepdim=True)
         return ((parts[:, :-1] - low) / (high - low)).std(dim=-1).softmax(dim=-1)
 
     def _by_age(self, view: LayerView) -> torch.Tensor:

@@ -96,7 +96,8 @@ class LayerView:
 
         total, observers = self._all_keys.shape[1], self.queries.shape[1]
         keys = self.grouped(self._all_keys).float()
-        logits = self.queries[:, begin:end].float() @ keys.transpose(1, 2) * self.module.scaling
+        scaling: float = self.module.scaling
+        logits = self.queries[:, begin:end].float() @ keys.transpose(1, 2) * scaling
         cap = getattr(self.module, "attn_logit_softcapping", None)
         if cap:
             logits = torch.tanh(logits / cap) * cap
@@ -110,11 +111,12 @@ class LayerView:
 
     def grouped(self, rows: torch.Tensor) -> torch.Tensor:
         """(kv_heads, …) repeated to (heads, …)."""
-        return rows.repeat_interleave(self.module.num_key_value_groups, dim=0)
+        groups: int = self.module.num_key_value_groups
+        return rows.repeat_interleave(groups, dim=0)
 
     def per_kv_head(self, scores: torch.Tensor) -> torch.Tensor:
         """(heads, …) averaged to (kv_heads, …) over the query heads that share one."""
-        return scores.unflatten(0, (self.heads, -1)).mean(1)
+        return scores.reshape(self.heads, -1, *scores.shape[1:]).mean(1)
 
 
 def rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

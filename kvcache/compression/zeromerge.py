@@ -36,13 +36,12 @@ class ZeroMerge(Scored):
     def score(self, view: LayerView) -> torch.Tensor:
         import torch
 
-        total, done = 0.0, 0
+        total = torch.zeros(1, device=view.keys.device)
+        done = 0
         for part in view.attention_parts(LINES):
-            lines = part.shape[1]
-            age = view.rows - 1 - torch.arange(done, done + lines, device=part.device)
+            age = view.rows - 1 - torch.arange(done, done + part.shape[1], device=part.device)
             total = total + (part * (self.decay**age)[None, :, None]).sum(dim=1)
-            done += lines
-        assert not isinstance(total, float)
+            done += part.shape[1]
         return view.per_kv_head(total)
 
     def select(

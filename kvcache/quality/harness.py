@@ -115,7 +115,7 @@ def full(model: Any, tokens: Sequence[int]) -> Held:
     import torch
     from transformers import DynamicCache
 
-    cache = DynamicCache()
+    cache: Any = DynamicCache()
     ids = torch.tensor([list(tokens)], device=model.device)
     with torch.inference_mode():
         model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)

@@ -49,9 +49,9 @@ def relevance(model: Any, chunks: Sequence[Chunk], question: Sequence[int]) -> l
             ]
             shares = torch.cat(logits, dim=-1).mul(scaling).softmax(-1)
             sizes = [part.shape[-1] for part in logits]
-            best = [part.amax(-1).square().sum() for part in shares.split(sizes, dim=-1)]
+            best = [part.amax(-1).square().sum() for part in torch.split(shares, sizes, dim=-1)]
             total += torch.stack(best).cpu()
-    return (total / total.sum()).tolist()  # type: ignore[no-any-return]
+    return (total / total.sum()).tolist()
 
 
 def nearest(model: Any, chunks: Sequence[Chunk], question: Sequence[int], count: int) -> list[int]:

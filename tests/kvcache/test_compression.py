@@ -294,7 +294,8 @@ def test_a_layer_that_shares_holds_nothing(model: Any) -> None:
     run.feed(NEXT)
     later = next(i for i, rows in enumerate(held.layers) if rows.source is not None)
     source = held.layers[later].source
-    assert source is not None and source < later
+    assert source is not None
+    assert source < later
     assert torch.equal(run.rows_of(later)[0], run.rows_of(source)[0])
 
 
