@@ -99,7 +99,8 @@ class Header:
     `root` is the first link of the chain, `parent` the link before the block, `hashes` one link per
     whole granule. `policy` names the compression that left rows out, None if all are there.
     `flops` is what a load saves. `tokens` are not to be written to.
-    `payload_dtype` and `payload_shape` are those of the one tensor.
+    `payload_dtype` and `payload_shape` are those of the one tensor, `checksum` is
+    the xxh3_128 of its bytes, 32 hex digits.
     """
 
     root: bytes
@@ -116,6 +117,7 @@ class Header:
     payload_dtype: str
     payload_shape: tuple[int, ...]
     payload_bytes: int
+    checksum: str
 
     @cached_property
     def id(self) -> BlockId:

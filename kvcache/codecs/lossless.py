@@ -72,7 +72,7 @@ def _shrunk(plane: NDArray[np.uint8]) -> tuple[str, NDArray[np.uint8]]:
 def _plane(parts: Parts, at: int, size: int) -> NDArray[np.uint8]:
     if f"plane{at}" in parts:
         return parts[f"plane{at}"].cpu().numpy()
-    frame = memoryview(parts[f"zstd{at}"].cpu().numpy())
+    frame = parts[f"zstd{at}"].cpu().numpy().tobytes()
     try:
         content = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
     except zstandard.ZstdError as error:

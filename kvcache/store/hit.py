@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from memos.kvcache.blocks.block import BlockId
 
@@ -28,7 +28,7 @@ class Hit:
     there: a block may have gone when it is loaded, which is a BlockNotFound.
     """
 
-    root: bytes
+    root: bytes = field(repr=False)
     tokens: int
     segments: tuple[Segment, ...]
 
