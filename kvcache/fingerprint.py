@@ -53,6 +53,10 @@ class Fingerprint:
             digest.update(content)
         return digest.digest()
 
+    def having(self, **parts: str) -> Fingerprint:
+        """A copy with some parts replaced, such as the digest of an adapter's content."""
+        return Fingerprint({**self.parts, **parts})
+
     def differences(self, other: Fingerprint) -> list[str]:
         """Names of the parts in which they differ, for error messages."""
         return [name for name in PARTS if self.parts[name] != other.parts[name]]
