@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Continuation:
     """Runs tokens after a Held; what it holds itself grows, the Held never changes.
 
-    Not for use by two threads at once: the model gets hooks while it runs.
+    One thread at a time may use it; others may use the model meanwhile.
     """
 
     def __init__(self, model: Any, held: Held) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from memos.kvcache.attention.hooks import of_this_thread
 from memos.kvcache.attention.modules import attentions
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MaskOf = Callable[[int], "torch.Tensor | None"]
 
 @contextmanager
 def replaced(model: Any, mask_of: MaskOf) -> Iterator[None]:
-    """While this is open, layer i attends under `mask_of(i)`. Not for two threads at once."""
+    """While this is open, layer i attends under `mask_of(i)`, in this thread."""
     hooks = []
 
     def hook_for(index: int) -> Callable[..., Any]:
@@ -32,7 +33,11 @@ def replaced(model: Any, mask_of: MaskOf) -> Iterator[None]:
 
     try:
         for index, attention in enumerate(attentions(model)):
-            hooks.append(attention.register_forward_pre_hook(hook_for(index), with_kwargs=True))
+            hooks.append(
+                attention.register_forward_pre_hook(
+                    of_this_thread(hook_for(index)), with_kwargs=True
+                )
+            )
         yield
     finally:
         for hook in hooks:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from memos.errors import InvalidInput
 from memos.kvcache.attention import masks
+from memos.kvcache.attention.hooks import of_this_thread
 from memos.kvcache.attention.modules import attentions, decoder, windows
 from memos.kvcache.attention.rows import Held, Rows
 
@@ -112,4 +113,4 @@ def _stop_before(model: Any, depth: int) -> Any:
     def stop(module: Any, args: Any) -> None:
         raise _Reached
 
-    return layers[depth].register_forward_pre_hook(stop)
+    return layers[depth].register_forward_pre_hook(of_this_thread(stop))

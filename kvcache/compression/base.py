@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from memos.errors import InvalidInput
 from memos.kvcache.attention.continuation import Continuation
+from memos.kvcache.attention.hooks import of_this_thread
 from memos.kvcache.attention.modules import attentions, windows
 from memos.kvcache.attention.rows import Held, Parameter, Rows, plain
 from memos.kvcache.compression.view import LayerView
@@ -32,13 +33,22 @@ class Policy(ABC):
 
     @abstractmethod
     def compress(
-        self, model: Any, tokens: Sequence[int], *, ratio: float, prompt: Sequence[int] = ()
+        self,
+        model: Any,
+        tokens: Sequence[int],
+        *,
+        ratio: float,
+        prompt: Sequence[int] = (),
+        text: Held | None = None,
     ) -> Held:
         """What is left of `tokens` when a share of `ratio` is removed; 0 is the cache itself.
 
-        A text so short that no row would go is held whole. `prompt` are tokens that will follow;
-        they guide, and are not held. InvalidInput for a ratio outside [0, 1), no tokens, or a
-        prompt for a policy that would ignore it.
+        `text` is what is held of all tokens, every row, if that is at hand: policies that need no
+        queries of the text's own don't run it again then. A text so short that no row would go is
+        held whole. `prompt` are tokens that will follow; they guide, and are not held.
+
+        InvalidInput for a ratio outside [0, 1), no tokens, a `text` of other length, or a prompt
+        for a policy that would ignore it.
         """
 
     @property
@@ -46,11 +56,17 @@ class Policy(ABC):
         own = getattr(type(self), "__dataclass_fields__", {})
         return {name: getattr(self, name) for name in own}
 
-    def check(self, tokens: Sequence[int], ratio: float, prompt: Sequence[int]) -> None:
+    def check(
+        self, tokens: Sequence[int], ratio: float, prompt: Sequence[int], text: Held | None
+    ) -> None:
         if not 0 <= ratio < 1:
             raise InvalidInput(f"ratio {ratio} is not in [0, 1): it is the share that is removed")
         if not tokens:
             raise InvalidInput("no tokens to compress: give the text's")
+        if text is not None and any(rows.count != len(tokens) for rows in text.layers):
+            raise InvalidInput(
+                f"what is held of the text is not of {len(tokens)} rows in each layer"
+            )
         if prompt and not self.guided:
             raise InvalidInput(f"{self.name} is guided by no prompt: give none, or another policy")
 
@@ -68,6 +84,9 @@ class Selected:
 
 class Scored(Policy):
     """A policy that scores rows. Only `score` must be given."""
+
+    from_rows: ClassVar[bool] = False
+    """Whether keys and values are all that `score` looks at."""
 
     @abstractmethod
     def score(self, view: LayerView) -> torch.Tensor:
@@ -96,18 +115,48 @@ class Scored(Policy):
         return Selected(index, taken(keys, index), taken(values, index))
 
     def compress(
-        self, model: Any, tokens: Sequence[int], *, ratio: float, prompt: Sequence[int] = ()
+        self,
+        model: Any,
+        tokens: Sequence[int],
+        *,
+        ratio: float,
+        prompt: Sequence[int] = (),
+        text: Held | None = None,
     ) -> Held:
         import torch
 
-        self.check(tokens, ratio, prompt)
+        self.check(tokens, ratio, prompt, text)
         removes = kept(len(tokens), ratio) < len(tokens)
         with torch.inference_mode():
             probes = self.probes(model, tokens, prompt, ratio) if removes else []
-            text, scores = self._run_text(model, tokens, observe=removes and not probes)
+            scores: dict[int, LayerScore] = {}
+            observe = removes and not probes
+            if text is None or (observe and not self.from_rows):
+                text, scores = self._run_text(model, tokens, observe=observe)
+            elif observe:
+                scores = self._score_rows(model, text)
             for probe in probes:
                 scores = _best(scores, self._run_probe(model, text, probe))
+            text = _windowed(model, text)
             return self._held(text, scores, ratio) if removes else text
+
+    def _score_rows(self, model: Any, text: Held) -> dict[int, LayerScore]:
+        modules, sliding = attentions(model), windows(model)
+        scores = {}
+        for index, rows in enumerate(text.layers):
+            if sliding[index] is None:
+                view = LayerView(
+                    model,
+                    modules[index],
+                    index,
+                    hidden=None,
+                    rotary=None,
+                    keys=rows.keys,
+                    values=rows.values,
+                    length=text.length,
+                )
+                scores[index] = LayerScore(index, self.score(view), self.preference(view))
+        return scores
 
     def _run_text(
         self, model: Any, tokens: Sequence[int], *, observe: bool
@@ -125,7 +174,7 @@ class Scored(Policy):
         with self._observed(model, rows_of, len(tokens), scores if observe else None):
             model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         text = plain([rows_of(index) for index in range(len(cache.layers))])
-        return _windowed(model, text), scores
+        return text, scores
 
     def _run_probe(self, model: Any, text: Held, probe: Sequence[int]) -> dict[int, LayerScore]:
         scores: dict[int, LayerScore] = {}
@@ -170,7 +219,7 @@ class Scored(Policy):
             if scores is not None:
                 for index, module in enumerate(modules):
                     if sliding[index] is None:
-                        hook = hook_for(index)
+                        hook = of_this_thread(hook_for(index))
                         hooks.append(module.register_forward_hook(hook, with_kwargs=True))
             yield
         finally:

@@ -18,6 +18,7 @@ class KeyNorm(Scored):
     """s_i = -‖k_i‖: keys of small norm draw much attention in the models that were studied."""
 
     name = "key-norm"
+    from_rows = True
 
     def score(self, view: LayerView) -> torch.Tensor:
         import torch

@@ -18,6 +18,7 @@ class KeyDiff(Scored):
     """s_i = -cos(k_i, mean_j k_j / ‖k_j‖): keys unlike the average are kept."""
 
     name = "keydiff"
+    from_rows = True
 
     def score(self, view: LayerView) -> torch.Tensor:
         from torch.nn import functional

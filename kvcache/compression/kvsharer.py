@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from memos.errors import ModelUnsupported
 from memos.kvcache.attention.continuation import Continuation
+from memos.kvcache.attention.hooks import of_this_thread
 from memos.kvcache.attention.modules import decoder, windows
 from memos.kvcache.attention.rows import Held, Rows
 from memos.kvcache.compression.base import Policy, kept
@@ -35,18 +36,24 @@ class KVSharer(Policy):
     calibration: int = 64
 
     def compress(
-        self, model: Any, tokens: Sequence[int], *, ratio: float, prompt: Sequence[int] = ()
+        self,
+        model: Any,
+        tokens: Sequence[int],
+        *,
+        ratio: float,
+        prompt: Sequence[int] = (),
+        text: Held | None = None,
     ) -> Held:
         import torch
 
-        self.check(tokens, ratio, prompt)
+        self.check(tokens, ratio, prompt, text)
         if any(window is not None for window in windows(model)):
             raise ModelUnsupported(
                 "layers with a window hold other rows than layers without: they "
                 "can't share; use another policy for this model"
             )
         with torch.inference_mode():
-            text = full(model, tokens)
+            text = full(model, tokens) if text is None else text
             if not ratio:
                 return text
             sample = tokens[: self.calibration]
@@ -108,7 +115,9 @@ def _last_hidden(
 
 @contextmanager
 def _watched(module: Any, found: list[torch.Tensor]) -> Iterator[None]:
-    hook = module.register_forward_hook(lambda _module, _args, output: found.append(output))
+    hook = module.register_forward_hook(
+        of_this_thread(lambda _module, _args, output: found.append(output))
+    )
     try:
         yield
     finally:

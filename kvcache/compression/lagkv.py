@@ -25,6 +25,7 @@ class LagKV(Scored):
     """
 
     name = "lagkv"
+    from_rows = True
 
     lag: int = 128
     sinks: int = 4

@@ -18,6 +18,7 @@ class Random(Scored):
     """Rows by chance, other ones in each head; the same for the same seed and layer."""
 
     name = "random"
+    from_rows = True
 
     seed: int = 0
 
@@ -37,6 +38,7 @@ class Recent(Scored):
     """
 
     name = "recent"
+    from_rows = True
 
     sinks: int = 4
 

@@ -27,14 +27,15 @@ class LayerView:
         module: Any,
         index: int,
         *,
-        hidden: torch.Tensor,
-        rotary: tuple[torch.Tensor, torch.Tensor],
+        hidden: torch.Tensor | None,
+        rotary: tuple[torch.Tensor, torch.Tensor] | None,
         keys: torch.Tensor,
         values: torch.Tensor,
         length: int,
     ) -> None:
-        """`hidden` (m, width) are the observers' inputs, `rotary` their cos and sin (m, dim);
-        `keys` and `values` have `length` rows of the text, and the observers' own after them."""
+        """`hidden` (m, width) are the observers' inputs, `rotary` their cos and sin (m, dim), None
+        where only rows are at hand; `keys` and `values` have `length` rows of the text, and the
+        observers' own after them."""
         self._model = model
         self.module = module
         self.index = index
@@ -58,6 +59,7 @@ class LayerView:
     @cached_property
     def raw_queries(self) -> torch.Tensor:
         """(heads, m, dim) of the observers before their rotation."""
+        assert self._hidden is not None, "a policy that is from_rows asked for queries"
         module = self.module
         flat = module.q_proj(self._hidden)
         norm = getattr(module, "q_norm", None)
@@ -71,6 +73,7 @@ class LayerView:
     @cached_property
     def queries(self) -> torch.Tensor:
         """(heads, m, dim) of the observers, rotated to their positions."""
+        assert self._rotary is not None
         return rotated(self.raw_queries, *self._rotary)
 
     def observers(self, last: int) -> int:

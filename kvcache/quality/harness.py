@@ -64,6 +64,10 @@ class Harness:
             self._is_right(held, question) for case, held in asked for question in case.questions
         ]
 
+    def held(self, case: Case) -> Held:
+        """The full cache of one of the cases."""
+        return self._full[self.cases.index(case)]
+
     def measure(self, hold: Hold, *, guided: bool = False) -> Quality:
         """Quality of what `hold` makes of each case; with `guided` it makes another one for each
         question, whose prompt it is shown."""

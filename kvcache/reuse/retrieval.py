@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from memos.errors import InvalidInput
 from memos.kvcache.attention.continuation import Continuation
+from memos.kvcache.attention.hooks import of_this_thread
 from memos.kvcache.attention.modules import attentions
 from memos.kvcache.compression.view import LayerView
 from memos.kvcache.reuse.chunks import Chunk
@@ -89,7 +90,8 @@ def _queries(model: Any, question: Sequence[int], begin: int) -> list[torch.Tens
         found.append(view.queries.float())
 
     hooks = [
-        module.register_forward_hook(observe, with_kwargs=True) for module in attentions(model)
+        module.register_forward_hook(of_this_thread(observe), with_kwargs=True)
+        for module in attentions(model)
     ]
     try:
         run.feed(question)

@@ -344,3 +344,37 @@ def test_every_policy_cites_its_source() -> None:
         assert "https://" in text or name == "random", name
         if issubclass(cls, Scored):
             assert cls.__doc__, name
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_text_that_was_read_before_need_not_be_read_again(
+    name: str, model: Any, whole: Held
+) -> None:
+    chosen = policy(name)
+    prompt = NEXT if chosen.guided else []
+    anew = chosen.compress(model, TEXT, ratio=0.5, prompt=prompt)
+    again = chosen.compress(model, TEXT, ratio=0.5, prompt=prompt, text=whole)
+    for one, two in zip(anew.layers, again.layers, strict=True):
+        assert torch.equal(one.positions, two.positions)
+        assert torch.equal(one.keys, two.keys)
+    with pytest.raises(InvalidInput, match="not of 159 rows"):
+        chosen.compress(model, TEXT[:-1], ratio=0.5, text=whole)
+
+
+def test_other_threads_may_use_the_model_meanwhile(model: Any) -> None:
+    """Masks and observers of one thread are nothing to the others."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    held = Recent().compress(model, TEXT, ratio=0.5)
+    expected_short = Continuation(model, held).feed(NEXT)
+    expected_long = expected_logits(model, TEXT, NEXT)
+
+    def compressed(_: int) -> bool:
+        return torch.allclose(Continuation(model, held).feed(NEXT), expected_short, atol=1e-4)
+
+    def uncompressed(_: int) -> bool:
+        return torch.allclose(expected_logits(model, TEXT, NEXT), expected_long, atol=1e-4)
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(work, at) for at in range(20) for work in (compressed, uncompressed)]
+        assert all(job.result() for job in jobs)
