@@ -65,8 +65,8 @@ class Grid:
         """The axis cut into (groups, group), the last group filled up."""
         missing = -tensor.shape[self.axis] % self.group
         if missing:
-            pad = (0, 0, 0, missing) if self.axis == TOKENS else (0, missing)
-            tensor = F.pad(tensor[None], pad, mode="replicate")[0]
+            last = tensor.narrow(self.axis, tensor.shape[self.axis] - 1, 1)
+            tensor = torch.cat([tensor, *[last] * missing], dim=self.axis)
         shape = list(tensor.shape)
         shape[self.axis : self.axis + 1] = [-1, self.group]
         return tensor.reshape(shape)

@@ -57,15 +57,10 @@ class Catalog:
             self._seen = state
             return bad
 
-    def stale(self) -> bool:
-        """Whether the folder changed since this was last in step with it."""
-        with self.lock:
-            return self._seen != self._folder.state()
-
-    def noted(self) -> None:
+    def noted(self, state: State) -> None:
         """What this process just changed, as the only writer, is in here already."""
         with self.lock:
-            self._seen = self._folder.state()
+            self._seen = state
 
     def add(self, header: Header, signature: Signature) -> None:
         with self.lock:

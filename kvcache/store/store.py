@@ -15,6 +15,7 @@ the tokens are to be computed again. Everything that happens is counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -164,7 +165,7 @@ class BlockStore:
     def load(self, hit: Hit) -> States:
         """States of the hit's tokens, on the CPU and the caller's own: writing to them changes
         nothing that is stored. BlockNotFound or BlockCorrupt: compute the tokens again."""
-        with self._catalog.using(hit.blocks):
+        with self.using(hit):
             runs = [self._run(segment) for segment in hit.segments]
             return joined(runs, self._catalog.header(hit.blocks[-1]).layout)
 
@@ -202,6 +203,18 @@ class BlockStore:
         payload = memoryview(content)[head.offset :]
         check_payload(head.header, payload)
         return self._writing.store(head.header, payload, born=self._born(born))
+
+    def path(self, block: BlockId) -> Path:
+        """Where the block's file is, or would be."""
+        return self._folder.path(block)
+
+    def using(self, hit: Hit) -> AbstractContextManager[None]:
+        """Keeps the hit's blocks from being evicted by this process."""
+        return self._catalog.using(hit.blocks)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keeps all other writers out, of this process and others, for changes of several steps."""
+        return self._writing.alone()
 
     def __contains__(self, block: BlockId) -> bool:
         """As far as this process knows."""

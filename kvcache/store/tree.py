@@ -158,10 +158,10 @@ def condemned(tree: Tree, source_ids: Collection[str]) -> set[BlockId]:
 
 
 def _used(header: Header, matched: int, most: int, before: Path) -> Path:
-    """The path with as much of the block as may be used at the end of a hit; `before` if none."""
+    """The path with as much of the block as may be used at the end of a hit; empty if none."""
     rows = min(matched, most - header.start)
     if rows <= 0 or (rows < len(header.tokens) and not header.sliceable):
-        return before
+        return ()
     return (*before, Segment(header.id, header.start, rows))
 
 

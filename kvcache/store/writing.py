@@ -14,7 +14,7 @@ from memos.kvcache.blocks.block import BlockId, Header
 from memos.kvcache.blocks.file import head_bytes
 from memos.kvcache.store.catalog import Catalog
 from memos.kvcache.store.counts import Counts
-from memos.kvcache.store.folder import Folder, translated
+from memos.kvcache.store.folder import Folder, State, translated
 from memos.kvcache.store.forgetting import Forgotten
 from memos.kvcache.store.quarantine import Quarantine
 
@@ -29,6 +29,7 @@ class Writing:
         self._catalog = catalog
         self._counts = counts
         self._forgotten = Forgotten(folder)
+        self._left: State | None = None  # the folder as this writer left it last
 
     def refresh(self) -> None:
         """Takes over what others changed; what turns out damaged goes to quarantine."""
@@ -40,11 +41,12 @@ class Writing:
     def alone(self) -> Iterator[None]:
         """The only writer, with the folder as it is now, free of what crashes left behind."""
         with self._folder.exclusive():
-            if self._catalog.stale():
+            if self._left != self._folder.state():
                 self._sweep()
                 self.refresh()
             yield
-            self._catalog.noted()
+            self._left = self._folder.state()
+            self._catalog.noted(self._left)
 
     def store(self, header: Header, payload: memoryview, *, born: int) -> BlockId | None:
         """Writes the block and enters it. None, counted, if it does not fit, its parent is gone,
