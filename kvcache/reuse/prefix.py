@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -25,8 +26,12 @@ from memos.kvcache.reuse.tree import Node, order_of, shared_runs
 if TYPE_CHECKING:
     from memos.kvcache.cost import CostModel
     from memos.kvcache.store.store import BlockStore
+    from memos.kvcache.tiers.tiers import Tiers
 
 log = logging.getLogger(__name__)
+
+EXACT = ("raw", "lossless")
+"""Codecs that change nothing."""
 
 
 @dataclass
@@ -72,17 +77,19 @@ class PrefixReuse:
     """One tenant's reuse: blocks are looked for and stored under the model's and tenant's `root`.
 
     Without a `store` only prompts of one batch share. With a `cost` model a hit is loaded only
-    where that is faster than to run its tokens. `later`: blocks are written in the background.
+    where that is faster than to run its tokens. Blocks are stored by `codec`; those of `codecs` are
+    used, by default those that give back every bit. `later`: they are written in the background.
     """
 
     def __init__(
         self,
         model: LocalModel,
-        store: BlockStore | None = None,
+        store: BlockStore | Tiers | None = None,
         *,
         salt: bytes = b"",
         cost: CostModel | None = None,
         codec: str = "raw",
+        codecs: Sequence[str] = EXACT,
         later: bool = False,
     ) -> None:
         self.model = model
@@ -91,6 +98,7 @@ class PrefixReuse:
         self.counters = Counters()
         self._cost = cost
         self._codec = codec
+        self._codecs = tuple(dict.fromkeys([codec, *codecs]))
         self._later = later
         self._counting = threading.Lock()
 
@@ -101,18 +109,20 @@ class PrefixReuse:
 
         `remember` stores what was not stored yet. InvalidInput for a prompt that can't be run.
         """
+        born = self._born()
         order = order_of(prompts)
         draft = _Draft([prompts[index] for index in order])
         for tokens in draft.prompts:
             self.model.check(tokens)
         draft.done, draft.cached, draft.shared = ([0] * len(order) for _ in range(3))
-        self._walk(draft, shared_runs(draft.prompts), 0, len(order), remember)
+        nodes = shared_runs(draft.prompts)
+        self._walk(draft, nodes, 0, len(order), remember=born if remember else None)
         rows = running(self.model, len(order), draft.prefixes, room=room)
         rests = [p[done:] for p, done in zip(draft.prompts, draft.done, strict=True)]
         logits = rows.advance(rests)
         if remember:
             for row, tokens in enumerate(draft.prompts):
-                self.remember(tokens, lambda a, b, row=row: rows.states(row, a, b))  # type: ignore[misc]
+                self.remember(tokens, partial(rows.states, row), born=born)
         self._count(
             prompt_tokens=sum(map(len, prompts)),
             cached_tokens=sum(draft.cached),
@@ -126,13 +136,14 @@ class PrefixReuse:
         None if all of it was there already, or the store did not take it.
         """
         self.model.check(tokens)
+        born = self._born()
         draft = _Draft([[*tokens, tokens[-1]]], done=[0], cached=[0], shared=[0])
         self._load(draft, 0, 1, len(tokens), compiling=True)
         if draft.done[0] == len(tokens):
             return None
         rows = running(self.model, 1, draft.prefixes)
         rows.advance([tokens[draft.done[0] :]])
-        return self.remember(tokens, lambda a, b: rows.states(0, a, b), sources=sources)
+        return self.remember(tokens, partial(rows.states, 0), sources=sources, born=born)
 
     def remember(
         self,
@@ -140,13 +151,15 @@ class PrefixReuse:
         states: Callable[[int, int], States],
         *,
         sources: Sequence[Source] = (),
+        born: int | None = None,
     ) -> BlockId | None:
         """Stores what the store lacks of `tokens`, if that is a granule or more, or if sources are
-        named. `states(start, end)` gives the states of that range."""
+        named. `states(start, end)` gives the states of that range; `born` is the store's generation
+        before they were computed, so that what was forgotten meanwhile is not stored."""
         if self.store is None:
             return None
         # One token more, since a look-up leaves the last one to be run.
-        hit = self.store.longest(self.root, [*tokens, tokens[-1]])
+        hit = self.store.find(self.root, [*tokens, tokens[-1]], codecs=self._codecs)
         start = hit.tokens // GRANULE * GRANULE if hit is not None else 0
         new = len(tokens) - (hit.tokens if hit is not None else 0)
         if new < (1 if sources else GRANULE):
@@ -161,6 +174,7 @@ class PrefixReuse:
                 layout=self.model.layout,
                 sources=sources,
                 codec=self._codec,
+                born=born,
             )
         except (ActivationError, StorageError) as error:
             # An answer must not fail because its states can't be kept.
@@ -169,14 +183,20 @@ class PrefixReuse:
         return made if isinstance(made, str) else None
 
     def _walk(
-        self, draft: _Draft, nodes: Sequence[Node], first: int, last: int, remember: bool
+        self,
+        draft: _Draft,
+        nodes: Sequence[Node],
+        first: int,
+        last: int,
+        *,
+        remember: int | None,
     ) -> None:
         """Loads or runs what the rows of each node share, then what its children do; then loads
         for each row by itself."""
         for node in nodes:
             self._load(draft, node.first, node.last, node.end)
             self._run(draft, node, remember)
-            self._walk(draft, node.children, node.first, node.last, remember)
+            self._walk(draft, node.children, node.first, node.last, remember=remember)
         inside = {row for node in nodes for row in range(node.first, node.last)}
         for row in range(first, last):
             if row not in inside:
@@ -189,11 +209,15 @@ class PrefixReuse:
         if self.store is None:
             return
         tokens, done = draft.prompts[first], draft.done[first]
-        hit = self.store.longest(self.root, tokens[: end + 1])
+        hit = self.store.longest(self.root, tokens[: end + 1], codecs=self._codecs)
         if hit is None or hit.tokens <= done:
             self._count(misses=1)
             return
-        if not compiling and self._cost is not None and not self._cost.loads(done, hit.tokens):
+        if (
+            not compiling
+            and self._cost is not None
+            and not self._cost.loads(done, hit.tokens, len(tokens))
+        ):
             self._count(declined=1)
             return
         try:
@@ -207,8 +231,8 @@ class PrefixReuse:
         for row in range(first, last):
             draft.cached[row] += hit.tokens - done
 
-    def _run(self, draft: _Draft, node: Node, remember: bool) -> None:
-        """Runs the rest of what a node's rows share, once."""
+    def _run(self, draft: _Draft, node: Node, remember: int | None) -> None:
+        """Runs the rest of what a node's rows share, once. `remember`: the generation before."""
         done = draft.done[node.first]
         if done >= node.end:
             return
@@ -220,8 +244,11 @@ class PrefixReuse:
         _lay(draft, Prefix(states, done, node.end - done, node.first, node.last))
         for row in range(node.first, node.last):
             draft.shared[row] += node.end - done
-        if remember:
-            self.remember(tokens[: node.end], lambda a, b: one.states(0, a, b))
+        if remember is not None:
+            self.remember(tokens[: node.end], partial(one.states, 0), born=remember)
+
+    def _born(self) -> int:
+        return self.store.generation if self.store is not None else 0
 
     def _count(self, **more: int) -> None:
         with self._counting:

@@ -82,6 +82,22 @@ class Tiers:
         self.store.note(hit)
         return hit
 
+    def find(
+        self,
+        root: bytes,
+        tokens: Sequence[int],
+        *,
+        codecs: Sequence[str] = tuple(CODECS),
+        policy: str | None = None,
+    ) -> Hit | None:
+        """What is on disk, neither counted nor taken for a use."""
+        return self.store.find(root, tokens, codecs=codecs, policy=policy)
+
+    @property
+    def generation(self) -> int:
+        """As the store's."""
+        return self.store.generation
+
     def load(self, hit: Hit) -> States:
         """States of the hit's tokens, the caller's own: on the device if there is a device tier,
         else on the CPU. BlockNotFound or BlockCorrupt: compute the tokens again."""
