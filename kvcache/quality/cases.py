@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 from memos.errors import InvalidInput
 
@@ -103,11 +104,20 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A text that is held, what comes after it, and questions about it."""
+    """A text that is held, what comes after it, and questions about it. `breaks` are where its
+    sentences begin, as indices of tokens: the first is 0."""
 
     context: tuple[int, ...]
     continuation: tuple[int, ...]
     questions: tuple[Question, ...]
+    breaks: tuple[int, ...] = (0,)
+
+    def chunks(self, count: int) -> list[tuple[int, ...]]:
+        """The context cut into at most `count` parts, about equally long, between sentences."""
+        size = len(self.context) / count
+        cuts = {min(self.breaks, key=lambda at: abs(at - size * part)) for part in range(count)}
+        ends = [*sorted(cuts)[1:], len(self.context)]
+        return [self.context[a:b] for a, b in zip(sorted(cuts), ends, strict=True)]
 
 
 def diary(sentences: int, *, seed: int) -> list[str]:
@@ -139,7 +149,7 @@ def key_facts(
         raise InvalidInput(f"{facts} facts in a text: 1 to {len(_THINGS)} can be told")
     told = _facts(random.Random(seed), facts)
     filler = list(prose) or diary(tokens // 8 + continuation, seed=seed)
-    room = tokens - sum(len(encode(sentence)) + 1 for sentence, _, _ in told)
+    room = tokens - sum(len(encode(" " + sentence)) for sentence, _, _ in told)
     used, size = 0, 0
     while used < len(filler) and size < room:
         size += len(encode(" " + filler[used]))
@@ -148,11 +158,13 @@ def key_facts(
     for number, (sentence, _, _) in enumerate(told):
         # Towards the middle of its part of the text: at neither end, where any policy keeps rows.
         around.insert(int((number + 0.5) * used / facts) + number, sentence)
+    parts = [list(encode(" " + sentence)) for sentence in around]
+    breaks = [0, *accumulate(len(part) for part in parts[:-1])]
     questions = tuple(
         Question(tuple(encode(f"\n\n{ask}")), tuple(encode(f" {word}"))) for _, ask, word in told
     )
     following = tuple(encode(" " + " ".join(after)))[:continuation]
-    return Case(tuple(encode(" ".join(around))), following, questions)
+    return Case(tuple(chain.from_iterable(parts)), following, questions, tuple(breaks))
 
 
 def _facts(chance: random.Random, count: int) -> list[tuple[str, str, str]]:

@@ -61,7 +61,7 @@ class Harness:
         ]
         asked = list(zip(cases, self._full, strict=True))
         self._full_right = [
-            self._is_right(held, question) for case, held in asked for question in case.questions
+            self.answers(held, question) for case, held in asked for question in case.questions
         ]
 
     def held(self, case: Case) -> Held:
@@ -80,7 +80,7 @@ class Harness:
             same += two
             for question in case.questions:
                 answering = hold(case, question.prompt) if guided else held
-                right.append(self._is_right(answering, question))
+                right.append(self.answers(answering, question))
         size, overhead, total = (sum(part) for part in zip(*sizes, strict=True))
         return Quality(
             _mean(kl), _mean(same), _mean(right), _mean(self._full_right), size, overhead, total
@@ -106,7 +106,7 @@ class Harness:
         same = expected.argmax(-1) == got.argmax(-1)
         return kl.clamp(min=0).tolist(), same.float().tolist()
 
-    def _is_right(self, held: Held, question: Question) -> float:
+    def answers(self, held: Held, question: Question) -> float:
         """1.0 if each token of the answer is the likeliest one after the ones before it."""
         tokens = [*question.prompt, *question.answer]
         logits = Continuation(self._model, held).feed(tokens[:-1])
