@@ -19,7 +19,7 @@ from memos.benchmarks import kv_quality_report, report
 from memos.config import load
 from memos.errors import MemosError
 
-PARTS = ("policies", "codecs", "reuse", "none")
+PARTS = ("policies", "codecs", "reuse")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment = report.environment(seed=options.seed)
     try:
         rows = _earlier(options)
-        for name in options.model:
+        for name in options.model if options.parts else ():
             rows.setdefault(name, []).extend(measured(name, options))
     except MemosError as error:
         print(f"error: {error.message}", file=sys.stderr)
@@ -53,7 +53,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="memos bench kv_quality", description=__doc__)
     add = parser.add_argument
     add("--model", action="append", help="Hub id or folder; again for a second one")
-    add("--parts", nargs="+", choices=PARTS, default=list(PARTS[:-1]))
+    add("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     add("--policies", nargs="+", choices=list(POLICIES), default=list(POLICIES))
     add("--ratios", nargs="+", type=float, default=[0.25, 0.5, 0.75], help="shares removed")
     add("--recompute", nargs="+", type=float, default=[0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0])
@@ -62,7 +62,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--facts", type=int, default=6, help="in each text, and questions about them")
     add("--continuation", type=int, default=128, help="tokens that follow each text")
     add("--chunks", type=int, default=4, help="that a text is cut into for reuse")
-    add("--earlier", nargs="+", type=Path, default=[], help="rows.jsonl to report with these")
+    add("--earlier", nargs="+", type=Path, default=[], help="rows.jsonl of other runs to add")
     add("--dtype", default="float32")
     add("--device", default="cpu")
     add("--seed", type=int, default=0)
@@ -102,7 +102,6 @@ def measured(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]
     _say(f"{name}: the full cache of {options.cases} texts")
     harness = Harness(model, kv_curves.cases(encode, options))
     parts: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-        "none": lambda: iter(()),
         "policies": lambda: kv_curves.of_policies(model, harness, options, encode),
         "codecs": lambda: kv_curves.of_codecs(harness, local.layout),
         "reuse": lambda: kv_curves.of_reuse(model, harness, options),

@@ -23,9 +23,10 @@ def markdown(data: Mapping[str, Any], rows: Mapping[str, Rows]) -> str:
     """One section for each model: policies by the share of bytes left, codecs, reuse."""
     parts = [
         f"{data['cases']} texts of about {data['tokens']} tokens of prose with {data['facts']}"
-        f" facts each, {data['continuation']} tokens that follow, a question about each fact. KL(full ‖"
-        " this) in nats and agreement of the likeliest token over the tokens that follow; accuracy"
-        " over the questions. A guided policy sees each question before it is asked."
+        f" facts each, {data['continuation']} tokens that follow, a question about each fact."
+        " KL(full ‖ this) in nats and agreement of the likeliest token over the tokens that"
+        " follow; accuracy over the questions. A guided policy sees each question before it is"
+        " asked."
     ]
     for model, found in rows.items():
         accuracy = next((row["full_accuracy"] for row in found if "full_accuracy" in row), None)
