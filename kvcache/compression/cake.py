@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memos.kvcache.compression.base import LayerScore, Scored
+from memos.kvcache.compression.base import Scored
 from memos.kvcache.compression.kvzip import spread
+from memos.kvcache.compression.selection import LayerScore
 from memos.kvcache.compression.snapkv import candidates, finished, pooled
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memos.kvcache.compression.base import LayerScore, Scored, Selected, protected, top
+from memos.kvcache.compression.base import Scored
 from memos.kvcache.compression.h2o import attention_sums
+from memos.kvcache.compression.selection import LayerScore, Selected, protected, top
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memos.kvcache.compression.base import LayerScore, Scored, Selected
+from memos.kvcache.compression.base import Scored
 from memos.kvcache.compression.h2o import attention_sums
+from memos.kvcache.compression.selection import LayerScore, Selected
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,7 @@ class KVMerger(Scored):
         run = self._runs(keys.float(), keep)
         pivot = _best_of_run(layer.scores, run, keep)
         weights = _weights(keys.float(), run, pivot)
-        return Selected(pivot, _mixed(keys, weights, run, keep), _mixed(values, weights, run, keep))
+        return Selected(pivot, mixed(keys, weights, run, keep), mixed(values, weights, run, keep))
 
     def _runs(self, keys: torch.Tensor, keep: int) -> torch.Tensor:
         """(kv_heads, n): which of the `keep` runs a row is in, ascending."""
@@ -80,7 +81,7 @@ def _weights(keys: torch.Tensor, run: torch.Tensor, pivot: torch.Tensor) -> torc
     return weight / zeros.scatter_add(1, run, weight).gather(1, run)
 
 
-def _mixed(rows: torch.Tensor, weights: torch.Tensor, run: torch.Tensor, keep: int) -> torch.Tensor:
+def mixed(rows: torch.Tensor, weights: torch.Tensor, run: torch.Tensor, keep: int) -> torch.Tensor:
     """(kv_heads, keep, dim): the weighted sum of each run, in the dtype of the rows."""
     weighted = rows.float() * weights[..., None]
     sums = weighted.new_zeros(rows.shape[0], keep, rows.shape[2])

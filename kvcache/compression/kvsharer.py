@@ -12,7 +12,8 @@ from memos.kvcache.attention.continuation import Continuation
 from memos.kvcache.attention.hooks import of_this_thread
 from memos.kvcache.attention.modules import decoder, windows
 from memos.kvcache.attention.rows import Held, Rows
-from memos.kvcache.compression.base import Policy, kept
+from memos.kvcache.compression.base import Policy
+from memos.kvcache.compression.selection import kept
 from memos.kvcache.quality.harness import full
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from memos.kvcache.compression.base import LayerScore, Scored
+from memos.kvcache.compression.base import Scored
+from memos.kvcache.compression.selection import LayerScore
 
 if TYPE_CHECKING:
     import torch

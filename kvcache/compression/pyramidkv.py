@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memos.kvcache.compression.base import LayerScore
+from memos.kvcache.compression.selection import LayerScore
 from memos.kvcache.compression.snapkv import SnapKV
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memos.kvcache.compression.base import Scored, protected
+from memos.kvcache.compression.base import Scored
+from memos.kvcache.compression.selection import protected
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memos.kvcache.compression.base import LayerScore, Scored, Selected, top
+from memos.kvcache.compression.base import Scored
+from memos.kvcache.compression.selection import LayerScore, Selected, top
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memos.kvcache.compression.base import LayerScore, Scored, Selected, protected, taken, top
-from memos.kvcache.compression.kvmerger import _mixed
+from memos.kvcache.compression.base import Scored
+from memos.kvcache.compression.kvmerger import mixed
+from memos.kvcache.compression.selection import LayerScore, Selected, protected, taken, top
 
 if TYPE_CHECKING:
     import torch
@@ -63,15 +64,15 @@ class ZeroMerge(Scored):
         even = 1 / sizes.gather(1, run)
         ends = rest.new_zeros(sizes.shape).scatter_reduce_(1, run, rest, "amax")
         index, order = torch.cat([best, ends], dim=1).sort(dim=1)
-        mixed = [
+        merged = [
             taken(
-                torch.cat([taken(part, best), _mixed(taken(part, rest), even, run, groups)], 1),
+                torch.cat([taken(part, best), mixed(taken(part, rest), even, run, groups)], 1),
                 order,
             )
             for part in (keys, values)
         ]
         bias = torch.cat([torch.zeros_like(best, dtype=sizes.dtype), sizes.log()], 1)
-        return Selected(index, mixed[0], mixed[1], bias=bias.gather(1, order))
+        return Selected(index, merged[0], merged[1], bias=bias.gather(1, order))
 
 
 def _others(index: torch.Tensor, rows: int) -> torch.Tensor:

@@ -7,20 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from memos.kvcache.generator.known import DEFAULT_MODEL
-from memos.kvcache.generator.weights import resolve
+from memos.kvcache.generator.loading import load_model
 
 
 @cache
 def smollm() -> tuple[Any, Any]:
     """(model in float32, tokenizer); the first use on a machine converts it, about 15 s."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     folder = Path(tempfile.gettempdir()) / "memos-tests-models"
-    files = resolve(DEFAULT_MODEL, cache_dir=folder, offline=True)
-    model = AutoModelForCausalLM.from_pretrained(files.folder, dtype=torch.float32)
-    return model.eval(), AutoTokenizer.from_pretrained(files.folder)
+    local = load_model(cache_dir=folder, offline=True)
+    return local.module, local.tokenizer
 
 
 def encode(text: str) -> list[int]:

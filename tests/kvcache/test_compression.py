@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from memos.errors import InvalidInput, ModelUnsupported
 from memos.kvcache.attention.continuation import Continuation
 from memos.kvcache.attention.rows import Held, Rows, from_states, to_states
-from memos.kvcache.compression.base import Scored, kept
+from memos.kvcache.compression.base import Scored
 from memos.kvcache.compression.elastic import Elastic
 from memos.kvcache.compression.kvmerger import KVMerger
 from memos.kvcache.compression.kvsharer import KVSharer
 from memos.kvcache.compression.kvzip import KVzip, spread
 from memos.kvcache.compression.reference import Random, Recent
 from memos.kvcache.compression.registry import POLICIES, policy
+from memos.kvcache.compression.selection import kept
 from memos.kvcache.compression.snapkv import SnapKV
 from memos.kvcache.compression.think import ThinK
 from memos.kvcache.compression.zeromerge import ZeroMerge
@@ -246,7 +247,7 @@ def test_equal_neighbours_are_merged_into_themselves() -> None:
     keys = torch.randn(1, 8, 4).repeat_interleave(2, dim=1)
     values = torch.randn(1, 8, 4).repeat_interleave(2, dim=1)
     merger = KVMerger(sinks=0, recent=0)
-    from memos.kvcache.compression.base import LayerScore
+    from memos.kvcache.compression.selection import LayerScore
 
     chosen = merger.select(LayerScore(0, torch.rand(1, 16), 1.0), keys, values, 8)
     torch.testing.assert_close(chosen.keys, keys[:, ::2])
@@ -255,7 +256,7 @@ def test_equal_neighbours_are_merged_into_themselves() -> None:
 
 
 def test_the_row_with_most_attention_is_the_pivot() -> None:
-    from memos.kvcache.compression.base import LayerScore
+    from memos.kvcache.compression.selection import LayerScore
 
     keys = torch.ones(1, 6, 4)
     keys[:, 3:] = torch.tensor([1.0, -1.0, 1.0, -1.0])
@@ -265,7 +266,7 @@ def test_the_row_with_most_attention_is_the_pivot() -> None:
 
 
 def test_dropped_rows_go_to_the_nearest_kept() -> None:
-    from memos.kvcache.compression.base import LayerScore
+    from memos.kvcache.compression.selection import LayerScore
 
     rows = torch.arange(6.0)[None, :, None].expand(1, 6, 2).contiguous()
     scores = torch.tensor([[9.0, 0, 0, 0, 8.0, 0]])
