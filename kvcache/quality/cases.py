@@ -18,45 +18,17 @@ Encode = Callable[[str], Sequence[int]]
 """From a text to its tokens, with no special tokens around them."""
 
 _NAMES = [
-    "Ada",
-    "Boris",
-    "Clara",
-    "Dmitri",
-    "Elena",
-    "Farid",
-    "Greta",
-    "Hugo",
-    "Irina",
-    "Jonas",
-    "Karim",
-    "Lena",
-    "Marco",
-    "Nadia",
-]
+    "Ada", "Boris", "Clara", "Dmitri", "Elena", "Farid", "Greta", "Hugo", "Irina", "Jonas",
+    "Karim", "Lena", "Marco", "Nadia",
+]  # fmt: skip
 _THINGS = [
-    "locker",
-    "bicycle",
-    "garage",
-    "suitcase",
-    "cabin",
-    "archive",
-    "cellar",
-    "boathouse",
-    "workshop",
-    "safe",
-]
+    "locker", "bicycle", "garage", "suitcase", "cabin", "archive", "cellar", "boathouse",
+    "workshop", "safe",
+]  # fmt: skip
 _PLACES = [
-    "harbour",
-    "library",
-    "bakery",
-    "station",
-    "museum",
-    "orchard",
-    "lighthouse",
-    "market",
-    "workshop",
-    "bridge",
-]
+    "harbour", "library", "bakery", "station", "museum", "orchard", "lighthouse", "market",
+    "workshop", "bridge",
+]  # fmt: skip
 _DOINGS = (
     "walked to the {place} and talked about the weather with the people there",
     "spent the morning near the {place}, which was closed for repairs again",
@@ -66,31 +38,10 @@ _DOINGS = (
     "helped to paint a wooden door of the {place} in a dark shade of green",
 )
 _WORDS = [
-    "apple",
-    "river",
-    "silver",
-    "mountain",
-    "tiger",
-    "candle",
-    "orange",
-    "window",
-    "garden",
-    "winter",
-    "rocket",
-    "pepper",
-    "marble",
-    "dragon",
-    "velvet",
-    "copper",
-    "island",
-    "forest",
-    "thunder",
-    "lemon",
-    "pirate",
-    "castle",
-    "butter",
-    "eagle",
-]
+    "apple", "river", "silver", "mountain", "tiger", "candle", "orange", "window", "garden",
+    "winter", "rocket", "pepper", "marble", "dragon", "velvet", "copper", "island", "forest",
+    "thunder", "lemon", "pirate", "castle", "butter", "eagle",
+]  # fmt: skip
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
