@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memos.errors import InvalidInput
 from memos.kvcache.attention import masks
-from memos.kvcache.attention.modules import attentions, windows
+from memos.kvcache.attention.modules import attentions, kv_shape, windows
 from memos.kvcache.attention.rows import Held, Rows
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Continuation:
 
         layers = []
         for module in attentions(model):
-            heads = module.k_proj.out_features // module.head_dim
-            none = torch.zeros(heads, 0, module.head_dim, dtype=model.dtype, device=model.device)
+            heads, dim = kv_shape(module)
+            none = torch.zeros(heads, 0, dim, dtype=model.dtype, device=model.device)
             at = torch.zeros(heads, 0, dtype=torch.long, device=model.device)
             layers.append(Rows(none, none, at))
         return cls(model, Held(tuple(layers), start))

@@ -51,6 +51,27 @@ def windows(model: Any) -> list[int | None]:
     return [getattr(layer, "sliding_window", None) for layer in layers]
 
 
+def query_projection(attention: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """(m, heads · dim) of inputs (m, width), before any norm or rotation. ModelUnsupported if the
+    attention has no projection that is known."""
+    if hasattr(attention, "q_proj"):
+        queries: torch.Tensor = attention.q_proj(hidden)
+        return queries
+    if hasattr(attention, "qkv_proj"):  # queries come first
+        width = attention.config.num_attention_heads * attention.head_dim
+        fused: torch.Tensor = attention.qkv_proj(hidden)[..., :width]
+        return fused
+    raise ModelUnsupported(f"{type(attention).__name__} has no projection of queries that is known")
+
+
+def kv_shape(attention: Any) -> tuple[int, int]:
+    """(kv heads, dim) of the keys of an attention."""
+    dim = int(attention.head_dim)
+    if hasattr(attention, "k_proj"):
+        return attention.k_proj.out_features // dim, dim
+    return int(attention.config.num_key_value_heads), dim
+
+
 def rotation_at(
     model: Any, index: int, positions: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 A text is run once, with hooks that show each full-attention layer to the policy. The policy scores
 the rows of each kv head; the best of each are kept, at their original positions. Layers with a
-sliding window hold little anyway: they keep their window, whole.
+sliding window that is shorter than the text hold little anyway: they keep their window, whole.
 """
 
 from __future__ import annotations
@@ -130,10 +130,9 @@ class Scored(Policy):
             return self._held(text, scores, ratio) if removes else text
 
     def _score_rows(self, model: Any, text: Held) -> dict[int, LayerScore]:
-        modules, sliding = attentions(model), windows(model)
-        scores = {}
+        modules, scores = attentions(model), {}
         for index, rows in enumerate(text.layers):
-            if sliding[index] is None:
+            if _sees_all(model, index, text.length):
                 view = LayerView(
                     model,
                     modules[index],
@@ -181,8 +180,7 @@ class Scored(Policy):
         scores: dict[int, LayerScore] | None,
     ) -> Iterator[None]:
         """While this is open, each full layer is shown to the policy right after it has run."""
-        modules, sliding = attentions(model), windows(model)
-        hooks = []
+        modules, hooks = attentions(model), []
 
         def hook_for(index: int) -> Callable[..., None]:
             def observe(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
@@ -207,7 +205,7 @@ class Scored(Policy):
         try:
             if scores is not None:
                 for index, module in enumerate(modules):
-                    if sliding[index] is None:
+                    if _sees_all(model, index, length):
                         hook = of_this_thread(hook_for(index))
                         hooks.append(module.register_forward_hook(hook, with_kwargs=True))
             yield
@@ -233,6 +231,13 @@ class Scored(Policy):
                 key_dim=int(rows.keys.shape[2]),
             )
         return Held(tuple(layers), text.length, self.name, ratio, self.parameters)
+
+
+def _sees_all(model: Any, index: int, length: int) -> bool:
+    """Whether a layer's window, if it has one, is wider than the text: none of its rows is out of
+    sight yet, and it is compressed as a full layer is."""
+    window = windows(model)[index]
+    return window is None or window > length
 
 
 def _windowed(model: Any, text: Held) -> Held:

@@ -48,7 +48,7 @@ class KVSharer(Policy):
         import torch
 
         self.check(tokens, ratio, prompt, text)
-        if any(window is not None for window in windows(model)):
+        if any(window is not None and window <= len(tokens) for window in windows(model)):
             raise ModelUnsupported(
                 "layers with a window hold other rows than layers without: they "
                 "can't share; use another policy for this model"

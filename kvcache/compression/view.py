@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from memos.kvcache.attention.modules import rotation_at
+from memos.kvcache.attention.modules import query_projection, rotation_at
 
 if TYPE_CHECKING:
     import torch
@@ -61,14 +61,14 @@ class LayerView:
         """(heads, m, dim) of the observers before their rotation."""
         assert self._hidden is not None, "a policy that is from_rows asked for queries"
         module = self.module
-        flat = module.q_proj(self._hidden)
+        flat = query_projection(module, self._hidden)
         norm = getattr(module, "q_norm", None)
         if norm is not None and norm.weight.shape[-1] == flat.shape[-1]:
             flat = norm(flat)  # some models normalise all heads at once
         queries = flat.view(flat.shape[0], -1, module.head_dim).transpose(0, 1)
         if norm is not None and norm.weight.shape[-1] == module.head_dim:
             queries = norm(queries)
-        return queries  # type: ignore[no-any-return]
+        return queries
 
     @cached_property
     def queries(self) -> torch.Tensor:

@@ -184,6 +184,14 @@ def test_layers_with_a_window_keep_it_whole(sliding: Any) -> None:
     assert Continuation(sliding, held).feed(NEXT).isfinite().all()
 
 
+def test_a_window_wider_than_the_text_is_none_yet(sliding: Any) -> None:
+    held = Random().compress(sliding, TEXT[:12], ratio=0.5)
+    assert [rows.count for rows in held.layers] == [6, 6, 6, 6]
+    run = Continuation(sliding, held)
+    run.feed(tokens(30, seed=9))
+    assert run.position == 42
+
+
 def test_windows_are_right_after_a_held_text(sliding: Any) -> None:
     expected = expected_logits(sliding, TEXT, tokens(40, seed=9))
     held = Random().compress(sliding, TEXT, ratio=0.0)
