@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memos.kvcache.compression.base import Scored
+from memos.kvcache.compression.selection import protected
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +22,8 @@ class LagKV(Scored):
     value of each channel in the next partition,
     s = softmax over the partition of std over channels of (x - min) / (max - min), for keys and
     values, averaged; only its rank within the partition counts. The first rows and the last
-    partition, which nothing follows, stay; a text of fewer than two partitions loses its oldest.
+    partition, which nothing follows, stay, the newest longest if there is no room for all; a text
+    of fewer than two partitions loses its oldest.
     """
 
     name = "lagkv"
@@ -44,9 +46,9 @@ class LagKV(Scored):
             for rows in (view.keys, view.values)
         )
         rank = ((keys + values) / 2).argsort(dim=-1).argsort(dim=-1) / self.lag
-        scores = torch.ones(view.heads, view.rows, device=rank.device)
+        scores = torch.zeros(view.heads, view.rows, device=rank.device)
         scores[:, self.sinks : end - self.lag] = rank.flatten(1)
-        return scores
+        return protected(scores, first=self.sinks, last=view.rows - end + self.lag)
 
     def _variation(self, parts: torch.Tensor) -> torch.Tensor:
         """(kv_heads, parts, lag, dim) → (kv_heads, parts - 1, lag)."""
@@ -57,6 +59,5 @@ class LagKV(Scored):
     def _by_age(self, view: LayerView) -> torch.Tensor:
         import torch
 
-        scores = torch.arange(view.rows, device=view.keys.device) / max(view.rows, 1)
-        scores[: self.sinks] = 1.0
-        return scores.expand(view.heads, -1)
+        age = torch.arange(view.rows, dtype=torch.float32, device=view.keys.device)
+        return protected(age.expand(view.heads, -1), first=min(self.sinks, view.rows))

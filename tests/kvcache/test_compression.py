@@ -18,6 +18,7 @@ from memos.kvcache.compression.elastic import Elastic
 from memos.kvcache.compression.kvmerger import KVMerger
 from memos.kvcache.compression.kvsharer import KVSharer
 from memos.kvcache.compression.kvzip import KVzip, spread
+from memos.kvcache.compression.lagkv import LagKV
 from memos.kvcache.compression.reference import Random, Recent
 from memos.kvcache.compression.registry import POLICIES, policy
 from memos.kvcache.compression.selection import kept
@@ -217,6 +218,11 @@ def test_chance_has_a_seed(model: Any) -> None:
 def test_the_first_and_the_newest_rows_are_kept(model: Any) -> None:
     held = Recent(sinks=4).compress(model, TEXT, ratio=0.9)
     assert held.layers[0].positions[1].tolist() == [0, 1, 2, 3, *range(148, 160)]
+
+
+def test_the_last_partition_gives_way_oldest_first(model: Any) -> None:
+    held = LagKV(lag=32).compress(model, TEXT, ratio=0.9)
+    assert held.layers[0].positions[0].tolist() == [0, 1, 2, 3, *range(148, 160)]
 
 
 def test_a_long_text_is_repeated_in_parts(model: Any) -> None:
