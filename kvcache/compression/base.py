@@ -86,10 +86,16 @@ class Scored(Policy):
         return 1.0
 
     def probes(
-        self, model: Any, tokens: Sequence[int], prompt: Sequence[int], ratio: float
+        self,
+        model: Any,
+        tokens: Sequence[int],
+        prompt: Sequence[int],
+        ratio: float,
+        text: Held | None,
     ) -> list[list[int]]:
         """Token sequences that are run after the text, each alone, to observe it; the scores of a
-        row are the highest that any gives. None: the text observes itself."""
+        row are the highest that any gives. None: the text observes itself. `text` is as it was
+        given to `compress`."""
         return [list(prompt)] if prompt else []
 
     def budgets(self, keep: int, rows: int, scores: Sequence[LayerScore]) -> list[int]:
@@ -117,7 +123,7 @@ class Scored(Policy):
         self.check(tokens, ratio, prompt, text)
         removes = kept(len(tokens), ratio) < len(tokens)
         with torch.inference_mode():
-            probes = self.probes(model, tokens, prompt, ratio) if removes else []
+            probes = self.probes(model, tokens, prompt, ratio, text) if removes else []
             scores: dict[int, LayerScore] = {}
             observe = removes and not probes
             if text is None or (observe and not self.from_rows):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from memos.kvcache.attention.rows import Held
 from memos.kvcache.compression.base import Scored
 from memos.kvcache.compression.selection import LayerScore
 
@@ -36,7 +37,12 @@ class KVzip(Scored):
     lead: int = 8
 
     def probes(
-        self, model: Any, tokens: Sequence[int], prompt: Sequence[int], ratio: float
+        self,
+        model: Any,
+        tokens: Sequence[int],
+        prompt: Sequence[int],
+        ratio: float,
+        text: Held | None,
     ) -> list[list[int]]:
         return [
             [*self.instruction, *tokens[max(0, begin - self.lead) : begin + self.part]]

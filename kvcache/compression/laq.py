@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memos.kvcache.attention.continuation import Continuation
+from memos.kvcache.attention.rows import Held
 from memos.kvcache.compression.base import Scored
 from memos.kvcache.compression.snapkv import SnapKV, pooled
 
@@ -33,12 +34,18 @@ class LAQ(Scored):
     pool: int = 5
 
     def probes(
-        self, model: Any, tokens: Sequence[int], prompt: Sequence[int], ratio: float
+        self,
+        model: Any,
+        tokens: Sequence[int],
+        prompt: Sequence[int],
+        ratio: float,
+        text: Held | None,
     ) -> list[list[int]]:
         begin, rest = (list(tokens), list(prompt)) if prompt else (tokens[:-1], list(tokens[-1:]))
         if not begin:
             return []
-        held = SnapKV().compress(model, begin, ratio=ratio, prompt=prompt)
+        known = text if prompt else None
+        held = SnapKV().compress(model, begin, ratio=ratio, prompt=prompt, text=known)
         draft = Continuation(model, held).generate(rest, self.steps)
         return [[*prompt, *draft]]
 

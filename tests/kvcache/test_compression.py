@@ -227,7 +227,7 @@ def test_the_last_partition_gives_way_oldest_first(model: Any) -> None:
 
 def test_a_long_text_is_repeated_in_parts(model: Any) -> None:
     chosen = KVzip(instruction=(1, 2), part=64, lead=3)
-    probes = chosen.probes(model, TEXT, (), 0.5)
+    probes = chosen.probes(model, TEXT, (), 0.5, None)
     assert [len(probe) for probe in probes] == [66, 69, 37]
     assert probes[1] == [1, 2, *TEXT[61:128]]
     held = chosen.compress(model, TEXT, ratio=0.5)
