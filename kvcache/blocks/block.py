@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -103,17 +103,17 @@ class Header:
     the xxh3_128 of its bytes, 32 hex digits.
     """
 
-    root: bytes
-    parent: bytes
+    root: bytes = field(repr=False)
+    parent: bytes = field(repr=False)
     start: int
-    tokens: Ids
-    hashes: tuple[bytes, ...]
+    tokens: Ids = field(repr=False)  # they are the text, which is not for logs
+    hashes: tuple[bytes, ...] = field(repr=False)
     codec: str
     policy: str | None
     layout: CacheLayout
     sources: tuple[Source, ...]
     flops: float
-    records: tuple[LayerRecord, ...]
+    records: tuple[LayerRecord, ...] = field(repr=False)
     payload_dtype: str
     payload_shape: tuple[int, ...]
     payload_bytes: int

@@ -37,9 +37,8 @@ class Priorities:
             entry.uses += 1
             entry.priority = self._clock + entry.uses * entry.value
 
-    def uses(self, block: BlockId) -> int:
-        entry = self._entries.get(block)
-        return entry.uses if entry else 0
+    def of(self, block: BlockId) -> float:
+        return self._entries[block].priority
 
     def remove(self, block: BlockId) -> None:
         self._entries.pop(block, None)

@@ -47,16 +47,26 @@ class Shelf(Generic[T]):
             if size > self.budget_bytes:
                 return False
             self._priorities.add(block, flops=header.flops, size=size)
-            while self._bytes + size > self.budget_bytes:
-                least = self._priorities.least([*self._held, block])
-                if least is None or least == block:
-                    self._priorities.evicted(block)
-                    return False
-                self._bytes -= self._held.pop(least)[1]
-                self._priorities.evicted(least)
+            victims = self._victims(self._bytes + size - self.budget_bytes)
+            if any(self._priorities.of(victim) > self._priorities.of(block) for victim in victims):
+                self._priorities.evicted(block)  # the clock goes on: it may have its turn later
+                return False
+            for victim in victims:
+                self._bytes -= self._held.pop(victim)[1]
+                self._priorities.evicted(victim)
             self._held[block] = (content, size)
             self._bytes += size
             return True
+
+    def _victims(self, surplus: int) -> list[BlockId]:
+        """The least valuable that free at least `surplus` bytes together."""
+        found: list[BlockId] = []
+        for block in sorted(self._held, key=self._priorities.of):
+            if surplus <= 0:
+                break
+            found.append(block)
+            surplus -= self._held[block][1]
+        return found
 
     def remove(self, block: BlockId) -> None:
         """Nothing happens if it is not there."""

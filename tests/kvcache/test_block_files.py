@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import BlockCorrupt, InvalidInput
 from memos.kvcache.blocks.block import GRANULE
 from memos.kvcache.blocks.file import head_bytes
@@ -18,7 +19,6 @@ from memos.kvcache.blocks.hashing import chain, common, ids_of
 from memos.kvcache.blocks.header import from_text, to_text
 from memos.kvcache.store.opened import OpenedFiles
 from memos.kvcache.store.store import BlockStore
-from tests.kvcache.states import FULL, LAYOUTS, MIXED, equal, root, states
 
 TOKENS = list(range(200))
 

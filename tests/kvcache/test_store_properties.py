@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from memos.benchmarks.kv_states import FULL, equal, root, states
 from memos.kvcache.blocks.block import GRANULE, Source
 from memos.kvcache.store.store import BlockStore
-from tests.kvcache.states import FULL, equal, root, states
 
 BUDGET = 450_000
 KEYS = ("tenant a", "tenant b")
