@@ -114,7 +114,7 @@ def _draw_policies(figure: Any, rows: Rows) -> None:
     from matplotlib import colormaps
 
     left, right = figure.subplots(1, 2)
-    colours = colormaps["tab20"].colors  # as many as there are policies
+    colours = colormaps["tab20"]  # 20, more than there are policies
     for number, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
         line = sorted((row for row in rows if row["name"] == name), key=lambda row: row["share"])
         shares = [row["share"] for row in line]
@@ -122,7 +122,7 @@ def _draw_policies(figure: Any, rows: Rows) -> None:
             "marker": "osv^D<>"[number % 7],
             "markersize": 4,
             "label": name,
-            "color": colours[number % len(colours)],
+            "color": colours(number % 20),
         }
         if name in REFERENCES:
             style |= {"color": "black", "linewidth": 2.5, "linestyle": ("--", "-")[number % 2]}
