@@ -11,6 +11,7 @@ import random
 import resource
 import sys
 from collections import Counter
+from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
@@ -18,7 +19,7 @@ from typing import Any
 
 from memos.benchmarks.kv_states import FULL, equal, root, states
 from memos.errors import ActivationError, MemosError, StorageError, StorageFull
-from memos.kvcache.blocks.block import GRANULE, Source
+from memos.kvcache.blocks.block import GRANULE, Source, States
 from memos.kvcache.store.store import BlockStore
 
 KEYS = ("tenant a", "tenant b")
@@ -33,8 +34,14 @@ def prompt(chance: random.Random) -> list[int]:
 
 
 def put(store: BlockStore, key: str, tokens: list[int], start: int, **more: Any) -> str | None:
-    fresh = states(FULL, tokens, start, key.encode())
+    fresh = expected(key, tuple(tokens), start)
     return store.put(root(key), tokens, start, fresh, layout=FULL, **more)
+
+
+@lru_cache(4096)
+def expected(key: str, tokens: tuple[int, ...], start: int = 0) -> States:
+    """The right states of a prompt; nobody may write to them."""
+    return states(FULL, tokens, start, key.encode())
 
 
 def judged(store: BlockStore, key: str, tokens: list[int]) -> str:
@@ -49,7 +56,7 @@ def judged(store: BlockStore, key: str, tokens: list[int]) -> str:
         loaded = store.load(hit)
     except (ActivationError, StorageError):
         return "recomputed"
-    wanted = states(FULL, tokens[: hit.tokens], 0, key.encode())
+    wanted = expected(key, tuple(tokens[: hit.tokens]))
     return "right" if equal(loaded, wanted) else "wrong"
 
 

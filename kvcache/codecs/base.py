@@ -47,8 +47,9 @@ class Codec(ABC):
     exact: ClassVar[bool] = False
 
     @abstractmethod
-    def pack(self, role: Role, tensor: Tensor) -> Parts:
-        """`tensor` (kv_heads, n, dim), n ≥ 0, as named tensors of any dtype and shape."""
+    def pack(self, role: Role, tensor: Tensor, start: int) -> Parts:
+        """`tensor` (kv_heads, n, dim), n ≥ 0, as named tensors of any dtype and shape; `start` is
+        the position of its first row."""
 
     @abstractmethod
     def unpack(self, role: Role, parts: Parts, rows: int, dim: int, dtype: torch.dtype) -> Tensor:
@@ -78,10 +79,10 @@ class Codec(ABC):
     def _parts(self, state: LayerStates | RecurrentState) -> dict[str, Tensor]:
         if isinstance(state, RecurrentState):
             return {f"state/{name}": tensor for name, tensor in state.tensors.items()}
-        found = {f"keys/{name}": part for name, part in self.pack("keys", state.keys).items()}
-        found |= {
-            f"values/{name}": part for name, part in self.pack("values", state.values).items()
-        }
+        keys = self.pack("keys", state.keys, state.start)
+        values = self.pack("values", state.values, state.start)
+        found = {f"keys/{name}": part for name, part in keys.items()}
+        found |= {f"values/{name}": part for name, part in values.items()}
         if state.positions is not None:
             found["positions/raw"] = state.positions
         return found

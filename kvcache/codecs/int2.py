@@ -12,3 +12,4 @@ class Int2(Quantised):
     name: ClassVar[str] = "int2"
     keys: ClassVar[Grid] = Grid(bits=2, group=32, axis=TOKENS)
     values: ClassVar[Grid] = Grid(bits=2, group=32, axis=CHANNELS)
+    sinks: ClassVar[int] = 2

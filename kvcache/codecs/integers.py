@@ -24,7 +24,7 @@ LARGEST = 65504.0
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """`bits` is 8, 4 or 2; `group` elements along `axis` share a step."""
+    """`bits` is 8, 5, 4 or 2; `group` elements along `axis` share a step."""
 
     bits: int
     group: int
@@ -80,7 +80,10 @@ class Grid:
 
 
 def joined(codes: Tensor, bits: int) -> Tensor:
-    """Codes (…, n) as bytes (…, ceil(n · bits / 8)): a byte takes one code of each part of n."""
+    """Codes (…, n) as bytes (…, ceil(n · bits / 8)): a byte takes one code of each part of n.
+    5 bits lie as 4 and then 1."""
+    if bits == 5:
+        return torch.cat([joined(codes & 15, 4), joined(codes >> 4, 1)], dim=-1)
     parts = 8 // bits
     if parts == 1:
         return codes
@@ -94,6 +97,9 @@ def joined(codes: Tensor, bits: int) -> Tensor:
 
 def split(data: Tensor, bits: int, size: int) -> Tensor:
     """The reverse of `joined`: bytes as codes (…, size)."""
+    if bits == 5:
+        lower = -(-size // 2)
+        return split(data[..., :lower], 4, size) | (split(data[..., lower:], 1, size) << 4)
     parts = 8 // bits
     if parts == 1:
         return data

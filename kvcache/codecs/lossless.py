@@ -31,7 +31,7 @@ class Lossless(Codec):
     name: ClassVar[str] = "lossless"
     exact: ClassVar[bool] = True
 
-    def pack(self, role: Role, tensor: Tensor) -> Parts:
+    def pack(self, role: Role, tensor: Tensor, start: int) -> Parts:
         width = tensor.element_size()
         if width not in _SIGNED or not tensor.numel():
             return {RAW: tensor}

@@ -26,7 +26,7 @@ class Raw(Codec):
             return super().encode(states, layout)
         return _stacked(plain, layout)
 
-    def pack(self, role: Role, tensor: Tensor) -> Parts:
+    def pack(self, role: Role, tensor: Tensor, start: int) -> Parts:
         return {RAW: tensor}
 
     def unpack(self, role: Role, parts: Parts, rows: int, dim: int, dtype: torch.dtype) -> Tensor:

@@ -11,12 +11,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
 
 from memos.kvcache.blocks.block import GRANULE, BlockId, Header, Ids
 from memos.kvcache.blocks.hashing import chain, common
 from memos.kvcache.store.hit import Hit, Segment
 
 Path = tuple[Segment, ...]
+Index: TypeAlias = "defaultdict[bytes, dict[BlockId, None]]"
+"""Blocks by a link, in the order in which they came."""
+
+NEAR = 64
+"""How many siblings that share no whole granule with a prompt are looked at for a part of one."""
 
 
 @dataclass(eq=False)
@@ -30,8 +37,9 @@ class Node:
 class Tree:
     def __init__(self) -> None:
         self._nodes: dict[BlockId, Node] = {}
-        self._children: defaultdict[bytes, set[BlockId]] = defaultdict(set)
-        self._providers: defaultdict[bytes, set[BlockId]] = defaultdict(set)
+        self._children: Index = defaultdict(dict)
+        self._beginning: Index = defaultdict(dict)
+        self._providers: Index = defaultdict(dict)
 
     def __contains__(self, block: BlockId) -> bool:
         return block in self._nodes
@@ -77,9 +85,10 @@ class Tree:
         self._nodes[header.id] = Node(header, sum(1 for _ in self._joined(header)))
         for parent in self._providers.get(header.parent, ()):
             self._nodes[parent].needed += 1
-        self._children[header.parent].add(header.id)
+        self._children[header.parent][header.id] = None
+        self._beginning[_first(header)][header.id] = None
         for link in header.hashes:
-            self._providers[link].add(header.id)
+            self._providers[link][header.id] = None
 
     def remove(self, block: BlockId) -> None:
         """Nothing happens if it is not there. Children stay, and are orphans if no other block
@@ -89,6 +98,7 @@ class Tree:
             return
         header = node.header
         _discard(self._children, header.parent, block)
+        _discard(self._beginning, _first(header), block)
         for link in header.hashes:
             _discard(self._providers, link, block)
         for parent in self._providers.get(header.parent, ()):
@@ -122,7 +132,8 @@ class Tree:
         for at, link in enumerate(links):
             if at not in reached or link not in self._children:
                 continue
-            for header in self._following(link, at, codecs, policy):
+            onward = links[at + 1] if at + 1 < len(links) else None
+            for header in self._following(link, onward, at, codecs, policy):
                 matched = common(header.tokens, ids[header.start :])
                 best = max(best, _used(header, matched, len(ids) - 1, reached[at]), key=_length)
                 for step in _joints(header, matched):
@@ -132,9 +143,13 @@ class Tree:
         return Hit(root, best[-1].end, best) if best else None
 
     def _following(
-        self, link: bytes, at: int, codecs: Sequence[str], policy: str | None
+        self, link: bytes, onward: bytes | None, at: int, codecs: Sequence[str], policy: str | None
     ) -> list[Header]:
-        headers = (self._nodes[block].header for block in self._children[link])
+        """Children that share the next granule, else a few that may share the start of it: a
+        root can have thousands, and comparing with each of them would take the time of a hit."""
+        blocks = self._beginning.get(onward) if onward else None
+        near = blocks or islice(self._children[link], NEAR)
+        headers = (self._nodes[block].header for block in near)
         found = [
             header
             for header in headers
@@ -181,7 +196,12 @@ def _length(path: Path) -> tuple[int, int]:
     return (path[-1].end, -len(path)) if path else (0, 0)
 
 
-def _discard(index: defaultdict[bytes, set[BlockId]], link: bytes, block: BlockId) -> None:
-    index[link].discard(block)
+def _first(header: Header) -> bytes:
+    """The link of the first granule; of a block that has none whole its parent's."""
+    return header.hashes[0] if header.hashes else header.parent
+
+
+def _discard(index: Index, link: bytes, block: BlockId) -> None:
+    index[link].pop(block, None)
     if not index[link]:
         del index[link]

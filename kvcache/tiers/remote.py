@@ -9,7 +9,8 @@ file is a BlockCorrupt and is deleted. It does not know when a block should be h
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any
@@ -24,19 +25,24 @@ from memos.kvcache.store.tree import Tree, condemned
 FIRST_BYTES = 64 << 10
 """Fetched to read a head; most are shorter, so that one request does."""
 
+REFRESH_SECONDS = 60.0
+
 
 class RemoteTier:
-    """Thread-safe. The tree of what is there is built per root when that is first looked up, and
-    again by `refresh`."""
+    """Thread-safe. What is there under a root is listed when that is first looked up, and again
+    after a minute; `clock` gives seconds. `options` are the file system's."""
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(
+        self, url: str, *, clock: Callable[[], float] = time.monotonic, **options: Any
+    ) -> None:
         import fsspec
 
         with _translated(url):
             self._system, self._base = fsspec.core.url_to_fs(url, **options)
         self.url = url
         self._tree = Tree()
-        self._known: set[bytes] = set()
+        self._known: dict[bytes, float] = {}
+        self._clock = clock
         self._lock = RLock()
 
     def longest(
@@ -44,7 +50,7 @@ class RemoteTier:
     ) -> Hit | None:
         """As the store's; the blocks it names are here."""
         with self._lock:
-            if root not in self._known:
+            if self._clock() - self._known.get(root, -REFRESH_SECONDS) >= REFRESH_SECONDS:
                 self.refresh(root)
             return self._tree.longest(root, ids, codecs, policy)
 
@@ -57,7 +63,7 @@ class RemoteTier:
                 self._tree.remove(block)
             for block in there - mine:
                 self._enter(root, block)
-            self._known.add(root)
+            self._known[root] = self._clock()
 
     def header(self, block: BlockId) -> Header | None:
         with self._lock:

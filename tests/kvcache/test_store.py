@@ -428,3 +428,27 @@ def test_an_error_in_the_background_is_raised_by_flush(
     store.flush()
     assert store.stats().counts["not_stored_full"] == 1
     assert store.stats().blocks == 0
+
+
+def test_a_root_with_thousands_of_children_is_still_looked_up_in_2_ms(store: BlockStore) -> None:
+    from dataclasses import replace
+    from time import perf_counter
+
+    from memos.kvcache.blocks.hashing import chain, ids_of
+    from memos.kvcache.store.tree import Tree
+
+    put(store, TEXT)
+    [header] = store.headers()
+    tree = Tree()
+    for first in range(5000):
+        ids = ids_of([first, *range(300)])
+        tree.add(replace(header, tokens=ids, hashes=tuple(chain(root(), ids))))
+    prompt = ids_of([4999, *range(4096)])
+    best = 1.0
+    for _ in range(10):
+        start = perf_counter()
+        hit = tree.longest(root(), prompt, ("raw",))
+        best = min(best, perf_counter() - start)
+    assert hit is not None
+    assert hit.tokens == 301
+    assert best < 0.002

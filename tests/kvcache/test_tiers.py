@@ -260,6 +260,24 @@ def test_errors_of_elsewhere_are_ours_and_the_store_goes_on(
     tiers.close()
 
 
+def test_what_another_machine_copies_away_is_seen_within_a_minute(tmp_path: Path, url: str) -> None:
+    now = [1000.0]
+    with (
+        BlockStore(tmp_path / "a", budget_bytes=1 << 30) as a,
+        BlockStore(tmp_path / "b", budget_bytes=1 << 30) as b,
+    ):
+        reads = Tiers(b, remote=RemoteTier(url, clock=lambda: now[0]))
+        assert loaded(reads) == 0
+        writes = Tiers(a, remote=RemoteTier(url))
+        put(writes)
+        writes.flush()
+        assert loaded(reads) == 0
+        now[0] += 60
+        assert loaded(reads) == 200
+        reads.close()
+        writes.close()
+
+
 def test_a_copy_that_is_gone_is_not_found(tmp_path: Path) -> None:
     url = f"file://{tmp_path}/far"
     with BlockStore(tmp_path / "a", budget_bytes=1 << 30) as store:
