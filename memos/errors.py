@@ -39,6 +39,11 @@
     │   ├── StorageReadOnly
     │   ├── SchemaMismatch      the database is of a newer or unknown version
     │   └── IndexUnavailable    a derived index can't answer; it can be rebuilt
+    ├── ActivationError         stored states can't be used; the text can always be read anew
+    │   ├── FingerprintMismatch     they are another model's
+    │   ├── BlockCorrupt            a block's file is not what was written
+    │   ├── BlockNotFound           a block that was there is gone
+    │   └── DeviceUnavailable       there is no such accelerator here
     ├── JobFailed               a job that was waited for ended in failure
     ├── ConfigError
     │   ├── InvalidSetting
@@ -228,6 +233,28 @@ class SchemaMismatch(StorageError):
 
 class IndexUnavailable(StorageError):
     code = "index-unavailable"
+
+
+class ActivationError(MemosError):
+    """Stored states of a model can't be used; compute them from the text again."""
+
+    code = "activation-error"
+
+
+class FingerprintMismatch(ActivationError):
+    code = "fingerprint-mismatch"
+
+
+class BlockCorrupt(ActivationError):
+    code = "block-corrupt"
+
+
+class BlockNotFound(ActivationError):
+    code = "block-not-found"
+
+
+class DeviceUnavailable(ActivationError):
+    code = "device-unavailable"
 
 
 class JobFailed(MemosError):

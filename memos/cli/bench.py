@@ -37,6 +37,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     crash   kill -9 during bulk adds; nothing acknowledged may be lost
     graph   recording facts by the million, and views of them at a time
     extraction  turns per second, and whether what supersedes what is right
+    kv      activation memory: time to first token and exactness of stored states
     all     locomo, scale and crash in one go: bench all --out DIR [--data FILE]
     """
     code = _all(arguments) if name == "all" else _run(name, arguments)

@@ -1,0 +1,1 @@
+"""Blocks: immutable runs of tokens with their states, their addresses and their files."""

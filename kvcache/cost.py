@@ -1,0 +1,223 @@
+"""Load or recompute: what each would take, from a few measurements at the start.
+
+The model. Running n tokens after p others takes
+
+    run(p, n) = base(n) + pair · n · (p + (n + 1) / 2)
+
+`base` is the time of n tokens with nothing before them, measured at a few n and interpolated: a few
+tokens cost nearly as much as one, since the weights are read once, and many cost so much each.
+`pair` is the attention of one token to one other in all layers, from the time of some tokens after
+a long prefix. Using h stored tokens of a prompt of n, of which d are there already, saves
+run(d, n − d) − run(h, n − h), and takes
+
+    load(bytes) = open + bytes / rate
+
+with `rate` that of a first read of a file that is not in the page cache, checksum included, since
+nobody knows what is cached. A hit is used if its load takes at most `share` of what it saves: so an
+error of the estimate of a quarter does not make a request slower than no cache at all.
+
+It does not know the store; a tier that reads at another rate has a LoadRate of its own.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memos.kvcache.blocks.flops import QUERY_GROUPS
+from memos.kvcache.layout import CacheLayout
+
+if TYPE_CHECKING:
+    from memos.kvcache.generator.model import LocalModel
+    from memos.kvcache.generator.rows import Prefix
+
+SHARE = 0.8
+"""Of the time saved that a load may take."""
+
+_ENOUGH_S = 0.12
+"""A run as long as this tells the slope; more tokens would only take longer."""
+_LEAST_TOKENS = 16
+_TOO_LONG_S = 0.5
+_SLOWEST_PAIR = 8.0
+"""Attention runs at no less than an eighth of the speed of the other layers; what a measurement
+says beyond that is noise."""
+_MOST_TOKENS = 2048
+_PREFIX = 512
+_PROBE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class RunRate:
+    """`points` are (tokens, seconds), ascending; `pair_s` seconds per pair of tokens."""
+
+    points: tuple[tuple[int, float], ...]
+    pair_s: float
+
+    def run_s(self, before: int, tokens: int) -> float:
+        """Seconds to run `tokens` after `before` others."""
+        if tokens <= 0:
+            return 0.0
+        return self._base(tokens) + self.pair_s * tokens * (before + (tokens + 1) / 2)
+
+    def _base(self, tokens: int) -> float:
+        if len(self.points) == 1:
+            return self.points[0][1]
+        at = bisect.bisect_left([n for n, _ in self.points], tokens)
+        low, high = self.points[max(at - 1, 0) :][:2] if at < len(self.points) else self.points[-2:]
+        slope = max(0.0, (high[1] - low[1]) / (high[0] - low[0]))
+        return low[1] + slope * (tokens - low[0]) if tokens > low[0] else low[1]
+
+
+@dataclass(frozen=True)
+class LoadRate:
+    """`open_s` for any load; then bytes per second."""
+
+    open_s: float
+    bytes_per_s: float
+
+    def load_s(self, size: int) -> float:
+        return self.open_s + size / self.bytes_per_s
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Decides for one model on one machine. `calibration_s` is what the measurements took."""
+
+    layout: CacheLayout
+    run: RunRate
+    load: LoadRate
+    share: float = SHARE
+    calibration_s: float = 0.0
+
+    def saved_s(self, done: int, hit: int, length: int) -> float:
+        """Seconds saved by using `hit` stored tokens of a prompt of `length`, `done` of which are
+        there already."""
+        return self.run.run_s(done, length - done) - self.run.run_s(hit, length - hit)
+
+    def loads(self, done: int, hit: int, length: int) -> bool:
+        """Whether to load rather than to run the tokens [done, hit)."""
+        taken = self.load.load_s(self.layout.bytes_of(hit))
+        return taken <= self.share * self.saved_s(done, hit, length)
+
+    def describe(self) -> dict[str, object]:
+        """The measured values, for reports and logs."""
+        return {
+            "run_s": {n: round(s, 5) for n, s in self.run.points},
+            "pair_ns": round(self.run.pair_s * 1e9, 3),
+            "open_ms": round(self.load.open_s * 1e3, 3),
+            "load_mb_per_s": round(self.load.bytes_per_s / 1e6, 1),
+            "share": self.share,
+            "calibration_s": round(self.calibration_s, 3),
+        }
+
+
+def calibrate(
+    model: LocalModel, folder: Path, *, clock: Callable[[], float] = time.perf_counter
+) -> CostModel:
+    """Measures the model and the disk of `folder`; half a second or less on most machines.
+
+    OSError if nothing can be written to `folder`.
+    """
+    began = clock()
+    run = _run_rate(model, clock)
+    load = _load_rate(folder, clock)
+    return CostModel(model.layout, run, load, calibration_s=clock() - began)
+
+
+def _run_rate(model: LocalModel, clock: Callable[[], float]) -> RunRate:
+    _timed(model, 1, 0, clock)  # the first call of a process allocates and chooses kernels
+    points: list[tuple[int, float]] = []
+    tokens, most = 1, min(_MOST_TOKENS, model.context or _MOST_TOKENS)
+    while tokens <= most:
+        points.append((tokens, _timed(model, tokens, 0, clock)))
+        taken = points[-1][1]
+        if (taken > _ENOUGH_S and tokens >= _LEAST_TOKENS) or (taken > _TOO_LONG_S and tokens > 1):
+            break
+        tokens *= 4
+    return RunRate(_rising(points), _pair_s(model, points, most, clock))
+
+
+def _pair_s(
+    model: LocalModel,
+    points: Sequence[tuple[int, float]],
+    most: int,
+    clock: Callable[[], float],
+) -> float:
+    """From one more run of a measured size, after a prefix of zeros; bounded by the FLOPs."""
+    if not model.has_rows or most <= _PREFIX:
+        return 0.0
+    tokens, alone = points[-2] if len(points) > 1 else points[-1]
+    after = _timed(model, tokens, min(_PREFIX, most - tokens), clock)
+    (n, low), (m, high) = points[0], points[-1]
+    per_token = (high - low) / (m - n) if m > n else 0.0
+    widths = sum(layer.kv_heads * layer.head_dim for layer in model.layout.layers)
+    heads = 4.0 * widths * QUERY_GROUPS / (2.0 * model.parameters)
+    most_s = _SLOWEST_PAIR * per_token * heads
+    return min(most_s, max(0.0, (after - alone) / (tokens * _PREFIX)))
+
+
+def _timed(model: LocalModel, tokens: int, before: int, clock: Callable[[], float]) -> float:
+    """Seconds for `tokens` after `before`; the better of two where they are few."""
+    from memos.kvcache.generator.running import running
+
+    prefixes = [_zeros(model, before)] if before else []
+    best = float("inf")
+    for _ in range(2):
+        rows = running(model, 1, prefixes)
+        start = clock()
+        rows.advance([[0] * tokens])
+        model.synchronize()
+        best = min(best, clock() - start)
+        if best > _ENOUGH_S / 4:
+            break
+    return best
+
+
+def _zeros(model: LocalModel, tokens: int) -> Prefix:
+    import torch
+
+    from memos.kvcache.blocks.block import LayerStates
+    from memos.kvcache.generator.rows import Prefix
+
+    states = []
+    for layer in model.layout.layers:
+        rows = layer.kept(tokens)
+        keys, values = (
+            torch.zeros(layer.kv_heads, rows, dim, dtype=model.dtype, device=model.device)
+            for dim in (layer.head_dim, layer.value_dim)
+        )
+        states.append(LayerStates(keys, values, tokens - rows))
+    return Prefix(states, 0, tokens, 0, 1)
+
+
+def _rising(points: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    """More tokens never take less: what says otherwise is noise."""
+    found: list[tuple[int, float]] = []
+    for tokens, seconds in points:
+        found.append((tokens, max(seconds, found[-1][1]) if found else seconds))
+    return tuple(found)
+
+
+def _load_rate(folder: Path, clock: Callable[[], float]) -> LoadRate:
+    import xxhash
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as file:
+        file.write(os.urandom(_PROBE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        start = clock()
+        with open(file.name, "rb", buffering=0) as probe:
+            head = probe.read(4096)
+            opened = clock() - start
+            xxhash.xxh3_128(head + probe.read()).digest()
+        taken = clock() - start
+    return LoadRate(max(opened, 1e-3), _PROBE_BYTES / max(taken - opened, 1e-6))

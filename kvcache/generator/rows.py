@@ -1,0 +1,267 @@
+"""A cache of several rows: prefixes that some of them share, held once, and tokens of their own.
+
+Rows may have prefixes and prompts of different lengths. Each row's positions are kept beside its
+columns, and masks follow from positions alone. It does not choose tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+from memos.errors import ModelError
+from memos.kvcache.blocks.block import LayerStates, States
+from memos.kvcache.layout import CacheLayout
+
+_NOWHERE = -1
+"""Position of padding."""
+_ROOM = 64
+_NEVER = -3.0e38
+"""Added to the score of a key that must not be seen: float32's and bfloat16's range holds it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Keys and values (kv_heads, tokens, dim) that rows [first, last) have in common, unmasked:
+    each of them lies before every token that these rows have of their own."""
+
+    keys: Tensor
+    values: Tensor
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """Stored states of `tokens` tokens from position `start`, which rows [first, last) share."""
+
+    states: States
+    start: int
+    tokens: int
+    first: int
+    last: int
+
+
+class RowsLayer(CacheLayerMixin):
+    """One layer's segments, and a buffer (rows, kv_heads, columns, dim) of the rows' own."""
+
+    is_sliding = False
+
+    def __init__(self, rows: int, window: int | None, room: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.window = window
+        self.is_sliding = window is not None
+        self.segments: list[Segment] = []
+        self.mask: Tensor | None = None
+        self.causal = False
+        self.attended = True
+        self.filled = 0
+        self._room = room
+        self._buffers: list[Tensor] = []
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Adds columns; the keys it returns lead `attention.attend` back to this layer."""
+        end = self.filled + key_states.shape[-2]
+        self._reserve(end, key_states, value_states)
+        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, self.filled : end] = new
+        self.filled = end
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
+        self.keys.rows = self  # type: ignore[attr-defined]
+        self.attended = False
+        return self.keys, self.values
+
+    def _reserve(self, end: int, *like: Tensor) -> None:
+        if not self._buffers:
+            self.lazy_initialization(*like)
+        elif end <= self._buffers[0].shape[2]:
+            return
+        size = max(end + self._room, 2 * self.filled)
+        grown = [t.new_empty((self.rows, t.shape[1], size, t.shape[-1])) for t in like]
+        for new, old in zip(grown, self._buffers, strict=False):
+            new[:, :, : self.filled] = old[:, :, : self.filled]
+        self._buffers = grown
+
+    def keep(self, rows: Tensor) -> None:
+        """Only these rows remain, in this ascending order."""
+        self.rows = len(rows)
+        self._buffers = [buffer[rows] for buffer in self._buffers]
+        if self._buffers:
+            self.keys, self.values = (buffer[:, :, : self.filled] for buffer in self._buffers)
+        kept = rows.tolist()
+        left = []
+        for segment in self.segments:
+            first = sum(row < segment.first for row in kept)
+            last = sum(row < segment.last for row in kept)
+            if first < last:
+                left.append(Segment(segment.keys, segment.values, first, last))
+        self.segments = left
+
+    def get_seq_length(self) -> int:
+        return self.filled
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        # For the mask that transformers makes and `attend` does not use.
+        return self.filled + query_length, 0
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+class RowsCache(Cache):
+    """All layers, with the position of every column. Only for layouts without recurrent layers."""
+
+    def __init__(self, layout: CacheLayout, rows: int, device: torch.device, room: int) -> None:
+        layers = [RowsLayer(rows, layer.window, room) for layer in layout.layers]
+        super().__init__(layers=layers)
+        nothing = torch.empty(rows, 0, dtype=torch.long, device=device)
+        windows = sorted({layer.window or 0 for layer in layout.layers})
+        self.positions: dict[int, Tensor] = dict.fromkeys(windows, nothing)
+        """By window, 0 for full layers: (rows, columns), the position of each own column."""
+        self._device = device
+
+    def share(self, prefixes: Sequence[Prefix]) -> None:
+        """Puts stored states under the rows, before any token is run.
+
+        Full layers read them in place. Of a sliding layer each row gets a copy of the last rows,
+        which are few. A row's prefixes follow each other from position 0.
+        """
+        for index, layer in enumerate(self.layers):
+            if layer.window is None:
+                for prefix in prefixes:
+                    layer.segments.append(self._segment(prefix, index))
+        for window in self.positions:
+            if window:
+                self._lay_tails(window, prefixes)
+
+    def _segment(self, prefix: Prefix, index: int) -> Segment:
+        state = _attention(prefix.states[index])
+        skip = prefix.start - state.start
+        keys, values = (
+            t[:, skip : skip + prefix.tokens].to(self._device, non_blocking=True)
+            for t in (state.keys, state.values)
+        )
+        return Segment(keys, values, prefix.first, prefix.last)
+
+    def _lay_tails(self, window: int, prefixes: Sequence[Prefix]) -> None:
+        """Right-aligned, so that the columns before a short prefix are padding."""
+        last = {row: p for p in prefixes for row in range(p.first, p.last)}
+        width = max((min(p.start + p.tokens, window - 1) for p in last.values()), default=0)
+        if not width:
+            return
+        rows = range(len(self.positions[window]))
+        shape = (len(rows), width)
+        positions = torch.full(shape, _NOWHERE, dtype=torch.long, device=self._device)
+        for row, prefix in last.items():
+            end = prefix.start + prefix.tokens
+            held = min(end, window - 1)
+            positions[row, width - held :] = torch.arange(end - held, end, device=self._device)
+        for index, layer in enumerate(self.layers):
+            if layer.window == window:
+                tails = [_attention(last[r].states[index]) if r in last else None for r in rows]
+                keys = _aligned([t and t.keys for t in tails], width, self._device)
+                values = _aligned([t and t.values for t in tails], width, self._device)
+                layer.update(keys, values)
+                layer.attended = True
+        self.positions[window] = positions
+
+    def extend(self, positions: Tensor) -> None:
+        """Announces columns (rows, n) at these positions, -1 for padding: makes the masks."""
+        for window, before in self.positions.items():
+            after = torch.cat([before, positions], dim=1)
+            self.positions[window] = after
+            mask, causal = _mask(after, positions, window)
+            for layer in self.layers:
+                if (layer.window or 0) == window:
+                    layer.mask, layer.causal = mask, causal
+
+    def check(self) -> None:
+        """ModelError if a layer's keys did not reach our attention, so its output is wrong."""
+        if not all(layer.attended for layer in self.layers):
+            raise ModelError(
+                "the model's attention does not use the keys that its cache returns; load it with "
+                "attention='eager'"
+            )
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Only these rows remain."""
+        chosen = torch.tensor(rows, dtype=torch.long, device=self._device)
+        self.positions = {window: held[chosen] for window, held in self.positions.items()}
+        for layer in self.layers:
+            layer.keep(chosen)
+
+    def states(self, row: int, start: int, end: int) -> States:
+        """Copies of one row's states of positions [start, end): what `LocalModel.from_cache` gives.
+        Of sliding layers those of the last window before `end`."""
+        found = []
+        for layer in self.layers:
+            first = start if layer.window is None else max(0, end - layer.window + 1)
+            own = self.positions[layer.window or 0][row]
+            columns = ((own >= first) & (own < end)).nonzero()[:, 0]
+            keys, values = layer.keys[row][:, columns], layer.values[row][:, columns]
+            if layer.window is None and len(columns) < end - first:
+                keys, values = _with_segments(layer, row, first, end, keys, values)
+            found.append(LayerStates(keys, values, first))
+        return found
+
+
+def _with_segments(
+    layer: RowsLayer, row: int, start: int, end: int, keys: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
+    mine = [s for s in layer.segments if s.first <= row < s.last]
+    before = [torch.cat([getattr(s, name) for s in mine], dim=1) for name in ("keys", "values")]
+    return (
+        torch.cat([before[0][:, start:end], keys], dim=1),
+        torch.cat([before[1][:, start:end], values], dim=1),
+    )
+
+
+def _attention(state: Any) -> LayerStates:
+    assert isinstance(state, LayerStates), "rows have no recurrent layers"
+    return state
+
+
+def _aligned(tails: Sequence[Tensor | None], width: int, device: torch.device) -> Tensor:
+    """(rows, kv_heads, width, dim): the last `width` rows of each, zeros before shorter ones."""
+    like = next(tail for tail in tails if tail is not None)
+    laid = torch.zeros(
+        len(tails), like.shape[0], width, like.shape[-1], dtype=like.dtype, device=device
+    )
+    for row, tail in enumerate(tails):
+        if tail is not None:
+            held = min(tail.shape[1], width)
+            laid[row, :, width - held :] = tail[:, tail.shape[1] - held :]
+    return laid
+
+
+def _mask(keys: Tensor, queries: Tensor, window: int) -> tuple[Tensor | None, bool]:
+    """(mask (rows, 1, n, columns) to add to scores, whether it is plainly causal).
+
+    From positions (rows, columns) and (rows, n): a query sees what is not after it and, with a
+    window, fewer than `window` tokens before it. No mask if it is causal or hides nothing.
+    """
+    n = queries.shape[1]
+    padded = bool((queries < 0).any())
+    whole = not window or int(queries.max()) < window
+    if n > 1 and keys.shape[1] == n and not padded and whole:
+        return None, True
+    seen = (keys[:, None] >= 0) & (keys[:, None] <= queries[..., None])
+    if window:
+        seen &= keys[:, None] > queries[..., None] - window
+    if bool(seen.all()):
+        return None, False
+    if padded:  # a query of padding sees itself: a row of nothing has no softmax
+        seen[:, :, -n:] |= torch.eye(n, dtype=torch.bool, device=keys.device)
+    return torch.where(seen, 0.0, _NEVER)[:, None], False

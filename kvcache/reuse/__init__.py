@@ -1,0 +1,1 @@
+"""What to do with states that were stored: the exact prefix, and requests that share one."""

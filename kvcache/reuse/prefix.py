@@ -1,0 +1,262 @@
+"""Exact-prefix reuse: what a prompt shares with stored blocks, or with its neighbours, is not run.
+
+The longest stored prefix is loaded and read in place; what several prompts share beyond it is run
+once; then all go on together from their first new token. A block that can't be used is computed
+again and counted: it never fails a request and never changes an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from memos.errors import ActivationError, StorageError
+from memos.kvcache.blocks.block import GRANULE, BlockId, Source, States
+from memos.kvcache.generator.model import LocalModel
+from memos.kvcache.generator.rows import Prefix
+from memos.kvcache.generator.running import Running, running
+from memos.kvcache.reuse.tree import Node, order_of, shared_runs
+
+if TYPE_CHECKING:
+    from memos.kvcache.cost import CostModel
+    from memos.kvcache.store.store import BlockStore
+    from memos.kvcache.tiers.tiers import Tiers
+
+log = logging.getLogger(__name__)
+
+EXACT = ("raw", "lossless")
+"""Codecs that change nothing."""
+
+
+@dataclass
+class Counters:
+    """Tokens and events since the start. `recomputed`: blocks that were found but unusable."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    shared_tokens: int = 0
+    hits: int = 0
+    misses: int = 0
+    declined: int = 0
+    recomputed: int = 0
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Prompts that were read. `order` has the prompt of each row; `logits` (rows, vocabulary).
+
+    `cached` and `shared` count, per row, the tokens that were loaded, and that were run once for
+    several rows.
+    """
+
+    running: Running
+    logits: Tensor
+    order: tuple[int, ...]
+    cached: tuple[int, ...]
+    shared: tuple[int, ...]
+
+
+@dataclass
+class _Draft:
+    """What is known of a batch while its tree is walked; by row."""
+
+    prompts: list[Sequence[int]]
+    prefixes: list[Prefix] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    cached: list[int] = field(default_factory=list)
+    shared: list[int] = field(default_factory=list)
+
+
+class PrefixReuse:
+    """One tenant's reuse: blocks are looked for and stored under the model's and tenant's `root`.
+
+    Without a `store` only prompts of one batch share. With a `cost` model a hit is loaded only
+    where that is faster than to run its tokens. Blocks are stored by `codec`; those of `codecs` are
+    used, by default those that give back every bit. `later`: they are written in the background.
+    """
+
+    def __init__(
+        self,
+        model: LocalModel,
+        store: BlockStore | Tiers | None = None,
+        *,
+        salt: bytes = b"",
+        cost: CostModel | None = None,
+        codec: str = "raw",
+        codecs: Sequence[str] = EXACT,
+        later: bool = False,
+    ) -> None:
+        self.model = model
+        self.store = store
+        self.root = model.fingerprint.root(salt)
+        self.counters = Counters()
+        self._cost = cost
+        self._codec = codec
+        self._codecs = tuple(dict.fromkeys([codec, *codecs]))
+        self._later = later
+        self._counting = threading.Lock()
+
+    def begin(
+        self, prompts: Sequence[Sequence[int]], *, room: int = 0, remember: bool = False
+    ) -> Begun:
+        """Reads all prompts up to their last token; `room` is for tokens to come.
+
+        `remember` stores what was not stored yet. InvalidInput for a prompt that can't be run.
+        """
+        born = self._born()
+        order = order_of(prompts)
+        draft = _Draft([prompts[index] for index in order])
+        for tokens in draft.prompts:
+            self.model.check(tokens)
+        draft.done, draft.cached, draft.shared = ([0] * len(order) for _ in range(3))
+        nodes = shared_runs(draft.prompts)
+        self._walk(draft, nodes, 0, len(order), remember=born if remember else None)
+        rows = running(self.model, len(order), draft.prefixes, room=room)
+        rests = [p[done:] for p, done in zip(draft.prompts, draft.done, strict=True)]
+        logits = rows.advance(rests)
+        if remember:
+            for row, tokens in enumerate(draft.prompts):
+                self.remember(tokens, partial(rows.states, row), born=born)
+        self._count(
+            prompt_tokens=sum(map(len, prompts)),
+            cached_tokens=sum(draft.cached),
+            shared_tokens=sum(draft.shared),
+        )
+        return Begun(rows, logits, tuple(order), tuple(draft.cached), tuple(draft.shared))
+
+    def compile(self, tokens: Sequence[int], *, sources: Sequence[Source] = ()) -> BlockId | None:
+        """Stores the states of `tokens`, computing what is not stored; the block that ends there.
+
+        None if all of it was there already, or the store did not take it.
+        """
+        self.model.check(tokens)
+        born = self._born()
+        draft = _Draft([[*tokens, tokens[-1]]], done=[0], cached=[0], shared=[0])
+        self._load(draft, 0, 1, len(tokens), compiling=True)
+        if draft.done[0] == len(tokens):
+            return None
+        rows = running(self.model, 1, draft.prefixes)
+        rows.advance([tokens[draft.done[0] :]])
+        return self.remember(tokens, partial(rows.states, 0), sources=sources, born=born)
+
+    def remember(
+        self,
+        tokens: Sequence[int],
+        states: Callable[[int, int], States],
+        *,
+        sources: Sequence[Source] = (),
+        born: int | None = None,
+    ) -> BlockId | None:
+        """Stores what the store lacks of `tokens`, if that is a granule or more, or if sources are
+        named. `states(start, end)` gives the states of that range; `born` is the store's generation
+        before they were computed, so that what was forgotten meanwhile is not stored."""
+        if self.store is None:
+            return None
+        # One token more, since a look-up leaves the last one to be run.
+        hit = self.store.find(self.root, [*tokens, tokens[-1]], codecs=self._codecs)
+        start = hit.tokens // GRANULE * GRANULE if hit is not None else 0
+        new = len(tokens) - (hit.tokens if hit is not None else 0)
+        if new < (1 if sources else GRANULE):
+            return None
+        put = self.store.put_later if self._later else self.store.put
+        try:
+            made = put(
+                self.root,
+                tokens,
+                start,
+                states(start, len(tokens)),
+                layout=self.model.layout,
+                sources=sources,
+                codec=self._codec,
+                born=born,
+            )
+        except (ActivationError, StorageError) as error:
+            # An answer must not fail because its states can't be kept.
+            log.warning("the states of %d tokens were not stored: %s", new, error)
+            return None
+        return made if isinstance(made, str) else None
+
+    def _walk(
+        self,
+        draft: _Draft,
+        nodes: Sequence[Node],
+        first: int,
+        last: int,
+        *,
+        remember: int | None,
+    ) -> None:
+        """Loads or runs what the rows of each node share, then what its children do; then loads
+        for each row by itself."""
+        for node in nodes:
+            self._load(draft, node.first, node.last, node.end)
+            self._run(draft, node, remember)
+            self._walk(draft, node.children, node.first, node.last, remember=remember)
+        inside = {row for node in nodes for row in range(node.first, node.last)}
+        for row in range(first, last):
+            if row not in inside:
+                self._load(draft, row, row + 1, len(draft.prompts[row]) - 1)
+
+    def _load(
+        self, draft: _Draft, first: int, last: int, end: int, *, compiling: bool = False
+    ) -> None:
+        """Puts the longest stored prefix, up to `end`, under the rows, if it is worth it."""
+        if self.store is None:
+            return
+        tokens, done = draft.prompts[first], draft.done[first]
+        hit = self.store.longest(self.root, tokens[: end + 1], codecs=self._codecs)
+        if hit is None or hit.tokens <= done:
+            self._count(misses=1)
+            return
+        if (
+            not compiling
+            and self._cost is not None
+            and not self._cost.loads(done, hit.tokens, len(tokens))
+        ):
+            self._count(declined=1)
+            return
+        try:
+            states = self.store.load(hit)
+        except ActivationError as error:
+            log.warning("stored states can't be used and are computed again: %s", error)
+            self._count(recomputed=1)
+            return
+        self._count(hits=1)
+        _lay(draft, Prefix(states, done, hit.tokens - done, first, last))
+        for row in range(first, last):
+            draft.cached[row] += hit.tokens - done
+
+    def _run(self, draft: _Draft, node: Node, remember: int | None) -> None:
+        """Runs the rest of what a node's rows share, once. `remember`: the generation before."""
+        done = draft.done[node.first]
+        if done >= node.end:
+            return
+        tokens = draft.prompts[node.first]
+        under = [p for p in draft.prefixes if p.first <= node.first < p.last]
+        one = running(self.model, 1, [replace(p, first=0, last=1) for p in under])
+        one.advance([tokens[done : node.end]])
+        states = one.states(0, done if self.model.has_rows else 0, node.end)
+        _lay(draft, Prefix(states, done, node.end - done, node.first, node.last))
+        for row in range(node.first, node.last):
+            draft.shared[row] += node.end - done
+        if remember is not None:
+            self.remember(tokens[: node.end], partial(one.states, 0), born=remember)
+
+    def _born(self) -> int:
+        return self.store.generation if self.store is not None else 0
+
+    def _count(self, **more: int) -> None:
+        with self._counting:
+            for name, value in more.items():
+                setattr(self.counters, name, getattr(self.counters, name) + value)
+
+
+def _lay(draft: _Draft, prefix: Prefix) -> None:
+    draft.prefixes.append(prefix)
+    for row in range(prefix.first, prefix.last):
+        draft.done[row] = prefix.start + prefix.tokens

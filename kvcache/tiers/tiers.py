@@ -1,0 +1,289 @@
+"""All tiers as one: look-up, load, promotion, prefetch and forgetting.
+
+A block is looked for on the device, in RAM, on disk, elsewhere, in this order, and what is used is
+promoted: from elsewhere to disk, from disk to RAM (if there is a RAM tier), to the device (if there
+is a device tier). Each tier's own budget demotes: what leaves the device or RAM is still on disk,
+and what leaves the disk is still elsewhere, since every block is copied there when it is stored.
+Whether a load is worth it is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
+
+import torch
+from typing_extensions import Unpack
+
+from memos.errors import BlockNotFound, MemosError
+from memos.kvcache.blocks.block import BlockId, LayerStates, RecurrentState, States
+from memos.kvcache.blocks.hashing import ids_of
+from memos.kvcache.blocks.joining import joined
+from memos.kvcache.codecs.coding import decoded
+from memos.kvcache.codecs.registry import CODECS
+from memos.kvcache.layout import CacheLayout
+from memos.kvcache.store.drafting import Details
+from memos.kvcache.store.hit import Hit, Segment
+from memos.kvcache.store.store import BlockStore
+from memos.kvcache.tiers.device import Arriving, DeviceCopies, DeviceTier
+from memos.kvcache.tiers.ram import RamTier
+from memos.kvcache.tiers.reading import Reader
+from memos.kvcache.tiers.remote import RemoteTier
+
+
+@dataclass(frozen=True)
+class TierStats:
+    """Bytes held, and loads answered by each tier in this process."""
+
+    ram_bytes: int
+    device_bytes: int
+    loads: dict[str, int]
+
+
+class Tiers:
+    """Thread-safe. `store` is the disk tier; the others may be missing."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        *,
+        ram: RamTier | None = None,
+        device: DeviceTier | None = None,
+        remote: RemoteTier | None = None,
+    ) -> None:
+        self.store, self.ram, self.device, self.remote = store, ram, device, remote
+        self._reader = Reader()
+        self._copies = DeviceCopies(device.device, self._reader) if device else None
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-tiers")
+        self._copying: list[Future[None]] = []
+        self._lock = Lock()
+        self._loads = dict.fromkeys(("device", "ram", "disk", "remote"), 0)
+        for tier in (ram, device):
+            if tier:
+                store.on_removed(tier.shelf.remove)
+
+    def longest(
+        self,
+        root: bytes,
+        tokens: Sequence[int],
+        *,
+        codecs: Sequence[str] = tuple(CODECS),
+        policy: str | None = None,
+    ) -> Hit | None:
+        """As the store's, but blocks that are only elsewhere are found too, and brought to disk.
+
+        If elsewhere can't be reached this is the store's answer; that is counted.
+        """
+        hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
+        if self.remote and self._pulled(self.remote, hit, root, tokens, codecs, policy):
+            hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
+        self.store.note(hit)
+        return hit
+
+    def find(
+        self,
+        root: bytes,
+        tokens: Sequence[int],
+        *,
+        codecs: Sequence[str] = tuple(CODECS),
+        policy: str | None = None,
+    ) -> Hit | None:
+        """What is on disk, neither counted nor taken for a use."""
+        return self.store.find(root, tokens, codecs=codecs, policy=policy)
+
+    @property
+    def generation(self) -> int:
+        """As the store's."""
+        return self.store.generation
+
+    def load(self, hit: Hit) -> States:
+        """States of the hit's tokens, the caller's own: on the device if there is a device tier,
+        else on the CPU. BlockNotFound or BlockCorrupt: compute the tokens again."""
+        runs = [self._run(segment) for segment in hit.segments]
+        return joined(runs, self._layout(hit))
+
+    def prefetch(self, hits: Iterable[Hit]) -> Future[None]:
+        """Brings these blocks as near as they get, in the background: onto the device, or into
+        RAM, or through the page cache, verified. What fails is left to `load` to report."""
+        blocks = [segment.block for hit in hits for segment in hit.segments]
+        return self._background.submit(self._fetch, list(dict.fromkeys(blocks)))
+
+    def put(
+        self,
+        root: bytes,
+        tokens: Sequence[int],
+        start: int,
+        states: States,
+        *,
+        born: int | None = None,
+        **details: Unpack[Details],
+    ) -> BlockId | None:
+        """As the store's; then copied elsewhere in the background."""
+        block = self.store.put(root, tokens, start, states, born=born, **details)
+        self._copy_away(block)
+        return block
+
+    def put_later(
+        self,
+        root: bytes,
+        tokens: Sequence[int],
+        start: int,
+        states: States,
+        *,
+        born: int | None = None,
+        **details: Unpack[Details],
+    ) -> bool:
+        """As the store's; then copied elsewhere in the background."""
+        return self.store.put_later(
+            root, tokens, start, states, born=born, then=self._copy_away, **details
+        )
+
+    def flush(self) -> None:
+        """Waits for all writes and copies; raises the first error of a write, then of a copy."""
+        self.store.flush()
+        self._drain(raising=True)
+
+    def forget(self, source_ids: Collection[str]) -> list[BlockId]:
+        """Deletes in every tier what carries one of the sources, and what follows from it."""
+        gone = self.store.forget(source_ids)
+        if self.remote:
+            # A copy that was under way must not come to rest after this has looked.
+            self._drain(raising=False)
+            gone = sorted({*gone, *self.remote.forget(source_ids, gone)})
+        return gone
+
+    def stats(self) -> TierStats:
+        return TierStats(
+            ram_bytes=self.ram.shelf.bytes if self.ram else 0,
+            device_bytes=self.device.shelf.bytes if self.device else 0,
+            loads=dict(self._loads),
+        )
+
+    def close(self) -> None:
+        """Finishes what is under way. The store stays open for who owns it."""
+        self._background.shutdown()
+        self._reader.close()
+
+    def _run(self, segment: Segment) -> States:
+        if self.device and self._copies:
+            return self._on_device(segment, self.device, self._copies)
+        return self._on_cpu(segment)
+
+    def _on_cpu(self, segment: Segment) -> States:
+        held = self.ram.get(segment.block) if self.ram else None
+        if held:
+            self._loads["ram"] += 1
+            payload = held.payload()
+            own = payload.clone() if held.pinned is not None else payload
+            return decoded(held.header, own, _rows(segment, len(held.header.tokens)))
+        self._loads["disk"] += 1
+        file = self.store.file(segment.block)
+        self._into_ram(segment.block)
+        header = file.head.header
+        return decoded(header, file.map(), _rows(segment, len(header.tokens)))
+
+    def _on_device(self, segment: Segment, tier: DeviceTier, copies: DeviceCopies) -> States:
+        arriving = tier.get(segment.block)
+        self._loads["device" if arriving else "ram" if self._in_ram(segment.block) else "disk"] += 1
+        arriving = arriving or self._to_device(segment.block, tier, copies)
+        states = arriving.states(_rows(segment, len(arriving.header.tokens)))
+        return [_own(state, arriving.payload) for state in states]
+
+    def _to_device(self, block: BlockId, tier: DeviceTier, copies: DeviceCopies) -> Arriving:
+        held = self.ram.get(block) if self.ram else None
+        if held and held.pinned is not None:
+            arriving = copies.from_pinned(held.header, held.pinned)
+        else:
+            arriving = copies.from_file(self.store.file(block))
+        if tier.add(arriving) and block not in self.store:
+            tier.shelf.remove(block)
+        return arriving
+
+    def _into_ram(self, block: BlockId) -> None:
+        if self.ram and block not in self.ram.shelf:
+            file = self.store.file(block)
+            # What was forgotten while it was copied is not kept.
+            if self.ram.add(file.head.header, file.map()) and block not in self.store:
+                self.ram.shelf.remove(block)
+
+    def _in_ram(self, block: BlockId) -> bool:
+        return self.ram is not None and block in self.ram.shelf
+
+    def _fetch(self, blocks: Sequence[BlockId]) -> None:
+        for block in blocks:
+            try:
+                if self.device and self._copies:
+                    if block not in self.device.shelf:
+                        self._to_device(block, self.device, self._copies)
+                elif self.ram:
+                    self._into_ram(block)
+                else:
+                    self.store.file(block)
+            except MemosError:
+                self.store.counts.add("prefetch_error")
+
+    def _pulled(
+        self,
+        remote: RemoteTier,
+        near: Hit | None,
+        root: bytes,
+        tokens: Sequence[int],
+        codecs: Sequence[str],
+        policy: str | None,
+    ) -> bool:
+        """Whether more of the prompt was found elsewhere and brought to disk, parents first."""
+        born = self.store.generation
+        try:
+            far = remote.longest(root, ids_of(tokens), codecs, policy)
+            if far is None or (near and near.tokens >= far.tokens):
+                return False
+            for block in far.blocks:
+                header = remote.header(block)
+                if header and block not in self.store:
+                    self.store.adopt(remote.pull(header), born=born)
+                    self._loads["remote"] += 1
+        except MemosError:
+            self.store.counts.add("remote_error")
+        return True
+
+    def _copy_away(self, block: BlockId | None) -> None:
+        if self.remote and block:
+            with self._lock:
+                self._copying.append(self._background.submit(self._copied, block, self.remote))
+
+    def _copied(self, block: BlockId, remote: RemoteTier) -> None:
+        try:
+            header, content = self.store.content(block)
+            if remote.header(block) is None or header.sources:
+                remote.push(header, content)
+        except BlockNotFound:  # evicted or forgotten before its turn
+            return
+
+    def _drain(self, *, raising: bool) -> None:
+        with self._lock:
+            copying, self._copying = self._copying, []
+        errors = [error for future in copying if (error := future.exception())]
+        self.store.counts.add("remote_error", len(errors))
+        if errors and raising:
+            raise errors[0]
+
+    def _layout(self, hit: Hit) -> CacheLayout:
+        return self.store.header(hit.blocks[-1]).layout
+
+
+def _rows(segment: Segment, tokens: int) -> int | None:
+    return None if segment.rows == tokens else segment.rows
+
+
+def _own(state: LayerStates | RecurrentState, shared: torch.Tensor) -> LayerStates | RecurrentState:
+    """The state without memory in common with `shared`."""
+
+    def apart(tensor: torch.Tensor) -> torch.Tensor:
+        same = tensor.untyped_storage().data_ptr() == shared.untyped_storage().data_ptr()
+        return tensor.clone() if same else tensor
+
+    if isinstance(state, RecurrentState):
+        return replace(state, tensors={name: apart(part) for name, part in state.tensors.items()})
+    return replace(state, keys=apart(state.keys), values=apart(state.values))
