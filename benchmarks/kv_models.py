@@ -101,7 +101,8 @@ def shaped(name: str, *, cache_dir: Path, device: str, dtype: str, seed: int) ->
     torch.manual_seed(seed)
     config = getattr(transformers, kind)(**values)
     with torch.device(device):
-        module = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+        maker: Any = transformers.AutoModelForCausalLM
+        module = maker.from_config(config, dtype=getattr(torch, dtype))
     identity = Identity(f"random-{name}", name, f"seed {seed}", files.tokenizer)
     return LocalModel(identity, prepared(module), tokenizer)
 

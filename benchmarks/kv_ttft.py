@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 from memos.benchmarks import report
 from memos.benchmarks.kv_models import model_of, random_tokens
 from memos.benchmarks.kv_timing import Timings, drop_page_cache
-from memos.kvcache.blocks.block import LayerStates
+from memos.kvcache.cost import blank_prefix
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import running
@@ -169,8 +170,12 @@ def _resident(
 ) -> None:
     """The new tokens alone, over states that lie on the device already."""
     there = [
-        LayerStates(s.keys.to(model.device, copy=True), s.values.to(model.device, copy=True), 0)
-        for s in states
+        replace(
+            state,
+            keys=state.keys.to(model.device, copy=True),
+            values=state.values.to(model.device, copy=True),
+        )
+        for state in states
     ]
     prefix = Prefix(there, 0, stored, 0, 1)
 
@@ -197,7 +202,7 @@ def _libraries(
     model.module.set_attn_implementation("sdpa")
     try:
         with torch.inference_mode():
-            cache = DynamicCache(config=model.config)
+            cache: Any = DynamicCache(config=model.config)
             model.module(ids[:, :stored], past_key_values=cache, logits_to_keep=1)
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
         timings.time("torch_save", lambda: torch.save(pairs, file))
@@ -222,14 +227,7 @@ def _lookup_ms(model: LocalModel, options: argparse.Namespace) -> float:
     """Hashing and look-up of a prompt of 4,097 tokens, all but one of which are stored."""
     tokens = random_tokens(model, 4097, seed=options.seed)
     with _folder(options) as folder, BlockStore(folder, budget_bytes=_BUDGET) as store:
-        states = [
-            LayerStates(
-                torch.zeros(layer.kv_heads, 4096, layer.head_dim, dtype=model.dtype),
-                torch.zeros(layer.kv_heads, 4096, layer.value_dim, dtype=model.dtype),
-                0,
-            )
-            for layer in model.layout.layers
-        ]
+        states = blank_prefix(model, 4096).states
         root = model.fingerprint.root(b"")
         store.put(root, tokens[:4096], 0, states, layout=model.layout)
         del states

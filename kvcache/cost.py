@@ -166,7 +166,7 @@ def _timed(model: LocalModel, tokens: int, before: int, clock: Callable[[], floa
     """Seconds for `tokens` after `before`; the better of two where they are few."""
     from memos.kvcache.generator.running import running
 
-    prefixes = [_zeros(model, before)] if before else []
+    prefixes = [blank_prefix(model, before)] if before else []
     best = float("inf")
     for _ in range(2):
         rows = running(model, 1, prefixes)
@@ -179,7 +179,8 @@ def _timed(model: LocalModel, tokens: int, before: int, clock: Callable[[], floa
     return best
 
 
-def _zeros(model: LocalModel, tokens: int) -> Prefix:
+def blank_prefix(model: LocalModel, tokens: int) -> Prefix:
+    """States of zeros for `tokens` tokens: they take the time of real ones. For one row."""
     import torch
 
     from memos.kvcache.blocks.block import LayerStates

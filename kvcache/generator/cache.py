@@ -31,7 +31,7 @@ _SLACK = 64
 """Rows that a full buffer grows by at least."""
 
 
-class RoomyLayer(DynamicLayer):
+class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A full-attention layer whose buffer has room for tokens to come.
 
     transformers' own layer copies the whole cache at each token. Here a token is written at its
@@ -39,7 +39,7 @@ class RoomyLayer(DynamicLayer):
     """
 
     def __init__(self, room: int = 0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._room = room
         self._filled = 0
         self._buffers: list[Tensor] = []
@@ -78,14 +78,15 @@ class RoomyLayer(DynamicLayer):
     def crop(self, tokens_to_remove: int) -> None:
         """As transformers has it: a negative number of tokens to remove from the end."""
         super().crop(tokens_to_remove)
-        self._filled = self.keys.shape[-2] if self.is_initialized else 0
+        self._filled = self.keys.shape[-2] if self.keys is not None else 0
 
     def reset(self) -> None:
         self._filled, self._buffers = 0, []
         super().reset()
 
     def _rebuffered(self) -> None:
-        self._buffers = [self.keys, self.values]
+        if self.keys is not None and self.values is not None:
+            self._buffers = [self.keys, self.values]
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
         super().reorder_cache(beam_idx)
@@ -103,8 +104,6 @@ class RoomyLayer(DynamicLayer):
 def empty_cache(config: PreTrainedConfig, *, room: int = 0) -> DynamicCache:
     """The cache that the model's layers ask for, with `room` tokens of reserve in full layers."""
     cache = DynamicCache(config=config)
-    if not cache.layers:
-        cache.layer_class_to_replicate = lambda: RoomyLayer(room)
     cache.layers = [
         RoomyLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
@@ -174,8 +173,6 @@ def to_cache(
     InvalidInput if the states are not as many as the model's layers, or miss rows.
     """
     cache = empty_cache(config, room=room)
-    if not cache.layers:
-        cache.layers = [RoomyLayer(room) for _ in states]
     parts = list(_parts(cache))
     if len(parts) != len(states):
         raise InvalidInput(f"{len(states)} states for a model of {len(parts)} layers")
@@ -246,14 +243,15 @@ def _kinds(layer: Any) -> list[Kind]:
     if isinstance(layer, DummyLayer):
         return []
     kinds: list[Kind] = []
+    recurrent = isinstance(layer, LinearAttentionCacheLayerMixin)
     if isinstance(layer, DynamicSlidingWindowLayer):
         kinds.append("sliding")
     elif type(layer) in (DynamicLayer, RoomyLayer) or (
-        isinstance(layer, DynamicLayer) and isinstance(layer, LinearAttentionCacheLayerMixin)
+        recurrent and DynamicLayer in type(layer).__mro__
     ):
         kinds.append("full")
     elif isinstance(layer, CacheLayerMixin):
         raise InvalidInput(f"a cache layer of the kind {type(layer).__name__} can't be stored")
-    if isinstance(layer, LinearAttentionCacheLayerMixin):
+    if recurrent:
         kinds.append("recurrent")
     return kinds

@@ -62,7 +62,7 @@ def _read(file: Path) -> tuple[Any, Any]:
     where = {"gguf_file": file.name, "local_files_only": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             file.parent,
             dtype=torch.float32,
             quantization_config=GgufConfig(dequantize=True),

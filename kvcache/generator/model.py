@@ -205,7 +205,8 @@ class LocalModel:
                     use_cache=True,
                     logits_to_keep=keep,
                 )
-                return out.logits.float()
+                logits: Tensor = out.logits.float()
+                return logits
         except (RuntimeError, IndexError) as error:
             raise ModelError(
                 f"torch failed on {ids.shape[1]} tokens of {ids.shape[0]} requests: {error}; if "

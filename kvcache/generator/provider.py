@@ -6,6 +6,7 @@ litellm is an extra. Models are loaded at their first request, by a function tha
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import threading
 import time
@@ -53,7 +54,7 @@ def options(params: Mapping[str, Any]) -> Options:
     """
     stop = params.get("stop") or ()
     most = params.get("max_completion_tokens") or params.get("max_tokens")
-    given = {
+    given: dict[str, Any] = {
         "max_new_tokens": most,
         "temperature": params.get("temperature"),
         "top_p": params.get("top_p"),
@@ -99,18 +100,22 @@ def register(load: Load) -> None:
 
 def _handler(requests: Requests) -> Any:
     """A CustomLLM of litellm; the class is made here since its base is imported here."""
-    from litellm import CustomLLM, ModelResponse
-    from litellm.llms.custom_llm import CustomLLMError
+    litellm: Any = importlib.import_module("litellm")
 
-    def told(error: MemosError) -> Exception:
-        return CustomLLMError(400 if isinstance(error, InvalidInput) else 500, error.message)
+    def told(error: MemosError, model: str) -> Exception:
+        """litellm's own kinds, which it passes on as they are."""
+        if isinstance(error, InvalidInput):
+            bad: Exception = litellm.BadRequestError(error.message, model=model, llm_provider=NAME)
+            return bad
+        failed: Exception = litellm.APIError(500, error.message, llm_provider=NAME, model=model)
+        return failed
 
-    class Handler(CustomLLM):
-        def completion(self, *_: Any, **given: Any) -> ModelResponse:
+    class Handler(litellm.CustomLLM):  # type: ignore[misc]
+        def completion(self, *_: Any, **given: Any) -> Any:
             try:
                 done = requests.answer(given["model"], given["messages"], given["optional_params"])
             except MemosError as error:
-                raise told(error) from error
+                raise told(error, given["model"]) from error
             return _response(given["model_response"], given["model"], done)
 
         def streaming(self, *_: Any, **given: Any) -> Iterator[dict[str, Any]]:
@@ -120,9 +125,9 @@ def _handler(requests: Requests) -> Any:
                 ):
                     yield _chunk(event)
             except MemosError as error:
-                raise told(error) from error
+                raise told(error, given["model"]) from error
 
-        async def acompletion(self, *_: Any, **given: Any) -> ModelResponse:
+        async def acompletion(self, *_: Any, **given: Any) -> Any:
             return await asyncio.to_thread(self.completion, **given)
 
         async def astreaming(self, *_: Any, **given: Any) -> AsyncIterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from memos.errors import ModelError
+from memos.errors import InvalidInput, ModelError
 from memos.kvcache.blocks.block import LayerStates, States
 from memos.kvcache.layout import CacheLayout
 
@@ -47,13 +47,13 @@ class Prefix:
     last: int
 
 
-class RowsLayer(CacheLayerMixin):
+class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """One layer's segments, and a buffer (rows, kv_heads, columns, dim) of the rows' own."""
 
     is_sliding = False
 
     def __init__(self, rows: int, window: int | None, room: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.rows = rows
         self.window = window
         self.is_sliding = window is not None
@@ -123,9 +123,10 @@ class RowsLayer(CacheLayerMixin):
 class RowsCache(Cache):
     """All layers, with the position of every column. Only for layouts without recurrent layers."""
 
+    layers: list[RowsLayer]  # type: ignore[assignment]
+
     def __init__(self, layout: CacheLayout, rows: int, device: torch.device, room: int) -> None:
-        layers = [RowsLayer(rows, layer.window, room) for layer in layout.layers]
-        super().__init__(layers=layers)
+        super().__init__(layers=[RowsLayer(rows, layer.window, room) for layer in layout.layers])
         nothing = torch.empty(rows, 0, dtype=torch.long, device=device)
         windows = sorted({layer.window or 0 for layer in layout.layers})
         self.positions: dict[int, Tensor] = dict.fromkeys(windows, nothing)
@@ -171,8 +172,8 @@ class RowsCache(Cache):
         for index, layer in enumerate(self.layers):
             if layer.window == window:
                 tails = [_attention(last[r].states[index]) if r in last else None for r in rows]
-                keys = _aligned([t and t.keys for t in tails], width, self._device)
-                values = _aligned([t and t.values for t in tails], width, self._device)
+                keys = _aligned([t.keys if t else None for t in tails], width, self._device)
+                values = _aligned([t.values if t else None for t in tails], width, self._device)
                 layer.update(keys, values)
                 layer.attended = True
         self.positions[window] = positions
@@ -210,6 +211,8 @@ class RowsCache(Cache):
             first = start if layer.window is None else max(0, end - layer.window + 1)
             own = self.positions[layer.window or 0][row]
             columns = ((own >= first) & (own < end)).nonzero()[:, 0]
+            if layer.keys is None or layer.values is None:
+                raise InvalidInput("these rows have read no tokens of their own yet")
             keys, values = layer.keys[row][:, columns], layer.values[row][:, columns]
             if layer.window is None and len(columns) < end - first:
                 keys, values = _with_segments(layer, row, first, end, keys, values)

@@ -209,9 +209,10 @@ class PrefixReuse:
         if self.store is None:
             return
         tokens, done = draft.prompts[first], draft.done[first]
-        hit = self.store.longest(self.root, tokens[: end + 1], codecs=self._codecs)
+        look = self.store.find if compiling else self.store.longest
+        hit = look(self.root, tokens[: end + 1], codecs=self._codecs)
         if hit is None or hit.tokens <= done:
-            self._count(misses=1)
+            self._count(misses=not compiling)
             return
         if (
             not compiling
@@ -226,7 +227,7 @@ class PrefixReuse:
             log.warning("stored states can't be used and are computed again: %s", error)
             self._count(recomputed=1)
             return
-        self._count(hits=1)
+        self._count(hits=not compiling)
         _lay(draft, Prefix(states, done, hit.tokens - done, first, last))
         for row in range(first, last):
             draft.cached[row] += hit.tokens - done

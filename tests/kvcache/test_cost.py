@@ -1,0 +1,48 @@
+"""Load or recompute: the model's arithmetic, and its calibration on a real model."""
+
+import pytest
+
+from memos.kvcache.cost import CostModel, LoadRate, RunRate, calibrate
+from memos.kvcache.layout import CacheLayout, LayerLayout
+from tests.kvcache import local_models as local
+
+LAYOUT = CacheLayout((LayerLayout("full", 2, 16, 16),), "float32")  # 256 bytes per token
+RUN = RunRate(((1, 0.1), (10, 0.1), (110, 1.1)), pair_s=0.0)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "seconds"), [(0, 0.0), (1, 0.1), (5, 0.1), (10, 0.1), (60, 0.6), (1010, 10.1)]
+)
+def test_a_run_is_interpolated_and_goes_on_straight(tokens, seconds):
+    assert RUN.run_s(0, tokens) == pytest.approx(seconds)
+
+
+def test_attention_counts_every_pair():
+    run = RunRate(((1, 0.0),), pair_s=1.0)
+    assert run.run_s(0, 4) == pytest.approx(1 + 2 + 3 + 4)
+    assert run.run_s(10, 2) == pytest.approx(11 + 12)
+
+
+def test_a_hit_is_loaded_where_it_saves_more_than_it_takes():
+    cost = CostModel(LAYOUT, RUN, LoadRate(0.05, 256_000.0))  # 1,000 tokens a second
+    assert not cost.loads(0, 5, 15)  # saves 50 ms of 10 tokens, takes 55
+    assert cost.loads(0, 100, 110)
+    assert not cost.loads(90, 100, 110)  # loads all 100 to spare 10
+
+
+def test_few_tokens_cost_as_much_as_one_so_nothing_is_saved():
+    cost = CostModel(LAYOUT, RUN, LoadRate(0.001, 1e9))
+    assert cost.saved_s(0, 4, 9) == 0.0
+    assert not cost.loads(0, 4, 9)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3", "lfm2"])
+def test_calibration_measures_the_model_at_hand(kind, tmp_path):
+    cost = calibrate(local.tiny(kind), tmp_path / "store")
+    seconds = [s for _, s in cost.run.points]
+    assert seconds == sorted(seconds)
+    assert len(seconds) >= 2
+    assert cost.load.bytes_per_s > 0
+    assert cost.run.run_s(0, 2000) >= cost.run.run_s(0, 20) > 0
+    assert set(cost.describe()) >= {"run_s", "open_ms", "load_mb_per_s"}
+    assert list((tmp_path / "store").iterdir()) == []
