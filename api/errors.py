@@ -51,6 +51,7 @@ STATUS: Mapping[type[errors.MemosError], int] = {
     errors.ModelNotFound: 500,
     errors.ModelDigestMismatch: 500,
     errors.ModelCorrupt: 500,
+    errors.ModelUnsupported: 409,
     errors.EmbeddingModelChanged: 409,
     errors.ExtractionFailed: 500,
     errors.ExtractorUnavailable: 503,

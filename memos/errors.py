@@ -28,6 +28,7 @@
     │   ├── ModelNotFound
     │   ├── ModelDigestMismatch
     │   ├── ModelCorrupt
+    │   ├── ModelUnsupported        what was asked for is not valid for its architecture
     │   ├── EmbeddingModelChanged   stored vectors come from another model
     │   └── ExtractionFailed        an extractor could not read a memory
     │       ├── ExtractorUnavailable  its model did not answer, in time or at all
@@ -181,6 +182,12 @@ class ModelDigestMismatch(ModelError):
 
 class ModelCorrupt(ModelError):
     code = "model-corrupt"
+
+
+class ModelUnsupported(ModelError):
+    """What was asked for is not valid for this model's architecture; another model may have it."""
+
+    code = "model-unsupported"
 
 
 class EmbeddingModelChanged(ModelError):
