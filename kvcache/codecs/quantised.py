@@ -2,7 +2,7 @@
 
 The first tokens of a text draw attention whatever they say (attention sinks: Xiao et al. 2023,
 https://arxiv.org/abs/2309.17453) and their keys are unlike all others, so a codec can keep them
-exact; they then don't widen the steps of their group either.
+in 16 bits; they then don't widen the steps of their group either.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from memos.kvcache.codecs.base import RAW, Codec, Parts, Role
-from memos.kvcache.codecs.integers import Grid
+from memos.kvcache.codecs.integers import LARGEST, Grid
 
 
 class Quantised(Codec):
     """What float16 can't hold, infinities for instance, is stored as it is.
 
-    `sinks` is how many tokens at the beginning of a text are kept exact.
+    `sinks` is how many tokens at the beginning of a text are kept in 16 bits.
     """
 
     keys: ClassVar[Grid]
@@ -38,7 +38,7 @@ class Quantised(Codec):
         coded = self._grid(role).pack(rest)
         if coded is None:
             return {RAW: tensor}
-        return {**coded, "sinks": exact} if count else coded
+        return {**coded, "sinks": _narrow(exact)} if count else coded
 
     def unpack(self, role: Role, parts: Parts, rows: int, dim: int, dtype: torch.dtype) -> Tensor:
         grid = self._grid(role)
@@ -50,3 +50,9 @@ class Quantised(Codec):
 
     def _grid(self, role: Role) -> Grid:
         return self.keys if role == "keys" else self.values
+
+
+def _narrow(exact: Tensor) -> Tensor:
+    """float32 as float16, if it fits; what has 16 bits as it is."""
+    fits = exact.dtype == torch.float32 and bool(exact.abs().amax() <= LARGEST)
+    return exact.half() if fits else exact

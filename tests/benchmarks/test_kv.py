@@ -12,6 +12,7 @@ MODELS = Path(tempfile.gettempdir()) / "memos-tests-models"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 def test_every_part_reports_its_targets(tmp_path, capsys):
     sizes = {
         "shape": "sliding-window",
