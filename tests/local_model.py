@@ -3,6 +3,7 @@ without a model library, so that a test that never asks it pays nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -28,10 +29,8 @@ def tiny_model(seed: int = 0) -> str:
         folder.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
             _write(Path(draft) / "model", seed)
-            try:
+            with contextlib.suppress(OSError):  # another process was faster
                 os.rename(Path(draft) / "model", folder)
-            except OSError:  # another process was faster
-                pass
     return str(folder)
 
 

@@ -473,7 +473,7 @@ class Activations:
                 self._stores.jobs.enqueue(self.job(cube, artifact.id))
 
     def _unpin(self, cube: Cube, artifact: Artifact) -> None:
-        """Lets its last block go, unless another pinned activation memory of the cube ends in it."""
+        """Lets its last block go, unless another pinned one of the cube ends in it."""
         others = (row for row in self._all(cube) if row.pinned and row.id != artifact.id)
         if artifact.file and all(row.file != artifact.file for row in others):
             self._states.wait().pin(artifact.file, pinned=False)
