@@ -36,6 +36,10 @@ class CompileIn(Body):
         str | None,
         Field(description="raw, lossless, int8, k8v4, int4 or int2; left out: the service's."),
     ] = None
+    policy: Annotated[
+        str | None,
+        Field(description="Leaves out a share of the states, such as keydiff:0.5; not exact."),
+    ] = None
     pinned: Annotated[bool, Field(description="Its states are not evicted for others.")] = False
 
     def options(self) -> dict[str, Any]:

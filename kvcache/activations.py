@@ -16,8 +16,9 @@ from pathlib import Path
 from memos.errors import BlockNotFound, InvalidInput, MemosError
 from memos.kvcache.blocks.block import Source
 from memos.kvcache.codecs.registry import codec_named
+from memos.kvcache.compressed import CompressedReader, compress, found
 from memos.kvcache.cost import CostModel, calibrate
-from memos.kvcache.generator.generator import LocalGenerator, Prompt
+from memos.kvcache.generator.generator import LocalGenerator, Prompt, Reader
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Generation, Options
 from memos.kvcache.reuse.prefix import EXACT, Counters, PrefixReuse
@@ -91,7 +92,11 @@ class LocalActivations:
 
     def stream(self, opening: Opening, messages: Messages, wanted: Prompting) -> Iterator[Piece]:
         options = Options(**{spec.name: getattr(wanted, spec.name) for spec in fields(wanted)})
-        generator = LocalGenerator(self._reuse(opening, answering=True))
+        reuse = self._reuse(opening, answering=True)
+        reader: Reader = reuse
+        if opening.policy:
+            reader = CompressedReader(reuse, self._tiers, opening.policy)
+        generator = LocalGenerator(reader)
         prompt = prompt_of(self._model(), opening.text, messages)
         events = generator.stream(prompt, options)
         return (
@@ -103,13 +108,23 @@ class LocalActivations:
         reuse = self._reuse(opening)
         tokens = self._tokens(opening)
         carried = [Source(source.memory_id, source.version) for source in sources]
-        reuse.compile(tokens, sources=carried)
-        return self._kept(reuse, tokens, self._found(reuse, tokens, opening.codec))
+        if opening.policy:
+            compress(
+                reuse, self._tiers, tokens, opening.policy, codec=opening.codec, sources=carried
+            )
+        else:
+            reuse.compile(tokens, sources=carried)
+        return self._kept(reuse, tokens, self._found(reuse, tokens, opening))
 
     def warm(self, opening: Opening) -> Kept:
         reuse, tokens = self._reuse(opening), self._tokens(opening)
         # Unlike `find` this looks elsewhere too.
-        hit = self._tiers.longest(reuse.root, [*tokens, tokens[-1]], codecs=_codecs(opening.codec))
+        hit = self._tiers.longest(
+            reuse.root,
+            [*tokens, tokens[-1]],
+            codecs=_codecs(opening.codec),
+            policy=opening.policy,
+        )
         if hit:
             self._tiers.prefetch([hit]).result()
         return self._kept(reuse, tokens, hit)
@@ -181,9 +196,9 @@ class LocalActivations:
                 self._cost = calibrate(model, self._folder)
                 log.info("load or recompute: %s", self._cost.describe())
             key = (opening.salt, opening.codec)
-            found = self._reuses.get(key)
-            if found is None or (answering and found.cost is not self._cost):
-                found = PrefixReuse(
+            known = self._reuses.get(key)
+            if known is None or (answering and known.cost is not self._cost):
+                made = PrefixReuse(
                     model,
                     self._tiers,
                     salt=opening.salt,
@@ -191,9 +206,9 @@ class LocalActivations:
                     codec=opening.codec,
                     codecs=_codecs(opening.codec),
                 )
-                found.counters = self._reuses[key].counters if key in self._reuses else Counters()
-                self._reuses[key] = found
-            return found
+                made.counters = known.counters if known else Counters()
+                self._reuses[key] = known = made
+            return known
 
     def _tokens(self, opening: Opening) -> list[int]:
         model = self._model()
@@ -208,9 +223,11 @@ class LocalActivations:
             )
         return tokens
 
-    def _found(self, reuse: PrefixReuse, tokens: Sequence[int], codec: str) -> Hit | None:
+    def _found(self, reuse: PrefixReuse, tokens: Sequence[int], opening: Opening) -> Hit | None:
+        if opening.policy:
+            return found(reuse, self._tiers, tokens, opening.policy)
         # One token more, since a look-up leaves the last one to be run.
-        return self._tiers.find(reuse.root, [*tokens, tokens[-1]], codecs=_codecs(codec))
+        return self._tiers.find(reuse.root, [*tokens, tokens[-1]], codecs=_codecs(opening.codec))
 
     def _kept(self, reuse: PrefixReuse, tokens: Sequence[int], hit: Hit | None) -> Kept:
         size = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from memos.config import Settings
@@ -10,6 +11,19 @@ from memos.types import Kind
 from memos.validation import check_limit, check_text
 
 CODECS = ("raw", "lossless", "int8", "k8v4", "int4", "int2")
+POLICIES = (
+    "key-norm",
+    "keydiff",
+    "expected-attention",
+    "lagkv",
+    "kvzip",
+    "h2o",
+    "tova",
+    "snapkv",
+    "pyramidkv",
+    "cake",
+)
+"""Those that choose rows of a text without knowing what will be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +73,25 @@ def check_codec(codec: str) -> str:
     if codec not in CODECS:
         raise InvalidInput(f"codec is {codec!r}; use one of {', '.join(CODECS)}", field="codec")
     return codec
+
+
+def check_policy(label: str | None) -> None:
+    """InvalidInput unless it is `<name>:<share>` with a known name and a share between 0 and 1."""
+    if label is None:
+        return
+    name, _, share = label.partition(":")
+    if name not in POLICIES:
+        raise InvalidInput(
+            f"policy is {label!r}; use one of {', '.join(POLICIES)} with the share of rows to "
+            "remove, such as keydiff:0.5",
+            field="policy",
+        )
+    if not re.fullmatch(r"0?\.\d{1,6}", share) or not float(share):
+        raise InvalidInput(
+            f"policy is {label!r}; after the name write the share of rows to remove, between 0 "
+            "and 1, such as keydiff:0.5",
+            field="policy",
+        )
 
 
 def _check_own(name: str, value: str, settings: Settings) -> None:

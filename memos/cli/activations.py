@@ -30,6 +30,7 @@ def activation() -> None:
 @click.option("--limit", "-n", type=int, default=100, show_default=True, help="Most memories.")
 @click.option("--token-budget", type=int, help="Most tokens of memories.")
 @click.option("--codec", help="raw, lossless, int8, k8v4, int4 or int2.")
+@click.option("--policy", help="Leave out a share of the states, such as keydiff:0.5.")
 @click.option("--pin", "pinned", is_flag=True, help="Never evict it for others.")
 @click.option("--no-wait", is_flag=True, help="Leave it to a job.")
 @pass_session
@@ -190,6 +191,7 @@ def _emit(session: Session, found: Activation) -> None:
         ("tokens", found.tokens),
         ("bytes", found.bytes),
         ("codec", found.codec),
+        ("policy", found.policy),
         ("pinned", "yes" if found.pinned else None),
         ("hits", found.hits),
         ("last used", output.when(found.last_used_at)),

@@ -46,6 +46,7 @@ class AsyncActivationVerbs(ABC):
         limit: int = 100,
         token_budget: int | None = None,
         codec: str | None = None,
+        policy: str | None = None,
         pinned: bool = False,
         wait: bool = True,
     ) -> Activation:
@@ -53,7 +54,8 @@ class AsyncActivationVerbs(ABC):
 
         Memories are given by id, by a search for `query`, or as all of a `kind`; `system` comes
         before them, `text` of one's own after. `token_budget` leaves memories out that have no
-        room. Without `wait` a job computes the states.
+        room; `policy`, such as keydiff:0.5, leaves out states, which changes answers. Without
+        `wait` a job computes the states.
         """
         return await self._send(
             requests.compile(
@@ -67,6 +69,7 @@ class AsyncActivationVerbs(ABC):
                 limit=limit,
                 token_budget=token_budget,
                 codec=codec,
+                policy=policy,
                 pinned=pinned,
                 wait=wait,
                 idempotency_key=self._key(),

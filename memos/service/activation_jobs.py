@@ -52,18 +52,18 @@ class ActivationDoctor:
         """Files that carry what is forgotten, dropped or deleted, of whichever tenant."""
         if not self._activations.any_files:
             return []
-        carried = self._states.wait().inventory().sources
-        gone = sorted(set(carried) - self._stores.artifacts.wanted(sorted(carried)))
+        states = self._states.wait()
+        gone = self._states.orphans(states)
         if not gone:
             return []
         if repair:
-            self._states.wait().forget(gone)
+            states.forget(sorted(gone))
         return [
             Finding(
                 check="activation files",
                 cube_id=None,
                 problem="stored states that carry a source which is no longer there",
-                count=sum(carried[source] for source in gone),
+                count=sum(gone.values()),
                 repaired=repair,
             )
         ]

@@ -38,6 +38,7 @@ class ActivationVerbs(Verbs):
         limit: int = 100,
         token_budget: int | None = None,
         codec: str | None = None,
+        policy: str | None = None,
         pinned: bool = False,
         wait: bool = True,
     ) -> Activation:
@@ -45,8 +46,9 @@ class ActivationVerbs(Verbs):
 
         Memories are given by id, by a search for `query`, or as all of a `kind`; `system` comes
         before them, `text` of one's own after. `token_budget` leaves memories out that have no
-        room. Without `wait` a job computes the states. InvalidInput for nothing to compile, or
-        more than the model can read.
+        room; `policy`, such as keydiff:0.5, leaves out states, which changes answers. Without
+        `wait` a job computes the states. InvalidInput for nothing to compile, or more than the
+        model can read.
         """
         wanted = Selection(
             memories=tuple(memories),
@@ -62,6 +64,7 @@ class ActivationVerbs(Verbs):
             wanted,
             name=name,
             codec=codec,
+            policy=policy,
             pinned=pinned,
             wait=wait,
             actor=self._actor,

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from memos.activation.opening import assembled, canonical, within
-from memos.activation.selection import Selection, check_codec
+from memos.activation.selection import Selection, check_codec, check_policy
 from memos.config import Settings
 from memos.errors import (
     FingerprintMismatch,
@@ -54,18 +54,39 @@ _PART = 256
 
 
 class LateStates:
-    """The local model and its states, opened when first needed."""
+    """The local model and its states, opened when first needed.
 
-    def __init__(self, open_states: Callable[[], LocalStates]) -> None:
+    What was forgotten while this machine was away is deleted then: the job of that may have run on
+    another machine, with files of its own.
+    """
+
+    def __init__(self, open_states: Callable[[], LocalStates], stores: Stores) -> None:
         self._open = open_states
+        self._stores = stores
         self._lock = threading.Lock()
         self._opened: LocalStates | None = None
 
     def wait(self) -> LocalStates:
         with self._lock:
             if self._opened is None:
-                self._opened = self._open()
+                opened = self._open()
+                self._sweep(opened)
+                self._opened = opened
             return self._opened
+
+    def orphans(self, opened: LocalStates) -> Mapping[str, int]:
+        """Sources that are no longer there, and how many blocks carry each."""
+        # In this order: a row is there before its files.
+        carried = opened.inventory().sources
+        wanted = self._stores.artifacts.wanted(sorted(carried))
+        return {source: count for source, count in carried.items() if source not in wanted}
+
+    def _sweep(self, opened: LocalStates) -> None:
+        try:
+            if gone := self.orphans(opened):
+                opened.forget(sorted(gone))
+        except MemosError as error:
+            log.warning("stored states were not compared with what is there: %s", error)
 
     @property
     def at_hand(self) -> LocalStates | None:
@@ -105,6 +126,7 @@ class Activations:
         *,
         name: str,
         codec: str | None,
+        policy: str | None,
         pinned: bool,
         wait: bool,
         actor: str | None,
@@ -113,6 +135,7 @@ class Activations:
         wanted.check(self._settings)
         check_text("name", name)
         codec = check_codec(self._settings.kv_codec if codec is None else codec)
+        check_policy(policy)
         chosen, left = self._chosen(cube, wanted)
         now = self._clock()
         artifact = Artifact(
@@ -132,7 +155,7 @@ class Activations:
             tokens=0,
             bytes=0,
             codec=codec,
-            policy=None,
+            policy=policy,
             pinned=pinned,
             hits=0,
             last_used_at=None,
@@ -452,6 +475,7 @@ class Activations:
             text=text,
             salt=self._stores.artifacts.salt(cube.tenant_id),
             codec=artifact.codec if artifact else self._settings.kv_codec,
+            policy=artifact.policy if artifact else None,
         )
 
     def _told(

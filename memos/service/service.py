@@ -131,7 +131,7 @@ class Service:
             clock=clock,
             new_id=new_id,
         )
-        self._states = LateStates(open_states)
+        self._states = LateStates(open_states, stores)
         self.activations = Activations(
             stores, self.searcher, self._states, settings, clock=clock, new_id=new_id
         )

@@ -39,7 +39,7 @@ class Artifact:
     source has changed or was forgotten; `reason` says which, or why it could not be computed.
     `own_text` is text that was given and is in no memory. `file` is the last block or the file's
     name; `root` (hex) the key that the blocks are found by; `tokens` and `bytes` what it holds.
-    `policy`: what was done to make it smaller, None if nothing.
+    `policy`: what left a part of it out, as `<name>:<share removed>`; None if nothing did.
     """
 
     id: str
@@ -119,12 +119,14 @@ class ActivationStats:
 class Opening:
     """What a prompt begins with, and whose it is.
 
-    `salt` keeps tenants apart; `codec` is how states are stored.
+    `salt` keeps tenants apart; `codec` is how states are stored; `policy` what leaves a part of
+    them out, as `<name>:<share>`, None for nothing.
     """
 
     text: str
     salt: bytes = field(repr=False)
     codec: str
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from memos.activation.selection import POLICIES
 from memos.assembly import build
 from memos.config import load
 from memos.errors import (
@@ -373,6 +377,8 @@ def test_a_compilation_that_fails_leaves_nothing(memory: MemoryOS, service: Serv
         ({"text": "a\0b"}, InvalidInput, "NUL"),
         ({"text": "x" * 100_001}, PayloadTooLarge, "100001"),
         ({"text": "x", "codec": "zip"}, InvalidInput, "'zip'.*lossless"),
+        ({"text": "x", "policy": "magic:0.5"}, InvalidInput, "'magic:0.5'.*keydiff"),
+        ({"text": "x", "policy": "keydiff:1"}, InvalidInput, "between 0 and 1"),
         ({"text": "x", "limit": 0}, InvalidInput, "limit"),
         ({"text": "x", "token_budget": 0}, InvalidInput, "token_budget"),
         ({"text": "x", "cube": "nowhere"}, Exception, "nowhere"),
@@ -420,8 +426,66 @@ def test_a_smaller_codec_takes_fewer_bytes(memory: MemoryOS) -> None:
     assert ask(memory, small.id).reused_tokens == small.tokens
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_leaves_out_states_and_says_so(
+    memory: MemoryOS, service: Service, policy: str
+) -> None:
+    ids = add(memory, LONG, BOAT)
+    whole = memory.compile(memories=ids)
+    half = memory.compile(memories=ids, policy=f"{policy}:0.5")
+    assert half.policy == f"{policy}:0.5"
+    assert half.tokens == whole.tokens
+    assert half.bytes < 0.75 * whole.bytes
+    for made in (half, whole):  # neither is taken for the other
+        answer = ask(memory, made.id)
+        assert (answer.states, answer.reused_tokens) == ("loaded", made.tokens)
+    memory.forget(ids[0])
+    assert files(service) == []
+
+
+def test_what_is_gone_of_a_compressed_one_is_read_whole(memory: MemoryOS, service: Service) -> None:
+    whole = ask(memory, memory.compile(text=LONG).id)
+    half = memory.compile(text=LONG, policy="keydiff:0.5")
+    service.activations.forget([f"artifact:{half.id}"])
+    answer = ask(memory, half.id)
+    assert answer.text == whole.text
+    service.worker.drain()
+    assert len(files(service)) == 2
+
+
 def test_codecs_are_those_of_the_store() -> None:
     from memos.activation.selection import CODECS
     from memos.kvcache.codecs.registry import CODECS as REAL
+    from memos.kvcache.compression.registry import POLICIES as REAL_POLICIES
 
     assert set(CODECS) == set(REAL)
+    assert set(POLICIES) <= set(REAL_POLICIES)
+
+
+KILLED = """
+import os, signal, sys
+from tests.service.test_activations import LONG, Path, add, serving
+with serving(Path(sys.argv[1])) as service:
+    memory = service.tenant()
+    ids = add(memory, LONG)
+    # The states are on disk, and SQL does not know it yet.
+    service.stores.artifacts.put = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+    memory.compile(memories=ids)
+"""
+
+
+def test_a_kill_between_files_and_sql_does_no_harm(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    dead = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, check=False)
+    assert dead.returncode == -signal.SIGKILL
+    with serving(tmp_path) as service:
+        memory = service.tenant()
+        [left] = memory.activations().items
+        assert (left.state, len(files(service))) == (State.GENERATED, 1)
+        [finding] = memory.doctor(repair=True)
+        assert finding.check == "activations"
+        service.worker.drain()
+        assert memory.activation(left.id).state is State.ACTIVATED
+        assert memory.doctor() == ()
+        memory.forget(left.sources[0].memory_id)
+        assert files(service) == []
