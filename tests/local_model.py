@@ -12,29 +12,30 @@ from pathlib import Path
 
 import numpy as np
 
+CONTEXT = 4096
 _SHAPE = {"hidden_size": 32, "intermediate_size": 48, "head_dim": 8}
 _LAYERS, _HEADS, _KV_HEADS = 2, 4, 2
 _TEMPLATE = (
     "{% for message in messages %}[{{ message.role }}] {{ message.content }}<eos>{% endfor %}"
     "{% if add_generation_prompt %}[assistant]{% endif %}"
 )
-CONTEXT = 4096
 
 
 @cache
-def tiny_model(seed: int = 0) -> str:
+def tiny_model(seed: int = 0, *, context: int = CONTEXT) -> str:
     """The folder of a model with weights of its own for each seed; one token per byte."""
-    folder = Path(tempfile.gettempdir()) / "memos-tests-models" / f"tiny-{seed}"
+    name = f"tiny-{seed}" if context == CONTEXT else f"tiny-{seed}-{context}"
+    folder = Path(tempfile.gettempdir()) / "memos-tests-models" / name
     if not (folder / "config.json").exists():
         folder.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
-            _write(Path(draft) / "model", seed)
+            _write(Path(draft) / "model", seed, context)
             with contextlib.suppress(OSError):  # another process was faster
                 os.rename(Path(draft) / "model", folder)
     return str(folder)
 
 
-def _write(folder: Path, seed: int) -> None:
+def _write(folder: Path, seed: int, context: int) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir()
@@ -55,7 +56,7 @@ def _write(folder: Path, seed: int) -> None:
         "num_hidden_layers": _LAYERS,
         "num_attention_heads": _HEADS,
         "num_key_value_heads": _KV_HEADS,
-        "max_position_embeddings": CONTEXT,
+        "max_position_embeddings": context,
         "bos_token_id": size - 2,
         "eos_token_id": size - 1,
         "tie_word_embeddings": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -12,6 +13,13 @@ from tests.api.test_problems import problem
 from tests.server import Running
 
 TEXT = "Ana likes green tea and long walks by the river, and the smell of rain in the old town."
+
+
+@pytest.fixture
+def http(server: Running) -> Iterator[httpx.Client]:
+    """Signed in as admin, and patient: the first use loads torch and the model."""
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=120) as client:
+        yield client
 
 
 @pytest.fixture
