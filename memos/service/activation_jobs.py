@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from memos.errors import ActivationNotFound
 from memos.protocols import FORGET_STATES, Stores
 from memos.scheduler import Handler, JobContext
-from memos.service.activations import COMPILE, Activations, LateStates
+from memos.service.activations import COMPILE, Activations
 from memos.service.jobs import unless_cube_gone
+from memos.service.late_states import LateStates
 from memos.types import Cube, Finding, State, Substrate
 
 _PART = 256

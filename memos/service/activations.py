@@ -9,25 +9,26 @@ files are gone yet or not. Knows no model: that is `memos.protocols.LocalStates`
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from memos.activation.opening import assembled, canonical, within
+from memos.activation.opening import assembled, canonical
+from memos.activation.prompts import check_messages
 from memos.activation.selection import Selection, check_codec, check_policy
 from memos.config import Settings
 from memos.errors import (
     FingerprintMismatch,
-    InvalidInput,
     MemoryNotFound,
     MemosError,
     StateConflict,
 )
-from memos.protocols import Clock, LocalStates, NewId, Stores, artifact_name, cube_name
+from memos.protocols import Clock, NewId, Stores, artifact_name, cube_name
 from memos.retrieval.search import Searcher
 from memos.service import cursors
+from memos.service.choosing import Chooser
+from memos.service.late_states import LateStates
 from memos.types import (
     Activation,
     ActivationStats,
@@ -41,7 +42,6 @@ from memos.types import (
     Page,
     Piece,
     Prompting,
-    Search,
     State,
     Substrate,
 )
@@ -51,52 +51,6 @@ log = logging.getLogger(__name__)
 
 COMPILE = "kv_compile"
 _PART = 256
-
-
-class LateStates:
-    """The local model and its states, opened when first needed.
-
-    What was forgotten while this machine was away is deleted then: the job of that may have run on
-    another machine, with files of its own.
-    """
-
-    def __init__(self, open_states: Callable[[], LocalStates], stores: Stores) -> None:
-        self._open = open_states
-        self._stores = stores
-        self._lock = threading.Lock()
-        self._opened: LocalStates | None = None
-
-    def wait(self) -> LocalStates:
-        with self._lock:
-            if self._opened is None:
-                opened = self._open()
-                self._sweep(opened)
-                self._opened = opened
-            return self._opened
-
-    def orphans(self, opened: LocalStates) -> Mapping[str, int]:
-        """Sources that are no longer there, and how many blocks carry each."""
-        # In this order: a row is there before its files.
-        carried = opened.inventory().sources
-        wanted = self._stores.artifacts.wanted(sorted(carried))
-        return {source: count for source, count in carried.items() if source not in wanted}
-
-    def _sweep(self, opened: LocalStates) -> None:
-        try:
-            if gone := self.orphans(opened):
-                opened.forget(sorted(gone))
-        except MemosError as error:
-            log.warning("stored states were not compared with what is there: %s", error)
-
-    @property
-    def at_hand(self) -> LocalStates | None:
-        return self._opened
-
-    def close(self) -> None:
-        with self._lock:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
 
 
 class Activations:
@@ -113,7 +67,9 @@ class Activations:
         new_id: NewId,
     ) -> None:
         self._stores = stores
-        self._searcher = searcher
+        self._chooser = Chooser(
+            stores, searcher, lambda texts: states.wait().count_tokens(texts), clock=clock
+        )
         self._states = states
         self._settings = settings
         self._clock = clock
@@ -136,7 +92,7 @@ class Activations:
         check_text("name", name)
         codec = check_codec(self._settings.kv_codec if codec is None else codec)
         check_policy(policy)
-        chosen, left = self._chosen(cube, wanted)
+        chosen, left = self._chooser.chosen(cube, wanted)
         now = self._clock()
         artifact = Artifact(
             id=self._new_id(),
@@ -244,7 +200,7 @@ class Activations:
         refresh: bool,
     ) -> Iterator[Piece]:
         """The answer as it comes; what is wrong with the request is raised at once."""
-        _check_messages(messages)
+        check_messages(messages)
         artifact, memories = None, []
         if activation is not None:
             artifact = self._usable(cube, activation, refresh=refresh)
@@ -301,49 +257,6 @@ class Activations:
         return bool(self._settings.kv_remote) or (self._settings.data_dir / "kv").exists()
 
     # What stands behind an activation memory
-
-    def _chosen(self, cube: Cube, wanted: Selection) -> tuple[list[Memory], list[Memory]]:
-        """(memories in canonical order, those that the budget leaves out)."""
-        found = self._candidates(cube, wanted)
-        asked = wanted.memories or wanted.query is not None or wanted.kind is not None
-        if asked and not found:
-            raise InvalidInput(
-                "no memory was found to compile; choose others, or add some first", field="memories"
-            )
-        if wanted.query is None:
-            found = canonical(found)
-        left: list[Memory] = []
-        if wanted.token_budget is not None and found:
-            count = self._states.wait().count_tokens
-            found, left = within(found, wanted.token_budget, count)
-            if not found:
-                raise InvalidInput(
-                    f"token_budget is {wanted.token_budget}, which is less than any of the "
-                    f"{len(left)} memories needs; give more",
-                    field="token_budget",
-                )
-        return canonical(found), left
-
-    def _candidates(self, cube: Cube, wanted: Selection) -> list[Memory]:
-        now = self._clock()
-        if wanted.query is not None:
-            search = Search(text=wanted.query, limit=wanted.limit)
-            return [hit.memory for hit in self._searcher.search(cube, search).hits]
-        if wanted.kind is not None:
-            rows = self._stores.memories.page(cube.id, limit=wanted.limit, kinds=[wanted.kind])
-            return [m for m in rows if m.expires_at is None or m.expires_at > now]
-        ids = list(dict.fromkeys(wanted.memories))
-        found = self._stores.memories.get(cube.id, ids)
-        for id in ids:
-            if id not in found or found[id].state is State.ERASED:
-                raise MemoryNotFound(f"cube {cube.name!r} has no memory {id!r}", memory_id=id)
-            if found[id].state is not State.ACTIVATED:
-                raise StateConflict(
-                    f"memory {id} is {found[id].state.value}; restore it before it is compiled",
-                    memory_id=id,
-                    state=found[id].state.value,
-                )
-        return [found[id] for id in ids]
 
     def _memories(self, artifact: Artifact) -> list[Memory] | None:
         """The sources in the versions that were compiled; None if one is erased."""
@@ -523,25 +436,6 @@ def _stale(artifact: Artifact) -> StateConflict:
         state=artifact.state.value,
         reason=artifact.reason,
     )
-
-
-def _check_messages(messages: Sequence[Mapping[str, str]]) -> None:
-    if not messages:
-        raise InvalidInput("there is no message; ask something", field="prompt")
-    for message in messages:
-        for name in ("role", "content"):
-            if not isinstance(message.get(name), str):
-                raise InvalidInput(
-                    f"a message has no text as its {name}; give role and content", field="prompt"
-                )
-        check_text("prompt", message["content"])
-        if message["role"] not in ("system", "user", "assistant"):
-            raise InvalidInput(
-                f"a message has the role {message['role']!r}; use system, user or assistant",
-                field="prompt",
-            )
-    if not any(message["content"].strip() for message in messages):
-        raise InvalidInput("the prompt is empty; ask something", field="prompt")
 
 
 def _shown(artifact: Artifact, text: str | None) -> Activation:
