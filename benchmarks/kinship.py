@@ -1,9 +1,9 @@
 """Makes the table of how near words are in meaning, `memos/data/kinship.npz`.
 
-The words are the whole words in the vocabulary of the default embedder's tokenizer. Each is embedded
-by itself, and a term has the mean of its words ("activ" that of active, activity, activities). The
-vectors are centred, projected on their first principal axes, brought to length 1 and kept as signed
-bytes. No text of any data set is read.
+The words are the whole words in the vocabulary of the default embedder's tokenizer. Each is
+embedded by itself, and a term has the mean of its words ("activ" that of active, activity,
+activities). The vectors are centred, projected on their first principal axes, brought to length 1
+and kept as signed bytes. No text of any data set is read.
 """
 
 from __future__ import annotations

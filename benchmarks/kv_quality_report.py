@@ -111,11 +111,19 @@ def plots(out: Path, rows: Mapping[str, Rows]) -> list[str]:
 
 
 def _draw_policies(figure: Any, rows: Rows) -> None:
+    from matplotlib import colormaps
+
     left, right = figure.subplots(1, 2)
+    colours = colormaps["tab20"]  # 20, more than there are policies
     for number, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
         line = sorted((row for row in rows if row["name"] == name), key=lambda row: row["share"])
         shares = [row["share"] for row in line]
-        style = {"marker": "osv^D<>"[number % 7], "markersize": 4, "label": name}
+        style = {
+            "marker": "osv^D<>"[number % 7],
+            "markersize": 4,
+            "label": name,
+            "color": colours(number % 20),
+        }
         if name in REFERENCES:
             style |= {"color": "black", "linewidth": 2.5, "linestyle": ("--", "-")[number % 2]}
         left.plot(shares, [max(row["kl"], 1e-6) for row in line], **style)

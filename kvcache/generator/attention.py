@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 NAME = "memos_rows"
 """The attention implementation as transformers knows it; the same as sdpa for ordinary caches."""
 
+_FOLDED = 64
+"""Queries up to which a mask is repeated per group rather than the keys."""
+_SCORES = 1 << 26
+"""Scores that are held at once where no fused kernel is used: 256 MB."""
+
 
 def attend(
     module: torch.nn.Module,
@@ -75,10 +80,13 @@ def _own(
         key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
         out, lse = partial(query, key, value, None, scale, causal=True)
         return out.float(), lse
+    mask = None if layer.mask is None else layer.mask.to(query.dtype)
+    if mask is not None and n > _FOLDED:
+        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
+        out, lse = partial(query, key, value, mask, scale)
+        return out.float(), lse
+    mask = None if mask is None else mask.repeat(1, 1, groups, 1)
     folded = query.reshape(rows, kv_heads, groups * n, -1)
-    mask = layer.mask
-    if mask is not None:
-        mask = mask.to(query.dtype).repeat(1, 1, groups, 1)
     out, lse = partial(folded, key, value, mask, scale)
     return out.reshape(rows, heads, n, -1).float(), lse.reshape(rows, heads, n)
 
@@ -139,16 +147,22 @@ def _fits(query: Tensor) -> bool:
 def _plain(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    scores = query.float() @ key.float().transpose(-1, -2) * scale
+    """In float32, some queries at a time."""
+    n, columns = query.shape[-2], key.shape[-2]
     if causal:
-        n = query.shape[-2]
-        late = torch.ones(n, key.shape[-2], dtype=torch.bool, device=query.device).triu(1)
-        scores = scores.masked_fill(late, float("-inf"))
-    if mask is not None:
-        scores = scores + mask
-    lse = scores.logsumexp(-1)
-    out = torch.exp(scores - lse[..., None]) @ value.float()
-    return out, lse
+        late = torch.ones(n, columns, dtype=torch.bool, device=query.device).triu(1)
+        mask = torch.zeros_like(late, dtype=torch.float32).masked_fill(late, float("-inf"))
+    keys, values = key.float().transpose(-1, -2) * scale, value.float()
+    step = max(1, _SCORES // (query.shape[0] * query.shape[1] * columns))
+    outs, weights = [], []
+    for at in range(0, n, step):
+        scores = query[..., at : at + step, :].float() @ keys
+        if mask is not None:
+            scores = scores + mask[..., at : at + step, :]
+        weight = scores.logsumexp(-1)
+        outs.append(torch.exp(scores - weight[..., None]) @ values)
+        weights.append(weight)
+    return torch.cat(outs, dim=-2), torch.cat(weights, dim=-1)
 
 
 def register() -> None:

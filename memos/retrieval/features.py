@@ -145,7 +145,7 @@ def _words(rows: Rows, projection: Projection, reading: Reading) -> _Words:
 @dataclass(frozen=True, slots=True)
 class _Kin:
     """How near the candidates and those beside them come to the query's terms in meaning, 0 to 1:
-    of each term the word nearest to it, then the mean over terms by their rarity. As in `_Words`."""
+    of each term the word nearest to it, then the mean over terms by rarity. As in `_Words`."""
 
     own: Scores
     with_before: Scores

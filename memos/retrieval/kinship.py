@@ -1,9 +1,9 @@
 """How near two words are in meaning, from a small table that ships with the package.
 
-A question asks for "activities", and memories tell of pottery and of swimming. The vector of a whole
-memory blurs what one of its words means; the table has a vector for each common English term, so
-that terms are compared one by one. It is fixed: it does not depend on the embedder that is
-configured, and needs no model. `memos bench kinship` makes it. Knows terms; no texts and no scores.
+A question asks for "activities", and memories tell of pottery and of swimming. The vector of a
+whole memory blurs what one of its words means; the table has a vector for each common English
+term, so that terms are compared one by one. It is fixed: it does not depend on the embedder that
+is configured, and needs no model. `memos bench kinship` makes it. Knows terms, no texts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Kinship:
         """The row of each term; -1 for one that the table does not have."""
         return [self.row.get(term, -1) for term in terms]
 
-    def nearness(self, rows: Sequence[int], others: Sequence[int] | NDArray[np.int64]) -> Scores:
+    def nearness(
+        self, rows: Sequence[int], others: Sequence[int] | NDArray[np.signedinteger[Any]]
+    ) -> Scores:
         """Shape (rows, others), 0 to 1: the cosine above `FLOOR`; 0 for rows that are -1."""
         left, right = np.asarray(rows, np.int64), np.asarray(others, np.int64)
         cosines = self._units(left) @ self._units(right).T
@@ -54,7 +56,7 @@ class Kinship:
         return np.asarray(near * (left >= 0)[:, None] * (right >= 0)[None, :], np.float32)
 
     def _units(self, rows: NDArray[np.int64]) -> Scores:
-        return self.vectors[rows].astype(np.float32) / np.float32(SCALE)
+        return np.asarray(self.vectors[rows] / np.float32(SCALE), np.float32)
 
 
 def read(path: Path) -> Kinship:

@@ -1,4 +1,4 @@
-"""A cube on a real database with memories, vectors, terms and notes; words in common are nearness."""
+"""A cube on a real database: memories, vectors, terms, notes. Words in common are nearness."""
 
 from __future__ import annotations
 

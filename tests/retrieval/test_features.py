@@ -57,7 +57,7 @@ def test_coverage_counts_the_memory_before_but_not_after(world):
 
 def test_words_near_in_meaning_count_own_before_and_after(world):
     before = world.add("Yes", session_id="art")
-    near = world.add("I joined a pottery class", session_id="art")
+    near = world.add("Leisure means clay to me", session_id="art")
     behind = world.add("Lovely", session_id="art")
     same = world.add("My hobby is a secret", session_id="other")
     seen = Seen(world, "Which hobby?")

@@ -3,7 +3,7 @@
 Importing this package loads neither litellm nor anything else that is heavy.
 """
 
-from memos.extraction.llm.extractor import LlmExtractor
 from memos.extraction.ledger import Ledger, ModelUse
+from memos.extraction.llm.extractor import LlmExtractor
 
 __all__ = ["Ledger", "LlmExtractor", "ModelUse"]

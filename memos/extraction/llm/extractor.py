@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timezone, tzinfo
 
 from memos.errors import ExtractionFailed, ExtractorAnswer, ExtractorUnavailable, InvalidSetting
+from memos.extraction.ledger import Ledger
 from memos.extraction.llm import prompt
 from memos.extraction.llm.answer import read_answer, schema
-from memos.extraction.ledger import Ledger
 from memos.extraction.llm.provider import Busy, Capabilities, Provider, Refused, Rejected, Reply
 from memos.graph.vocabulary import BUILTIN_PREDICATES, BUILTIN_TYPES
 from memos.types import EntityType, Extraction, Memory, PredicateType
