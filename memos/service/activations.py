@@ -318,7 +318,14 @@ class Activations:
     def _refreshed(self, cube: Cube, old: Artifact) -> Artifact:
         """Compiled anew from those sources that are activated, in their present versions."""
         present = self._stores.memories.get(cube.id, [s.memory_id for s in old.sources])
-        live = canonical([m for m in present.values() if m.state is State.ACTIVATED])
+        now = self._clock()
+        live = canonical(
+            [
+                m
+                for m in present.values()
+                if m.state is State.ACTIVATED and (m.expires_at is None or m.expires_at > now)
+            ]
+        )
         if not live and not old.system and not old.own_text:
             raise StateConflict(
                 f"activation memory {old.id} can't be refreshed: all that it was compiled from is "
@@ -327,6 +334,9 @@ class Activations:
             )
         if old.pinned:
             self._unpin(cube, old)
+        if len(live) < len(old.sources):
+            # From here on nothing would tell that these states are of a memory that is left out.
+            self._states.wait().forget([artifact_name(old.id)])
         anew = replace(
             old, state=State.GENERATED, reason=None, sources=_sources(live), file=None, root=None
         )

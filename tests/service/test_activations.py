@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from memos.errors import (
     PayloadTooLarge,
     StateConflict,
 )
+from memos.identity import utc_now
 from memos.service import MemoryOS, Service
 from memos.testing import HashEmbedder
 from memos.types import ArtifactSource, Generated, Kind, State
@@ -38,7 +40,9 @@ BOAT = "Ben owns a yellow boat which he painted last spring together with his tw
 def serving(folder: Path, **settings: Any) -> Iterator[Service]:
     """Its jobs run when a test drains them."""
     chosen = {"local_model": tiny_model(), "kv_cost_model": False, "extraction": "none"}
-    service = build(load({}, data_dir=folder, **{**chosen, **settings}), embedder=HashEmbedder())
+    clock = settings.pop("clock", utc_now)
+    wanted = load({}, data_dir=folder, **{**chosen, **settings})
+    service = build(wanted, embedder=HashEmbedder(), clock=clock)
     try:
         yield service
     finally:
@@ -463,6 +467,22 @@ def test_codecs_are_those_of_the_store() -> None:
 
     assert set(CODECS) == set(REAL)
     assert set(POLICIES) <= set(REAL_POLICIES)
+
+
+def test_what_a_refresh_leaves_out_is_gone_from_the_disk(tmp_path: Path) -> None:
+    """Else nobody would delete it when the memory is erased."""
+    now = datetime(2024, 5, 1, tzinfo=timezone.utc)
+    with serving(tmp_path, clock=lambda: now) as service:
+        memory = service.tenant()
+        [kept] = add(memory, LONG)
+        soon = memory.add(BOAT, expires_at=now + timedelta(days=1)).memories[0]
+        made = memory.compile(memories=[kept, soon.id])
+        now += timedelta(days=2)
+        with pytest.raises(StateConflict, match=f"{soon.id} is expired"):
+            ask(memory, made.id)
+        ask(memory, made.id, refresh=True)
+        assert memory.activation(made.id).state is State.ACTIVATED
+        assert [carried(path) for path in files(service)] == [{kept}]
 
 
 KILLED = """
