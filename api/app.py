@@ -20,7 +20,17 @@ from memos.api.idempotency import Turns
 from memos.api.items import NDJSON_NAMES
 from memos.api.limits import BODY_SECONDS, Edge
 from memos.api.metrics import Metrics
-from memos.api.routes import cubes, graph, health, jobs, keys, memories, notes, search
+from memos.api.routes import (
+    activations,
+    cubes,
+    graph,
+    health,
+    jobs,
+    keys,
+    memories,
+    notes,
+    search,
+)
 
 if TYPE_CHECKING:
     from memos.service import Service
@@ -31,6 +41,7 @@ ROUTERS = (
     search.router,
     graph.router,
     notes.router,
+    activations.router,
     jobs.router,
     keys.router,
     health.router,

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from memos.api.activation_examples import PIECE
 from memos.api.errors import PROBLEM_MEDIA, PROBLEM_TYPE
 from memos.api.examples import EXAMPLES, MEMORY
 from memos.api.items import NDJSON
@@ -27,6 +28,7 @@ TAGS = [
     {"name": "search", "description": "Finding it again."},
     {"name": "graph", "description": "Facts in two times, and the entities they are about."},
     {"name": "notes", "description": "What memories are about, one by one and together."},
+    {"name": "activations", "description": "What the local model has read, and its answers."},
     {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
     {"name": "jobs", "description": "Durable background work."},
     {"name": "keys", "description": "Who may do what."},
@@ -89,6 +91,16 @@ _BATCH_LINE = {
         "problem": {"$ref": "#/components/schemas/Problem"},
     },
 }
+_PIECE_LINE = {
+    "description": "One line: a piece of the answer, its end, or the problem that broke it off.",
+    "type": "object",
+    "required": ["text"],
+    "properties": {
+        "text": {"type": "string"},
+        "done": {"anyOf": [{"$ref": "#/components/schemas/Generated"}, {"type": "null"}]},
+        "problem": {"$ref": "#/components/schemas/Problem"},
+    },
+}
 
 
 def generator(app: FastAPI, settings: Settings) -> Callable[[], dict[str, Any]]:
@@ -148,6 +160,10 @@ def _complete(operation: dict[str, Any]) -> None:
         answers[str(status)] = _problem_answer(status)
     if name == "add_batch":
         _complete_batch(operation)
+    if name == "generate_stream":
+        operation["responses"]["200"]["content"] = {
+            NDJSON: {"schema": _PIECE_LINE, "example": to_builtins(PIECE)}
+        }
     for status, answer in answers.items():
         headers = answer.setdefault("headers", {})
         headers["X-Request-Id"] = _header("Of this request; echoed if it was sent.")

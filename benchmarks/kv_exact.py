@@ -30,7 +30,7 @@ LOGITS = 1e-4
 """Most that a logit may differ by."""
 PER_PASSAGE = 10
 PASSAGE_TOKENS = 136
-ROWS = 20
+ROWS = 100
 QUESTIONS = (
     "\nQuestion: What did they talk about?\nAnswer:",
     "\nWho speaks first?",

@@ -17,6 +17,7 @@ from memos.protocols import (
     Clock,
     Embedder,
     Extractor,
+    LocalStates,
     NewId,
     VectorIndex,
 )
@@ -56,6 +57,7 @@ def build(
             cached,
             forget_texts=cached.clear,
             open_vector_index=_vector_index_opener(settings),
+            open_states=lambda: open_states(settings),
             one_holder=_index_choice(settings) == "chroma",
             extractor=configured and (extractor or configured),
             reranker=make_reranker(settings),
@@ -89,6 +91,28 @@ def make_embedder(settings: Settings) -> Embedder:
         cache_dir=settings.data_dir / "models",
         threads=settings.embedding_threads,
         offline=settings.offline,
+    )
+
+
+def open_states(settings: Settings) -> LocalStates:
+    """The local model, loaded when it is first asked, and its states in the data folder."""
+    from memos.kvcache.activations import LocalActivations
+    from memos.kvcache.generator.loading import load_model
+
+    return LocalActivations(
+        lambda: load_model(
+            settings.local_model,
+            cache_dir=settings.data_dir / "models",
+            device=settings.local_device,
+            dtype=settings.local_dtype,
+            attention=settings.local_attention,
+            offline=settings.offline,
+        ),
+        settings.data_dir / "kv",
+        disk_bytes=settings.kv_disk_bytes,
+        ram_bytes=settings.kv_ram_bytes,
+        remote=settings.kv_remote,
+        measured=settings.kv_cost_model,
     )
 
 

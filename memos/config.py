@@ -89,6 +89,40 @@ class Settings:
         "how channels make one score; plain: fixed weights that no data was fitted to",
         choices=("fitted", "plain"),
     )
+    local_model: str = _setting(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "language model for activation memory: Hub id, folder or carrier package",
+    )
+    local_device: str = _setting("cpu", "where it runs: cpu, cuda or cuda:1")
+    local_dtype: str = _setting(
+        "float32",
+        "of its weights and states; float32 is exact",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    local_attention: str = _setting(
+        "sdpa",
+        "how it computes attention; with sdpa stored states are read in place",
+        choices=("sdpa", "eager", "flash_attention_2", "flash_attention_3"),
+    )
+    kv_codec: str = _setting(
+        "raw",
+        "how states are stored unless compile says otherwise; raw and lossless change nothing",
+        choices=("raw", "lossless", "int8", "k8v4", "int4", "int2"),
+    )
+    kv_disk_bytes: int = _setting(
+        4 << 30, "disk for states in data_dir; least valuable go first", minimum=1 << 20
+    )
+    kv_ram_bytes: int = _setting(
+        256 << 20, "RAM for states that are in use; 0: they are read from disk", minimum=0
+    )
+    kv_remote: str = _setting(
+        "",
+        "fsspec URL where states are copied to, such as s3://bucket/kv; empty: nowhere",
+        secret=True,
+    )
+    kv_cost_model: bool = _setting(
+        True, "measure at the first use, then load states only where that is faster"
+    )
     reranker_model: str = _setting("", "cross-encoder by Hub id or folder; empty: none")
     offline: bool = _setting(False, "never ask a model hub")
     host: str = _setting("127.0.0.1", "address that `memos serve` listens on")

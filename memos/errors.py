@@ -12,7 +12,8 @@
     │   ├── EntityNotFound
     │   ├── FactNotFound
     │   ├── RulingNotFound
-    │   └── NoteNotFound
+    │   ├── NoteNotFound
+    │   └── ActivationNotFound
     ├── Conflict
     │   ├── AlreadyExists       the name is taken
     │   ├── VersionConflict     the memory has changed since it was read
@@ -120,6 +121,10 @@ class RulingNotFound(NotFound):
 
 class NoteNotFound(NotFound):
     code = "note-not-found"
+
+
+class ActivationNotFound(NotFound):
+    code = "activation-not-found"
 
 
 class Conflict(MemosError):

@@ -34,7 +34,10 @@ def open_stores(
     Raises InvalidSetting for a URL that can't be used, MissingDependency without the driver,
     SchemaMismatch for a database of a newer version, and the other StorageErrors.
     """
+    import os
+
     from memos.protocols import Stores
+    from memos.storage.artifacts import SqlArtifactStore
     from memos.storage.audit import AuditTrail
     from memos.storage.cubes import SqlCubeStore
     from memos.storage.engine import Database
@@ -76,5 +79,6 @@ def open_stores(
         graph=SqlGraphStore(database, deriver=deriver, clock=clock),
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
+        artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

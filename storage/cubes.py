@@ -24,6 +24,7 @@ from memos.storage.audit import AuditTrail
 from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.jobs import SqlJobQueue
+from memos.storage.leftovers import after_deletion
 from memos.storage.records import (
     checked,
     cube_of,
@@ -192,11 +193,12 @@ class SqlCubeStore:
             ).scalar()
             if owner is None:
                 raise cube_missing(cube_id)
+            files = after_deletion(connection, owner, cube_id)
             for table in _CONTENTS:
                 connection.execute(delete(table).where(table.c.cube_id == cube_id))
             connection.execute(delete(cube).where(cube.c.id == cube_id))
             self._jobs.cancel(connection, cube_id)
-            self._jobs.add(connection, jobs)
+            self._jobs.add(connection, [*jobs, *files])
             self._audit.record(connection, tenant_id=owner, action="cube.delete", target=cube_id)
 
 

@@ -14,6 +14,8 @@ from memos.storage.graph import health as graph
 from memos.storage.graph.deriving import Deriver
 from memos.storage.records import micros
 from memos.storage.tables import (
+    artifact,
+    artifact_source,
     assertion,
     cube,
     indexed,
@@ -72,6 +74,7 @@ class SqlStoreHealth:
             if not self._db.is_sqlite:
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             found += _check_orphans(connection, repair=repair)
+            found += _check_artifacts(connection, repair=repair)
             found += _check_counters(connection, repair=repair)
             found += _check_history(connection)
             found += _check_erased(connection, repair=repair)
@@ -120,6 +123,38 @@ def _check_orphans(connection: Connection, *, repair: bool) -> list[Finding]:
                 repaired=repair,
             )
             for cube_id, count in lost
+        ]
+    return found
+
+
+def _check_artifacts(connection: Connection, *, repair: bool) -> list[Finding]:
+    """A source that is no longer there is in order: the artifact says so. One of no artifact, or an
+    artifact of no cube, is not."""
+    sources = artifact_source.c
+    lost = {
+        "sources of artifacts that are not there": (
+            artifact_source,
+            ~exists().where(
+                artifact.c.cube_id == sources.cube_id, artifact.c.id == sources.artifact_id
+            ),
+        ),
+        "artifacts of cubes that are not there": (
+            artifact,
+            ~exists().where(cube.c.id == artifact.c.cube_id),
+        ),
+    }
+    found = []
+    for problem, (table, where) in lost.items():
+        rows = connection.execute(
+            select(table.c.cube_id, func.count()).where(where).group_by(table.c.cube_id)
+        ).all()
+        if rows and repair:
+            connection.execute(delete(table).where(where))
+        found += [
+            Finding(
+                check="artifacts", cube_id=cube_id, problem=problem, count=count, repaired=repair
+            )
+            for cube_id, count in rows
         ]
     return found
 

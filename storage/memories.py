@@ -21,6 +21,7 @@ from memos.storage.errors import taken
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
+from memos.storage.leftovers import after_forgetting
 from memos.storage.receipts import put_receipt
 from memos.storage.records import (
     checked,
@@ -108,7 +109,7 @@ class SqlMemoryStore:
         jobs: Sequence[NewJob] = (),
     ) -> Memory:
         with self._db.write() as connection:
-            seq, _ = take_numbers(connection, memory.cube_id, 1)
+            seq, tenant_id = take_numbers(connection, memory.cube_id, 1)
             present = _present(connection, memory.cube_id, memory.id)
             if present.version != expected_version:
                 raise VersionConflict(
@@ -138,6 +139,9 @@ class SqlMemoryStore:
             )
             _reindex(connection, stored, indexed)
             self._graph.changed(connection, present, stored)
+            if stored.state is not State.ACTIVATED:
+                files = after_forgetting(connection, tenant_id, memory.cube_id, memory.id)
+                jobs = [*jobs, *files]
             self._jobs.add(connection, jobs)
         return stored
 
@@ -194,7 +198,8 @@ class SqlMemoryStore:
                 target=memory_id,
                 detail={"cube": cube_id, "versions": tombstone.version},
             )
-            self._jobs.add(connection, jobs)
+            files = after_forgetting(connection, tenant_id, cube_id, memory_id)
+            self._jobs.add(connection, [*jobs, *files])
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
         with self._db.read() as connection:

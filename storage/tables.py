@@ -35,6 +35,8 @@ tenant = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("created_at", BigInteger, nullable=False),
+    # Keeps the tenant's states apart from others'; never leaves the server.
+    Column("salt", LargeBinary),
 )
 
 api_key = Table(
@@ -512,4 +514,48 @@ summary_source = Table(
     Column("memory_id", Id, nullable=False),
     PrimaryKeyConstraint("cube_id", "summary_id", "ordinal", name="pk_summary_source"),
     Index("ix_summary_source_memory", "cube_id", "memory_id"),
+)
+
+# Files of states (activation) and adapters (parametric). `own_text` is in no memory. The row comes
+# before the files; `artifact_source` says what they were made of.
+artifact = Table(
+    "artifact",
+    metadata,
+    Column("cube_id", Id, nullable=False),
+    Column("id", Id, nullable=False),
+    Column("substrate", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("system", Text, nullable=False),
+    Column("own_text", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("root", Text),
+    Column("file", Text),
+    Column("tokens", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("codec", Text, nullable=False),
+    Column("policy", Text),
+    Column("pinned", Integer, nullable=False),
+    Column("hits", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("actor", Text),
+    Column("job_id", Text),
+    PrimaryKeyConstraint("cube_id", "id", name="pk_artifact"),
+    Index("ix_artifact_substrate", "cube_id", "substrate", "id"),
+)
+
+artifact_source = Table(
+    "artifact_source",
+    metadata,
+    Column("cube_id", Id, nullable=False),
+    Column("artifact_id", Id, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("memory_id", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    PrimaryKeyConstraint("cube_id", "artifact_id", "ordinal", name="pk_artifact_source"),
+    Index("ix_artifact_source_memory", "cube_id", "memory_id"),
 )

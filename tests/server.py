@@ -21,6 +21,7 @@ from memos.protocols import Embedder
 from memos.service import Service
 from memos.testing import HashEmbedder
 from memos.types import Role
+from tests.local_model import tiny_model
 
 _START_SECONDS = 30
 
@@ -52,6 +53,8 @@ def running_server(*, embedder: Embedder | None = None, **overrides: Any) -> Ite
     """Started and answering inside the block; stopped gracefully, with its data gone, after it."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         overrides.setdefault("data_dir", Path(folder))
+        overrides.setdefault("local_model", tiny_model())
+        overrides.setdefault("kv_cost_model", False)
         settings = config.load({}, **overrides)
         service = assembly.build(settings, embedder=embedder or HashEmbedder())
         first = service.first_key()

@@ -96,7 +96,7 @@ class PrefixReuse:
         self.store = store
         self.root = model.fingerprint.root(salt)
         self.counters = Counters()
-        self._cost = cost
+        self.cost = cost
         self._codec = codec
         self._codecs = tuple(dict.fromkeys([codec, *codecs]))
         self._later = later
@@ -216,8 +216,8 @@ class PrefixReuse:
             return
         if (
             not compiling
-            and self._cost is not None
-            and not self._cost.loads(done, hit.tokens, len(tokens))
+            and self.cost is not None
+            and not self.cost.loads(done, hit.tokens, len(tokens))
         ):
             self._count(declined=1)
             return

@@ -48,6 +48,8 @@ COMMANDS = {
     "summaries": ("notes:summaries", "List summaries of sessions and communities."),
     "extract": ("graph:extract", "Read facts out of the memories."),
     "summarise": ("notes:summarise", "Summarise sessions and communities anew."),
+    "activation": ("activations:activation", "Compile memories for the local model."),
+    "generate": ("activations:generate", "Ask the local model."),
     "cube": ("cubes:cube", "Create, list, show and delete cubes."),
     "key": ("keys:key", "Create, list and revoke API keys."),
     "jobs": ("jobs:jobs", "List, show, await and retry background jobs."),

@@ -11,7 +11,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from memos.client import requests
+from memos.client import activation_requests, requests
+from memos.client.async_activation_verbs import AsyncActivationVerbs
 from memos.client.async_graph_verbs import AsyncGraphVerbs
 from memos.client.batches import Splitter, in_order
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
@@ -34,6 +35,7 @@ from memos.types import (
     Memory,
     MemoryVersion,
     Page,
+    Piece,
     Role,
     Search,
     SearchResult,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncGraphVerbs):
+class AsyncClient(AsyncGraphVerbs, AsyncActivationVerbs):
     """The service at `base_url`. Belongs to one event loop.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one
@@ -467,6 +469,39 @@ class AsyncClient(AsyncGraphVerbs):
 
     def _key(self, given: str | None = None) -> str:
         return self._connection.new_key() if given is None else given
+
+    @property
+    def _url(self) -> str:
+        return self._connection.url
+
+    async def _stream(self, request: Request[Piece]) -> AsyncIterator[Piece]:
+        """The lines of an answer as they come; a connection that breaks in the middle of them is
+        not taken up again."""
+        attempts = self._connection.attempts(request)
+        while True:
+            try:
+                asked = self._http.build_request(**self._connection.call_options(request))
+                response = await self._http.send(asked, stream=True)
+                body = b"" if response.is_success else await response.aread()
+            except self._broken as error:
+                pause = attempts.failed(error)
+            else:
+                again = attempts.answered(response.status_code, response.headers, body)
+                if again is None:
+                    break
+                pause = again
+            await self._sleep(pause)
+        try:
+            async for line in response.aiter_lines():
+                piece = request.read(line.encode())
+                yield piece
+                if piece.done is not None:
+                    return
+        except self._broken as error:
+            raise activation_requests.broken_off(self._url) from error
+        finally:
+            await response.aclose()
+        raise activation_requests.broken_off(self._url)
 
     async def _send(self, request: Request[T]) -> T:
         attempts = self._connection.attempts(request)

@@ -11,7 +11,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from memos.client import requests
+from memos.client import activation_requests, requests
+from memos.client.activation_verbs import ActivationVerbs
 from memos.client.batches import Splitter
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
 from memos.client.graph_verbs import GraphVerbs
@@ -34,6 +35,7 @@ from memos.types import (
     Memory,
     MemoryVersion,
     Page,
+    Piece,
     Role,
     Search,
     SearchResult,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client(GraphVerbs):
+class Client(GraphVerbs, ActivationVerbs):
     """The service at `base_url`. May be used by several threads at once.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one
@@ -464,6 +466,41 @@ class Client(GraphVerbs):
 
     def _key(self, given: str | None = None) -> str:
         return self._connection.new_key() if given is None else given
+
+    @property
+    def _url(self) -> str:
+        return self._connection.url
+
+    def _stream(self, request: Request[Piece]) -> Iterator[Piece]:
+        """The lines of an answer as they come. What is wrong with the request is raised at once; a
+        connection that breaks later is not taken up again."""
+        attempts = self._connection.attempts(request)
+        while True:
+            try:
+                asked = self._http.build_request(**self._connection.call_options(request))
+                response = self._http.send(asked, stream=True)
+                body = b"" if response.is_success else response.read()
+            except self._broken as error:
+                pause = attempts.failed(error)
+            else:
+                again = attempts.answered(response.status_code, response.headers, body)
+                if again is None:
+                    return self._pieces(request, response)
+                pause = again
+            time.sleep(pause)
+
+    def _pieces(self, request: Request[Piece], response: httpx.Response) -> Iterator[Piece]:
+        try:
+            for line in response.iter_lines():
+                piece = request.read(line.encode())
+                yield piece
+                if piece.done is not None:
+                    return
+        except self._broken as error:
+            raise activation_requests.broken_off(self._url) from error
+        finally:
+            response.close()
+        raise activation_requests.broken_off(self._url)
 
     def _send(self, request: Request[T]) -> T:
         attempts = self._connection.attempts(request)

@@ -24,10 +24,15 @@ from memos.protocols.indexes import (
     VectorIndex,
 )
 from memos.protocols.models import (
+    ActivationStore,
     Embedder,
     Extractor,
+    Generator,
+    LocalStates,
 )
 from memos.protocols.stores import (
+    FORGET_STATES,
+    ArtifactStore,
     Change,
     ChangeFeed,
     Clock,
@@ -43,14 +48,19 @@ from memos.protocols.stores import (
     ReceiptStore,
     StoreHealth,
     Stores,
+    artifact_name,
+    cube_name,
 )
 
 if TYPE_CHECKING:
     from memos.protocols.models import Vector
 
 __all__ = [
+    "FORGET_STATES",
     "IMPORTED",
     "NAME_LIMIT",
+    "ActivationStore",
+    "ArtifactStore",
     "Change",
     "ChangeFeed",
     "Clock",
@@ -59,12 +69,14 @@ __all__ = [
     "Embedder",
     "EntityMention",
     "Extractor",
+    "Generator",
     "GraphChange",
     "GraphStore",
     "Indexed",
     "JobQueue",
     "KeyStore",
     "LinkStore",
+    "LocalStates",
     "MemoryStore",
     "NewEntity",
     "NewId",
@@ -80,4 +92,6 @@ __all__ = [
     "SummaryStore",
     "Vector",
     "VectorIndex",
+    "artifact_name",
+    "cube_name",
 ]

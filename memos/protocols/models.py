@@ -1,12 +1,23 @@
-"""What the core needs from models: an embedder, an extractor."""
+"""What the core needs from models: an embedder, an extractor, a local language model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from memos.errors import ExtractionFailed
-from memos.types import EmbeddingModel, Extraction, Memory
+from memos.types import (
+    ArtifactSource,
+    EmbeddingModel,
+    Extraction,
+    Inventory,
+    Kept,
+    LanguageModel,
+    Memory,
+    Opening,
+    Piece,
+    Prompting,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,3 +56,59 @@ class Extractor(Protocol):
         session, oldest first, for pronouns and answers. What can't be extracted is an
         ExtractionFailed in its place, with the reason; the others are not harmed by it."""
         ...
+
+
+class Generator(Protocol):
+    """A local language model, loaded when it is first asked. Raises the ModelErrors of loading."""
+
+    @property
+    def model(self) -> LanguageModel: ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by itself, without special ones."""
+        ...
+
+    def stream(
+        self, opening: Opening, messages: Sequence[Mapping[str, str]], wanted: Prompting
+    ) -> Iterator[Piece]:
+        """The answer to `messages` ({role, content}), which come after the opening, as it comes;
+        the last piece is done. States of the opening that are stored are loaded, what is not is
+        computed; nothing is stored. InvalidInput at once for what the model can't be asked."""
+        ...
+
+
+class ActivationStore(Protocol):
+    """States of the local model on disk and nearer. What is missing is no error: it is computed."""
+
+    def compile(self, opening: Opening, sources: Collection[ArtifactSource]) -> Kept:
+        """Stores the states of an opening, computing what is not stored. What is stored for it
+        carries `sources`. Kept tells of less than all tokens if the store had no room, or a source
+        was forgotten meanwhile. InvalidInput if it is longer than the model can read."""
+        ...
+
+    def warm(self, opening: Opening) -> Kept:
+        """Brings what is stored of an opening as near as it gets, and says what that is."""
+        ...
+
+    def pin(self, block: str, *, pinned: bool) -> bool:
+        """Keeps a block, and what it needs, from eviction; or no longer. False if it is gone."""
+        ...
+
+    def forget(self, source_ids: Collection[str]) -> int:
+        """Deletes, in every tier, all that carries one of these sources and all that follows from
+        it. How many blocks that were."""
+        ...
+
+    def inventory(self) -> Inventory:
+        """What is on disk. Loads no model."""
+        ...
+
+    def stats(self) -> Mapping[str, float]:
+        """Numbers by name, for metrics: kv_blocks, kv_bytes, kv_hits, …"""
+        ...
+
+
+class LocalStates(Generator, ActivationStore, Protocol):
+    """Both, on one model."""
+
+    def close(self) -> None: ...

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.types import (
     ApiKey,
+    Artifact,
     Cube,
     CubeDescription,
     EmbeddingModel,
@@ -22,6 +23,7 @@ from memos.types import (
     MemoryVersion,
     NewJob,
     State,
+    Substrate,
 )
 
 if TYPE_CHECKING:
@@ -364,6 +366,71 @@ class ReceiptStore(Protocol):
     def purge(self, *, before: datetime) -> int: ...
 
 
+class ArtifactStore(Protocol):
+    """Rows of the files that are made of memories: states and adapters. A row is there before its
+    files, so that what forgets a memory always knows which files there may be."""
+
+    def add(self, artifact: Artifact, *, jobs: Sequence[NewJob] = ()) -> tuple[str, ...]:
+        """Ids of the queued jobs. CubeNotFound; MemoryNotFound or VersionConflict if a source is
+        not there, activated and in the named version at the moment of the commit."""
+        ...
+
+    def get(self, cube_id: str, artifact_id: str) -> Artifact:
+        """With its state as of now: `expired`, with the reason, if a source is another version
+        today or not activated. ActivationNotFound if the cube has none such."""
+        ...
+
+    def page(
+        self, cube_id: str, substrate: Substrate, *, after: str | None = None, limit: int
+    ) -> list[Artifact]:
+        """By id, ids greater than `after`; states as with `get`."""
+        ...
+
+    def put(self, artifact: Artifact) -> None:
+        """Replaces the row and its sources, which are checked as by `add`; hits and last use stay.
+        ActivationNotFound if it was dropped meanwhile."""
+        ...
+
+    def pin(self, cube_id: str, artifact_id: str, *, pinned: bool) -> None:
+        """Also where it is stale. ActivationNotFound."""
+        ...
+
+    def used(self, cube_id: str, artifact_id: str, *, hit: bool, at: datetime) -> None:
+        """Counts a use. Nothing happens if it is gone."""
+        ...
+
+    def remove(self, cube_id: str, artifact_id: str) -> None:
+        """Takes the row away, and queues the job that deletes its files. ActivationNotFound."""
+        ...
+
+    def compiled(self, cube_id: str, memory_id: str) -> bool:
+        """Whether a memory is or was a source of an artifact that is there."""
+        ...
+
+    def wanted(self, sources: Sequence[str]) -> set[str]:
+        """Those of the sources that files may carry: artifacts and cubes that are there, memories
+        that are activated (`artifact_name`, `cube_name`, a memory's id)."""
+        ...
+
+    def salt(self, tenant_id: str) -> bytes:
+        """The tenant's 32 bytes, drawn at random when first asked for. NotFound without tenant."""
+        ...
+
+
+FORGET_STATES = "kv_forget"
+"""The job that deletes the files of its payload's `sources`."""
+
+
+def artifact_name(artifact_id: str) -> str:
+    """An artifact as a source of the files that were made for it."""
+    return f"artifact:{artifact_id}"
+
+
+def cube_name(cube_id: str) -> str:
+    """A cube as a source of the files that were made for it."""
+    return f"cube:{cube_id}"
+
+
 class StoreHealth(Protocol):
     """The state of the database itself."""
 
@@ -393,4 +460,5 @@ class Stores:
     graph: GraphStore
     notes: NoteStore
     summaries: SummaryStore
+    artifacts: ArtifactStore
     health: StoreHealth

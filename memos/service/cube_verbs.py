@@ -45,6 +45,7 @@ class CubeVerbs(Verbs):
         target = self._cube(cube)
         self._service.cubes.delete(target)
         self._service.drop(target.id)
+        self._service.activations.forget_cube(target.id)
         self._service.graph.drop(target.id)
         self._service.worker.wake()
 

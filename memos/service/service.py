@@ -15,10 +15,20 @@ from memos.extraction.ledger import ModelUse
 from memos.extraction.structured import Structured
 from memos.graph.communities import communities
 from memos.graph.resolution import Resolver
-from memos.protocols import Clock, Embedder, Extractor, NewId, Stores, VectorIndex
+from memos.protocols import (
+    Clock,
+    Embedder,
+    Extractor,
+    LocalStates,
+    NewId,
+    Stores,
+    VectorIndex,
+)
 from memos.retrieval.reranking import Reranker
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
+from memos.service.activation_jobs import ActivationDoctor, ActivationJobs
+from memos.service.activations import COMPILE, Activations
 from memos.service.cubes import Cubes
 from memos.service.enriching import PATIENT, Enriching
 from memos.service.enrichment import Enrichment
@@ -27,6 +37,7 @@ from memos.service.graph import Graph
 from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
 from memos.service.keys import Keys
+from memos.service.late_states import LateStates
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
 from memos.service.reading import Reader
@@ -51,7 +62,8 @@ class Service:
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
     called after an erase, to drop what the embedder remembers of texts. `one_holder`: only one
     process at a time can have the index open. `extractor` None: no facts are read. `model_use`
-    tells what language models were asked, by name, since this process began.
+    tells what language models were asked, by name, since this process began. `open_states` gives
+    the local model and its states at the first need.
     """
 
     def __init__(
@@ -61,6 +73,7 @@ class Service:
         embedder: Embedder,
         *,
         open_vector_index: Callable[[], VectorIndex] | None,
+        open_states: Callable[[], LocalStates],
         clock: Clock,
         new_id: NewId,
         forget_texts: Callable[[], None] = lambda: None,
@@ -119,13 +132,29 @@ class Service:
             clock=clock,
             new_id=new_id,
         )
-        self.doctor = Doctor(stores, indexer, source, extractor, self.enriching)
+        self._states = LateStates(open_states, stores)
+        self.activations = Activations(
+            stores, self.searcher, self._states, settings, clock=clock, new_id=new_id
+        )
+        self.doctor = Doctor(
+            stores,
+            indexer,
+            source,
+            extractor,
+            self.enriching,
+            ActivationDoctor(stores, self.activations, self._states),
+        )
+        activation_jobs = ActivationJobs(stores, self.activations, self._states)
         self.worker = Worker(
             stores.jobs,
-            {**Handlers(stores, indexer, source).table(), **self._enrichers()},
+            {
+                **Handlers(stores, indexer, source).table(),
+                **activation_jobs.table(),
+                **self._enrichers(),
+            },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT,
+            patient=PATIENT | {COMPILE},
         )
 
     def _enrichers(self) -> Mapping[str, Handler]:
@@ -238,11 +267,18 @@ class Service:
             "model_use": self._model_use(),
             **self.searcher.usage(),
             **self.graph.projections.usage(),
+            **self._states_usage(),
         }
+
+    def _states_usage(self) -> Mapping[str, float]:
+        """Nothing while this process has no states open: opening them takes seconds."""
+        opened = self._states.at_hand
+        return {} if opened is None else opened.stats()
 
     def close(self) -> None:
         """Stops the worker, returns its leases, closes the stores."""
         self.worker.stop(self.settings.shutdown_seconds)
+        self._states.close()
         if self._vectors is not None:
             self._vectors.close()
         self.stores.health.close()

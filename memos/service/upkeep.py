@@ -1,8 +1,9 @@
 """`doctor`: finds, and on request mends, drift between the truth and what is derived from it.
 
-Checks the database itself (the graph in it included), then for each cube the indexed forms (terms
-and vectors in SQL), the vector index, and whether facts were read out of all memories. The in-RAM
-projection needs no check: it is built from SQL in each process.
+Checks the database itself (the graph in it included) and the files of stored states, then for each
+cube the indexed forms (terms and vectors in SQL), the vector index, whether facts were read out of
+all memories, and the states of activation memories. The in-RAM projection needs no check: it is
+built from SQL in each process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 from memos.errors import IndexUnavailable, StorageUnavailable
 from memos.protocols import Extractor, Stores, VectorIndex
+from memos.service.activation_jobs import ActivationDoctor
 from memos.service.enriching import EXTRACT, Enriching
 from memos.service.indexing import Indexer
 from memos.service.jobs import VectorIndexSource, sync_vectors
@@ -28,20 +30,24 @@ class Doctor:
         vector_index: VectorIndexSource | None,
         extractor: Extractor | None,
         enriching: Enriching,
+        activations: ActivationDoctor,
     ) -> None:
         self._stores = stores
         self._indexer = indexer
         self._vector_index = vector_index
         self._extractor = extractor
         self._enriching = enriching
+        self._activations = activations
 
     def examine(self, tenant_id: str, *, repair: bool) -> tuple[Finding, ...]:
         """All findings; none means that all is well."""
         findings = list(self._stores.health.check(repair=repair))
+        findings += self._activations.orphans(repair=repair)
         for cube in self._cubes(tenant_id):
             findings += self._indexed_forms(cube, repair)
             findings += self._vectors(cube, repair)
             findings += self._unread(cube, repair)
+            findings += self._activations.missing(cube, repair=repair)
         return tuple(findings)
 
     def _cubes(self, tenant_id: str) -> Iterator[Cube]:

@@ -144,6 +144,7 @@ class WriteVerbs(Verbs):
         )
         if erase:
             self._service.purge(target)
+        self._service.activations.forget_source(target, id)
         return gone
 
     def restore(self, id: str, *, cube: str = "default", reason: str | None = None) -> Memory:

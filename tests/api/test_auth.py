@@ -35,6 +35,9 @@ BODIES = {
     "define_type": {"description": "x"},
     "undo_note": {},
     "extract": {"again": True},
+    "compile": {"text": "x"},
+    "generate": {"prompt": "x", "max_new_tokens": 1},
+    "generate_stream": {"prompt": "x", "max_new_tokens": 1},
 }
 # What each operation must be told in the query.
 QUERIES = {
@@ -78,6 +81,7 @@ class Place:
     fact: str
     entity: str
     ruling: str
+    activation: str
 
     def call(
         self, wire: httpx.Client, operation: Operation, headers: dict[str, str]
@@ -87,6 +91,7 @@ class Place:
             "/keys/": self.key,
             "/facts/": self.fact,
             "/rulings/": self.ruling,
+            "/activations/": self.activation,
         }
         own = next((id for part, id in owned.items() if part in operation.path), self.memory)
         path = operation.path.format(
@@ -119,9 +124,10 @@ def place(server: Running) -> Place:
         [{"subject": "Annie", "predicate": "likes", "object": "tea"}], cube="ours"
     )
     ruling = mine.merge_entities(alias.facts[0].subject.id, fact.subject.id, cube="ours")
+    activation = mine.compile(memories=[memories[0].id], cube="ours")
     return Place(
         *(cube.id, memories[0].id, link.id, job.id, key.id),
-        *(fact.id, fact.subject.id, ruling.id),
+        *(fact.id, fact.subject.id, ruling.id, activation.id),
     )
 
 
@@ -148,6 +154,7 @@ def untouched(server: Running, place: Place):
             mine.entities(cube=place.cube),
             mine.rulings(cube=place.cube),
             mine.vocabulary(cube=place.cube),
+            mine.activations(cube=place.cube),
         ]
 
     before = state()

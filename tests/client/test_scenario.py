@@ -61,12 +61,19 @@ from memos.types import (
     State,
 )
 from memos.wire import to_builtins
+from tests.client.activation_story import activation_story
 from tests.client.blocking import Blocking
 from tests.client.graph_story import graph_story
+from tests.local_model import tiny_model
 from tests.server import running_server
 
 DAY = datetime(2024, 5, 1, 18, 30, tzinfo=timezone.utc)
-LIMITS: dict[str, Any] = {"max_batch": 50, "max_content_chars": 2000}
+LIMITS: dict[str, Any] = {
+    "max_batch": 50,
+    "max_content_chars": 2000,
+    "local_model": tiny_model(),
+    "kv_cost_model": False,
+}
 
 _ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(T[\d:.]+Z)?")
@@ -74,6 +81,7 @@ _TODAY = datetime.now(timezone.utc).date().isoformat()
 _DIFFERS = {
     "actor",  # in process nobody in particular, over HTTP the key
     "created_at",
+    "last_used_at",
     "expired_at",
     "updated_at",
     "changed_at",
@@ -382,6 +390,7 @@ def story(memory: Any) -> list[Any]:
     refused("delete no cube", CubeNotFound, lambda: memory.delete_cube("trips"))
 
     graph_story(memory, said)
+    activation_story(memory, said)
     return said.lines
 
 

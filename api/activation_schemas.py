@@ -1,0 +1,90 @@
+"""Bodies of the requests about activation memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from memos.api.schemas import AnyKind, Body, Label
+
+_MOST_TOKENS = 1 << 20
+
+
+class CompileIn(Body):
+    """What the local model shall read: memories by id, by a search, or all of a kind, with a system
+    prompt before them and a text of one's own after."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"kind": "core", "system": "You are Ana's assistant.", "name": "core"}]
+        }
+    )
+
+    memories: Annotated[list[Label], Field(default_factory=list)]
+    query: str | None = None
+    kind: AnyKind | None = None
+    text: str | None = None
+    system: str | None = None
+    name: Annotated[str, Field(max_length=512)] = ""
+    limit: Annotated[int, Field(ge=1)] = 100
+    token_budget: Annotated[
+        int | None, Field(ge=1, description="Most tokens of memories; the others are left out.")
+    ] = None
+    codec: Annotated[
+        str | None,
+        Field(description="raw, lossless, int8, k8v4, int4 or int2; left out: the service's."),
+    ] = None
+    policy: Annotated[
+        str | None,
+        Field(description="Leaves out a share of the states, such as keydiff:0.5; not exact."),
+    ] = None
+    pinned: Annotated[bool, Field(description="Its states are not evicted for others.")] = False
+
+    def options(self) -> dict[str, Any]:
+        """Keywords of the verb."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+class TurnIn(Body):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class GenerateIn(Body):
+    """What the local model is asked: a prompt as it stands, or messages."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"prompt": "What does Ana like?", "max_new_tokens": 32, "stop": ["\n"]}]
+        }
+    )
+
+    prompt: str | list[TurnIn]
+    activation: Annotated[
+        Label | None, Field(description="Id of the activation memory to begin at.")
+    ] = None
+    refresh: Annotated[
+        bool, Field(description="Compile it anew first if it is stale or another model's.")
+    ] = False
+    max_new_tokens: Annotated[int, Field(ge=1, le=_MOST_TOKENS)] = 256
+    temperature: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    top_k: Annotated[int, Field(ge=0, le=_MOST_TOKENS)] = 0
+    seed: Annotated[int | None, Field(ge=0, lt=1 << 63)] = None
+    stop: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]], Field(default_factory=list)
+    ]
+
+    def asked(self) -> str | Sequence[Mapping[str, str]]:
+        """The prompt as the verb takes it."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return [{"role": turn.role, "content": turn.content} for turn in self.prompt]
+
+    def options(self) -> dict[str, Any]:
+        """The other keywords of the verb."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name != "prompt"}

@@ -1,0 +1,317 @@
+"""The local model and its stored states as one thing: compile a text, go on from there, forget it.
+
+Puts generator, store, tiers and reuse together. Texts, salts and sources come from outside; which
+text may still be used is decided there too. The store can be opened without the model: to forget
+and to count needs no weights.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from memos.errors import BlockNotFound, InvalidInput, MemosError
+from memos.kvcache.blocks.block import Source
+from memos.kvcache.codecs.registry import codec_named
+from memos.kvcache.compressed import CompressedReader, compress, found
+from memos.kvcache.cost import CostModel, calibrate
+from memos.kvcache.generator.generator import LocalGenerator, Prompt, Reader
+from memos.kvcache.generator.model import LocalModel
+from memos.kvcache.generator.request import Generation, Options
+from memos.kvcache.reuse.prefix import EXACT, Counters, PrefixReuse
+from memos.kvcache.store.hit import Hit
+from memos.kvcache.store.store import BlockStore
+from memos.kvcache.tiers.ram import RamTier
+from memos.kvcache.tiers.remote import RemoteTier
+from memos.kvcache.tiers.tiers import Tiers
+from memos.types import (
+    ArtifactSource,
+    Generated,
+    Inventory,
+    Kept,
+    LanguageModel,
+    Opening,
+    Piece,
+    Prompting,
+)
+
+log = logging.getLogger(__name__)
+
+Messages = Sequence[Mapping[str, str]]
+
+
+class LocalActivations:
+    """`memos.protocols.LocalStates`. `load` is called once, at the first need of the model.
+
+    `remote` is an fsspec URL, empty for none; without `ram_bytes` states are read from disk. With
+    `measured` a cost model is calibrated at the first use and decides whether to load.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], LocalModel],
+        folder: Path,
+        *,
+        disk_bytes: int,
+        ram_bytes: int = 0,
+        remote: str = "",
+        measured: bool = True,
+    ) -> None:
+        self._load = load
+        self._folder = folder
+        self._measured = measured
+        self._store = BlockStore(folder, budget_bytes=disk_bytes)
+        self._tiers = Tiers(
+            self._store,
+            ram=RamTier(budget_bytes=ram_bytes) if ram_bytes else None,
+            remote=RemoteTier(remote) if remote else None,
+        )
+        self._lock = threading.Lock()
+        self._loaded: LocalModel | None = None
+        self._cost: CostModel | None = None
+        self._reuses: dict[tuple[bytes, str], PrefixReuse] = {}
+
+    @property
+    def model(self) -> LanguageModel:
+        model = self._model()
+        return LanguageModel(
+            id=_named(model.id),
+            fingerprint=dict(model.fingerprint.parts),
+            context=model.context,
+        )
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        tokenizer = self._model().tokenizer
+        return [
+            len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+            for text in texts
+        ]
+
+    def stream(self, opening: Opening, messages: Messages, wanted: Prompting) -> Iterator[Piece]:
+        options = Options(**{spec.name: getattr(wanted, spec.name) for spec in fields(wanted)})
+        reuse = self._reuse(opening, answering=True)
+        reader: Reader = reuse
+        if opening.policy:
+            reader = CompressedReader(reuse, self._tiers, opening.policy)
+        generator = LocalGenerator(reader)
+        prompt = prompt_of(self._model(), opening.text, messages)
+        events = generator.stream(prompt, options)
+        return (
+            Piece(text=event.text, done=self._generated(event.done) if event.done else None)
+            for event in events
+        )
+
+    def compile(self, opening: Opening, sources: Collection[ArtifactSource]) -> Kept:
+        reuse = self._reuse(opening)
+        tokens = self._tokens(opening)
+        carried = [Source(source.memory_id, source.version) for source in sources]
+        if opening.policy:
+            compress(
+                reuse, self._tiers, tokens, opening.policy, codec=opening.codec, sources=carried
+            )
+        else:
+            reuse.compile(tokens, sources=carried)
+        return self._kept(reuse, tokens, self._found(reuse, tokens, opening))
+
+    def warm(self, opening: Opening) -> Kept:
+        reuse, tokens = self._reuse(opening), self._tokens(opening)
+        # Unlike `find` this looks elsewhere too.
+        hit = self._tiers.longest(
+            reuse.root,
+            [*tokens, tokens[-1]],
+            codecs=_codecs(opening.codec),
+            policy=opening.policy,
+        )
+        if hit:
+            self._tiers.prefetch([hit]).result()
+        return self._kept(reuse, tokens, hit)
+
+    def pin(self, block: str, *, pinned: bool) -> bool:
+        try:
+            if pinned:
+                self._store.pin(block)
+            else:
+                self._store.unpin(block)
+        except BlockNotFound:
+            return False
+        return True
+
+    def forget(self, source_ids: Collection[str]) -> int:
+        return len(self._tiers.forget(source_ids))
+
+    def inventory(self) -> Inventory:
+        sources: dict[str, int] = {}
+        headers = self._store.headers()
+        for header in headers:
+            for id in {source.id for source in header.sources}:
+                sources[id] = sources.get(id, 0) + 1
+        return Inventory(blocks=frozenset(header.id for header in headers), sources=sources)
+
+    def stats(self) -> Mapping[str, float]:
+        disk, tiers = self._store.stats(), self._tiers.stats()
+        with self._lock:
+            used = [reuse.counters for reuse in self._reuses.values()]
+        return {
+            "kv_blocks": disk.blocks,
+            "kv_bytes": disk.bytes,
+            "kv_budget_bytes": disk.budget_bytes,
+            "kv_ram_bytes": tiers.ram_bytes,
+            "kv_pinned_blocks": disk.pinned,
+            "kv_quarantined_files": disk.quarantined,
+            "kv_hits": _total(used, "hits"),
+            "kv_misses": _total(used, "misses"),
+            "kv_declined": _total(used, "declined"),
+            "kv_recomputed": _total(used, "recomputed"),
+            "kv_prompt_tokens": _total(used, "prompt_tokens"),
+            "kv_reused_tokens": _total(used, "cached_tokens"),
+            "kv_evicted_blocks": disk.counts["evicted"],
+            "kv_corrupt_blocks": disk.counts["corrupt"],
+            "kv_forgotten_blocks": disk.counts["forgotten"],
+            "kv_remote_errors": disk.counts["remote_error"],
+        }
+
+    def close(self) -> None:
+        """Finishes copies that are under way."""
+        try:
+            self._tiers.flush()
+        except MemosError as error:
+            log.warning("states were not copied elsewhere: %s", error)
+        self._tiers.close()
+        self._store.close()
+
+    def _model(self) -> LocalModel:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _reuse(self, opening: Opening, *, answering: bool = False) -> PrefixReuse:
+        model = self._model()
+        codec_named(opening.codec)
+        with self._lock:
+            if answering and self._measured and self._cost is None:
+                self._cost = calibrate(model, self._folder)
+                log.info("load or recompute: %s", self._cost.describe())
+            key = (opening.salt, opening.codec)
+            known = self._reuses.get(key)
+            if known is None or (answering and known.cost is not self._cost):
+                made = PrefixReuse(
+                    model,
+                    self._tiers,
+                    salt=opening.salt,
+                    cost=self._cost,
+                    codec=opening.codec,
+                    codecs=_codecs(opening.codec),
+                )
+                made.counters = known.counters if known else Counters()
+                self._reuses[key] = known = made
+            return known
+
+    def _tokens(self, opening: Opening) -> list[int]:
+        model = self._model()
+        tokens = opening_tokens(model, opening.text)
+        if model.context and len(tokens) >= model.context:
+            raise InvalidInput(
+                f"the text has {len(tokens)} tokens, and model {_named(model.id)!r} reads "
+                f"{model.context}, the question and answer included; compile less, or give a "
+                "token_budget",
+                tokens=len(tokens),
+                limit=model.context,
+            )
+        return tokens
+
+    def _found(self, reuse: PrefixReuse, tokens: Sequence[int], opening: Opening) -> Hit | None:
+        if opening.policy:
+            return found(reuse, self._tiers, tokens, opening.policy)
+        # One token more, since a look-up leaves the last one to be run.
+        return self._tiers.find(reuse.root, [*tokens, tokens[-1]], codecs=_codecs(opening.codec))
+
+    def _kept(self, reuse: PrefixReuse, tokens: Sequence[int], hit: Hit | None) -> Kept:
+        size = 0
+        for segment in hit.segments if hit else ():
+            try:
+                header = self._store.header(segment.block)
+            except BlockNotFound:  # gone since
+                continue
+            size += header.payload_bytes * segment.rows // len(header.tokens)
+        return Kept(
+            root=reuse.root.hex(),
+            tokens=len(tokens),
+            stored=hit.tokens if hit else 0,
+            bytes=size,
+            block=hit.blocks[-1] if hit else None,
+        )
+
+    def _generated(self, done: Generation) -> Generated:
+        return Generated(
+            text=done.text,
+            finish=done.finish,
+            prompt_tokens=done.prompt_tokens,
+            reused_tokens=done.cached_tokens,
+            new_tokens=len(done.tokens),
+            states="loaded" if done.cached_tokens else "recomputed",
+            ttft_s=done.ttft_s,
+            total_s=done.total_s,
+            model=_named(self._model().id),
+        )
+
+
+def prompt_of(model: LocalModel, text: str, messages: Messages) -> Prompt:
+    """What the model is asked: the opening `text` as system message before the others, or what
+    comes nearest to that for a model without one, or without a chat template."""
+    if not model.tokenizer.chat_template:
+        parts = [text, *(message["content"] for message in messages)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+    if not text:
+        return messages
+    first, rest = messages[0], list(messages[1:])
+    if first["role"] == "system":
+        return [{"role": "system", "content": f"{text}\n\n{first['content']}"}, *rest]
+    if _takes_system(model):
+        return [{"role": "system", "content": text}, first, *rest]
+    return [{**first, "content": f"{text}\n\n{first['content']}"}, *rest]
+
+
+def opening_tokens(model: LocalModel, text: str) -> list[int]:
+    """The tokens with which every prompt begins that has this opening, whatever is asked: those
+    that two prompts with nothing else in common share."""
+    one, other = (
+        model.tokens(prompt) if isinstance(prompt, str) else model.chat_tokens(prompt)
+        for prompt in (
+            prompt_of(model, text, [{"role": "user", "content": content}])
+            for content in ("x", "1 ?")
+        )
+    )
+    shared = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    if not shared:
+        raise InvalidInput("the text has no tokens of its own; give a longer one", field="text")
+    return one[:shared]
+
+
+def _takes_system(model: LocalModel) -> bool:
+    """Whether the chat template has a place for a system message; some refuse it."""
+    try:
+        model.chat([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])
+    except InvalidInput:
+        return False
+    return True
+
+
+def _codecs(codec: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([codec, *EXACT]))
+
+
+def _named(id: str) -> str:
+    """A folder goes by its last part: where it lies on this machine is nobody's business."""
+    return Path(id).name if Path(id).is_absolute() else id
+
+
+def _total(counters: Sequence[Counters], name: str) -> int:
+    return sum(getattr(one, name) for one in counters)
