@@ -6,8 +6,9 @@ columns, and masks follow from positions alone. It does not choose tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,6 +59,7 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.window = window
         self.is_sliding = window is not None
         self.segments: list[Segment] = []
+        self.coming: list[Callable[[], Segment]] = []
         self.mask: Tensor | None = None
         self.causal = False
         self.attended = True
@@ -73,6 +75,7 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Adds columns; the keys it returns lead `attention.attend` back to this layer."""
+        self._arrive()
         end = self.filled + key_states.shape[-2]
         self._reserve(end, key_states, value_states)
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
@@ -82,6 +85,12 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.keys.rows = self  # type: ignore[attr-defined]
         self.attended = False
         return self.keys, self.values
+
+    def _arrive(self) -> None:
+        """States that are still on their way to the device are waited for only here, where the
+        forward pass is about to use them."""
+        self.segments += [segment() for segment in self.coming]
+        self.coming = []
 
     def _reserve(self, end: int, *like: Tensor) -> None:
         if not self._buffers:
@@ -136,13 +145,13 @@ class RowsCache(Cache):
     def share(self, prefixes: Sequence[Prefix]) -> None:
         """Puts stored states under the rows, before any token is run.
 
-        Full layers read them in place. Of a sliding layer each row gets a copy of the last rows,
-        which are few. A row's prefixes follow each other from position 0.
+        Full layers read them in place, and ask for them when they are run. Of a sliding layer each
+        row gets a copy of the last rows, which are few. A row's prefixes follow each other from
+        position 0.
         """
         for index, layer in enumerate(self.layers):
             if layer.window is None:
-                for prefix in prefixes:
-                    layer.segments.append(self._segment(prefix, index))
+                layer.coming = [partial(self._segment, prefix, index) for prefix in prefixes]
         for window in self.positions:
             if window:
                 self._lay_tails(window, prefixes)
