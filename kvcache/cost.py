@@ -220,15 +220,16 @@ def _timed(model: LocalModel, tokens: int, before: int, clock: Callable[[], floa
     from memos.kvcache.generator.running import running
 
     prefixes = [blank_prefix(model, before)] if before else []
-    best = float("inf")
-    for _ in range(2):
+    best, tries = float("inf"), 0
+    # A device loads its kernels at the first run of each size, which says nothing of the second.
+    least, most = (2, 5) if model.device.type == "cuda" else (1, 2)
+    while tries < least or (tries < most and best <= _ENOUGH_S / 4):
         rows = running(model, 1, prefixes)
         start = clock()
         rows.advance([[0] * tokens])
         model.synchronize()
         best = min(best, clock() - start)
-        if best > _ENOUGH_S / 4:
-            break
+        tries += 1
     return best
 
 

@@ -19,6 +19,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from memos.kvcache.generator import fused
+
 if TYPE_CHECKING:
     from memos.kvcache.generator.rows import RowsLayer
 
@@ -61,6 +63,9 @@ def over_rows(query: Tensor, key: Tensor, value: Tensor, layer: RowsLayer, scale
         return F.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scale, enable_gqa=True
         )
+    if layer.before:
+        # One row without padding: each token sees all before it, in whatever place.
+        return fused.attention(query, *layer.whole(), scale, causal=True)[0]
     out, weight = _own(query, key, value, layer, scale)
     for segment in layer.segments:
         rows = slice(segment.first, segment.last)
@@ -129,19 +134,9 @@ def partial(
             query, key, value, 0.0, causal, attn_mask=mask, scale=scale
         )
         return out, lse.float()
-    half = query.dtype in (torch.float16, torch.bfloat16)
-    if query.device.type == "cuda" and half and alike and mask is None and _fits(query):
-        out, lse, *_ = torch.ops.aten._scaled_dot_product_flash_attention(
-            query, key, value, 0.0, causal, False, scale=scale
-        )
-        return out, lse.float()
+    if mask is None and fused.fused(query, value):
+        return fused.attention(query, key, value, scale, causal=causal)
     return _plain(query, key, value, mask, scale, causal=causal)
-
-
-def _fits(query: Tensor) -> bool:
-    """What the flash kernel on CUDA asks of heads and of the device."""
-    dim = query.shape[-1]
-    return dim % 8 == 0 and dim <= 256 and torch.cuda.get_device_capability(query.device)[0] >= 8
 
 
 def _plain(
