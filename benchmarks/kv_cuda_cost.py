@@ -65,7 +65,7 @@ def _line(
     for reuse in ways.values():
         first(reuse, tokens)
     # In turn, so that what else the machine does falls on all alike.
-    for _ in range(options.repeats * (3 if stored < 4096 else 1)):
+    for _ in range(options.repeats * (3 if stored < 8192 else 1)):
         for name, reuse in ways.items():
             timings.time(name, lambda: first(reuse, tokens))  # noqa: B023
     ms = timings.medians()

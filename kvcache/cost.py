@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 SHARE = 0.8
 """Of the time saved that a load may take."""
+GAIN = 0.1
+"""Of the whole request's time that a load must gain: less is within what measurements err."""
 
 _ENOUGH_S = 0.12
 """A run as long as this tells the slope; more tokens would only take longer."""
@@ -119,7 +121,9 @@ class CostModel:
         taken = sum(
             self.nearer.get(place, self.load).load_s(size) for place, size in sizes.items() if size
         )
-        return taken <= self.share * self.saved_s(done, hit, length)
+        saved = self.saved_s(done, hit, length)
+        gained = saved - taken
+        return taken <= self.share * saved and gained >= GAIN * self.run.run_s(done, length - done)
 
     def describe(self) -> dict[str, object]:
         """The measured values, for reports and logs."""
