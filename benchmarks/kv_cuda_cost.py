@@ -64,9 +64,12 @@ def _line(
     before = {name: reuse.counters.hits for name, reuse in ways.items()}
     for reuse in ways.values():
         first(reuse, tokens)
-    # In turn, so that what else the machine does falls on all alike.
-    for _ in range(options.repeats * (3 if stored < 8192 else 1)):
-        for name, reuse in ways.items():
+    # There and back, so that what else the machine does falls on all alike, and so does the heat of
+    # the run before.
+    names = list(ways)
+    for turn in range(2 * options.repeats * (2 if stored < 8192 else 1)):
+        for name in names if turn % 2 else names[::-1]:
+            reuse = ways[name]
             timings.time(name, lambda: first(reuse, tokens))  # noqa: B023
     ms = timings.medians()
     line: dict[str, Any] = {"stored": stored, "none_ms": ms["none"]}

@@ -172,7 +172,8 @@ def _run_rate(model: LocalModel, clock: Callable[[], float]) -> RunRate:
     pair_s = _pair_s(model, points, most, clock)
     # A run's own pairs are counted by themselves, so that long runs aren't taken for longer.
     alone = [(n, s - pair_s * n * (n + 1) / 2) for n, s in points]
-    return RunRate(_rising(alone), pair_s)
+    risen = _rising(alone)
+    return RunRate(_convex(risen) if model.device.type == "cuda" else risen, pair_s)
 
 
 def _pair_s(
@@ -261,6 +262,21 @@ def _rising(points: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...
     for tokens, seconds in points:
         found.append((tokens, max(seconds, found[-1][1]) if found else seconds))
     return tuple(found)
+
+
+def _convex(points: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    """The lower hull: a few tokens cost what starting the kernels takes, and each further one no
+    less than those before. A point above it was slow by chance, and would promise a gain."""
+    hull: list[tuple[int, float]] = []
+    for n, s in points:
+        while len(hull) > 1 and _slope(hull[-2], hull[-1]) >= _slope(hull[-1], (n, s)):
+            hull.pop()
+        hull.append((n, s))
+    return tuple(hull)
+
+
+def _slope(low: tuple[int, float], high: tuple[int, float]) -> float:
+    return (high[1] - low[1]) / (high[0] - low[0])
 
 
 def _load_rate(folder: Path, clock: Callable[[], float]) -> LoadRate:
