@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 from typing import Any
 
 from memos.benchmarks.kv_cuda import folder_of
@@ -76,7 +77,8 @@ def _line(
     for name in ("disk", "ram"):
         hits = ways[name].counters.hits > before[name]
         line[f"{name}_ms"] = ms[name]
-        line[f"{name}_ratio"] = round(ms[name] / ms["none"], 3)
+        pairs = zip(timings.values[name], timings.values["none"], strict=True)
+        line[f"{name}_ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
         line[f"{name}_decision"] = "load" if hits else "recompute"
     rows = [
         {"stored": stored, "name": f"cost model, {name}", "ms": round(value, 3)}

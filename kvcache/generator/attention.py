@@ -2,7 +2,8 @@
 
 Each place is attended to by itself and the results are merged by their log-sum-exp, which is exact
 up to rounding (Milakov & Gimelshein 2018; FlashDecoding; ChunkAttention, arXiv 2402.15220). So a
-stored prefix is read where it lies, for any number of rows at once, and never copied into a cache.
+stored prefix is read where it lies, for any number of rows at once, and not copied into a cache;
+but for one row on a device a short prefix is put before the row's own tokens in one buffer.
 Grouped queries are folded into the query length, so keys are not repeated per head either.
 
 It does not know where the keys come from; `memos.kvcache.generator.rows` hands them over.
