@@ -21,6 +21,7 @@ import torch
 from memos.benchmarks import report
 from memos.benchmarks.kv_models import model_of, passages, shaped
 from memos.kvcache.generator.model import LocalModel
+from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import running
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.store import BlockStore
@@ -28,8 +29,8 @@ from memos.kvcache.store.store import BlockStore
 LOGITS = 1e-4
 """Most that a logit may differ by."""
 PER_PASSAGE = 10
-PASSAGE_TOKENS = 160
-ROWS = 20
+PASSAGE_TOKENS = 136
+ROWS = 100
 QUESTIONS = (
     "\nQuestion: What did they talk about?\nAnswer:",
     "\nWho speaks first?",
@@ -119,14 +120,22 @@ def _compared(
 def _full(
     model: LocalModel, prompts: Sequence[list[int]], tokens: int
 ) -> tuple[torch.Tensor, list[list[int]]]:
-    """By transformers' own cache and attention for the logits; nothing is shared or stored."""
-    logits = torch.stack([model.prefill(prompt).logits[-1].cpu() for prompt in prompts])
-    answers: list[list[int]] = []
+    """By transformers' own cache and attention, one by one; nothing is shared or stored. Answers
+    then go on from these caches, some at a time."""
+    logits, answers = [], []
     for at in range(0, len(prompts), ROWS):
         group = prompts[at : at + ROWS]
-        rows = running(model, len(group), room=tokens)
-        answers += _greedy(rows, rows.advance(group), tokens)
-    return logits, answers
+        read = [model.prefill(prompt) for prompt in group]
+        prefixes = [
+            Prefix(model.from_cache(done.cache), 0, len(prompt), row, row + 1)
+            for row, (done, prompt) in enumerate(zip(read, group, strict=True))
+        ]
+        first = torch.stack([done.logits[-1] for done in read])
+        del read
+        rows = running(model, len(group), prefixes, room=tokens)
+        answers += _greedy(rows, first, tokens)
+        logits.append(first.cpu())
+    return torch.cat(logits), answers
 
 
 def _greedy(rows: Any, logits: torch.Tensor, tokens: int) -> list[list[int]]:
