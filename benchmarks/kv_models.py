@@ -47,6 +47,22 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
             "rope_parameters": {**_ROPE, "rope_theta": 1_000_000.0},
         },
     ),
+    # Small enough for any machine: to try out a benchmark.
+    "tiny": (
+        "LlamaConfig",
+        {
+            "vocab_size": 49_152,
+            "hidden_size": 128,
+            "intermediate_size": 256,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 64,
+            "initializer_range": 0.2,
+            "max_position_embeddings": 131_072,
+            "rope_parameters": _ROPE,
+        },
+    ),
     # Five layers that see 127 tokens back for each that sees all, as in Gemma 3.
     "sliding-window": (
         "Gemma3TextConfig",
@@ -78,6 +94,7 @@ def model_of(options: argparse.Namespace, *, dtype: str) -> LocalModel:
             device=options.device,
             dtype=dtype,
             seed=options.seed,
+            tokenizer=getattr(options, "tokenizer", None),
         )
     return load_model(
         options.model,
@@ -88,23 +105,38 @@ def model_of(options: argparse.Namespace, *, dtype: str) -> LocalModel:
     )
 
 
-def shaped(name: str, *, cache_dir: Path, device: str, dtype: str, seed: int) -> LocalModel:
-    """Random weights of a shape, with the default model's tokenizer. InvalidSetting for others."""
+def shaped(
+    name: str,
+    *,
+    cache_dir: Path,
+    device: str,
+    dtype: str,
+    seed: int,
+    tokenizer: Path | None = None,
+) -> LocalModel:
+    """Random weights of a shape, with the default model's tokenizer or that of a folder.
+
+    InvalidSetting for other shapes.
+    """
     import torch
     import transformers
 
     if name not in SHAPES:
         raise InvalidSetting(f"no shape {name!r}; there are {', '.join(SHAPES)}", setting="shape")
     kind, values = SHAPES[name]
-    files = resolve(DEFAULT_MODEL, cache_dir=cache_dir, offline=False)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
+    folder, digest = tokenizer, "of a folder"
+    if folder is None:
+        files = resolve(DEFAULT_MODEL, cache_dir=cache_dir, offline=False)
+        folder, digest = files.folder, files.tokenizer
+    reader: Any = transformers.AutoTokenizer
+    words = reader.from_pretrained(folder, local_files_only=True)
     torch.manual_seed(seed)
     config = getattr(transformers, kind)(**values)
     with torch.device(device):
         maker: Any = transformers.AutoModelForCausalLM
         module = maker.from_config(config, dtype=getattr(torch, dtype))
-    identity = Identity(f"random-{name}", name, f"seed {seed}", files.tokenizer)
-    return LocalModel(identity, prepared(module), tokenizer)
+    identity = Identity(f"random-{name}", name, f"seed {seed}", digest)
+    return LocalModel(identity, prepared(module), words)
 
 
 def random_tokens(model: LocalModel, count: int, *, seed: int) -> list[int]:

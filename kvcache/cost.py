@@ -16,7 +16,8 @@ with `rate` that of a first read of a file that is not in the page cache, checks
 nobody knows what is cached. A hit is used if its load takes at most `share` of what it saves: so an
 error of the estimate of a quarter does not make a request slower than no cache at all.
 
-It does not know the store; a tier that reads at another rate has a LoadRate of its own.
+It does not know the store. Tiers that are faster than the disk have rates of their own, by name; on
+an accelerator they are measured too.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ import bisect
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 SHARE = 0.8
 """Of the time saved that a load may take."""
+GAIN = 0.1
+"""Of the whole request's time that a load must gain: less is within what measurements err."""
 
 _ENOUGH_S = 0.12
 """A run as long as this tells the slope; more tokens would only take longer."""
@@ -47,9 +50,14 @@ _TOO_LONG_S = 0.5
 _SLOWEST_PAIR = 8.0
 """Attention runs at no less than an eighth of the speed of the other layers; what a measurement
 says beyond that is noise."""
-_MOST_TOKENS = 2048
-_PREFIX = 512
+_MOST_TOKENS = {"cpu": 2048, "cuda": 32_768}
+_PREFIX = {"cpu": 512, "cuda": 8192}
+"""Tokens; an accelerator is so fast that fewer would measure only its launches."""
 _PROBE_BYTES = 4 << 20
+_BUS_BYTES = 64 << 20
+_GRANULES = 256
+_LOOK_S = 1e-3
+"""What looking up and starting a load takes at least."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +95,35 @@ class LoadRate:
 
 @dataclass(frozen=True)
 class CostModel:
-    """Decides for one model on one machine. `calibration_s` is what the measurements took."""
+    """Decides for one model on one machine. `calibration_s` is what the measurements took.
+
+    `load` is the rate of the disk, `nearer` has those of tiers before it: ram, device.
+    """
 
     layout: CacheLayout
     run: RunRate
     load: LoadRate
     share: float = SHARE
     calibration_s: float = 0.0
+    nearer: Mapping[str, LoadRate] = field(default_factory=dict)
 
     def saved_s(self, done: int, hit: int, length: int) -> float:
         """Seconds saved by using `hit` stored tokens of a prompt of `length`, `done` of which are
         there already."""
         return self.run.run_s(done, length - done) - self.run.run_s(hit, length - hit)
 
-    def loads(self, done: int, hit: int, length: int) -> bool:
-        """Whether to load rather than to run the tokens [done, hit)."""
-        taken = self.load.load_s(self.layout.bytes_of(hit))
-        return taken <= self.share * self.saved_s(done, hit, length)
+    def loads(
+        self, done: int, hit: int, length: int, held: Mapping[str, int] | None = None
+    ) -> bool:
+        """Whether to load rather than to run the tokens [done, hit). `held` are the bytes to load
+        by the tier they are in; without it all are on disk, and not packed."""
+        sizes = {"disk": self.layout.bytes_of(hit)} if held is None else held
+        taken = sum(
+            self.nearer.get(place, self.load).load_s(size) for place, size in sizes.items() if size
+        )
+        saved = self.saved_s(done, hit, length)
+        gained = saved - taken
+        return taken <= self.share * saved and gained >= GAIN * self.run.run_s(done, length - done)
 
     def describe(self) -> dict[str, object]:
         """The measured values, for reports and logs."""
@@ -112,6 +132,10 @@ class CostModel:
             "pair_ns": round(self.run.pair_s * 1e9, 3),
             "open_ms": round(self.load.open_s * 1e3, 3),
             "load_mb_per_s": round(self.load.bytes_per_s / 1e6, 1),
+            **{
+                f"{place}_mb_per_s": round(rate.bytes_per_s / 1e6, 1)
+                for place, rate in self.nearer.items()
+            },
             "share": self.share,
             "calibration_s": round(self.calibration_s, 3),
         }
@@ -127,20 +151,29 @@ def calibrate(
     began = clock()
     run = _run_rate(model, clock)
     load = _load_rate(folder, clock)
-    return CostModel(model.layout, run, load, calibration_s=clock() - began)
+    nearer: dict[str, LoadRate] = {}
+    if model.device.type == "cuda":
+        nearer, more_s = _device_rates(model, run, clock)
+        load = LoadRate(load.open_s + more_s, load.bytes_per_s)
+    return CostModel(model.layout, run, load, calibration_s=clock() - began, nearer=nearer)
 
 
 def _run_rate(model: LocalModel, clock: Callable[[], float]) -> RunRate:
     _timed(model, 1, 0, clock)  # the first call of a process allocates and chooses kernels
     points: list[tuple[int, float]] = []
-    tokens, most = 1, min(_MOST_TOKENS, model.context or _MOST_TOKENS)
+    tokens, most = 1, _MOST_TOKENS[model.device.type]
+    most = min(most, model.context or most)
     while tokens <= most:
         points.append((tokens, _timed(model, tokens, 0, clock)))
         taken = points[-1][1]
         if (taken > _ENOUGH_S and tokens >= _LEAST_TOKENS) or (taken > _TOO_LONG_S and tokens > 1):
             break
         tokens *= 4
-    return RunRate(_rising(points), _pair_s(model, points, most, clock))
+    pair_s = _pair_s(model, points, most, clock)
+    # A run's own pairs are counted by themselves, so that long runs aren't taken for longer.
+    alone = [(n, s - pair_s * n * (n + 1) / 2) for n, s in points]
+    risen = _rising(alone)
+    return RunRate(_convex(risen) if model.device.type == "cuda" else risen, pair_s)
 
 
 def _pair_s(
@@ -150,16 +183,41 @@ def _pair_s(
     clock: Callable[[], float],
 ) -> float:
     """From one more run of a measured size, after a prefix of zeros; bounded by the FLOPs."""
-    if not model.has_rows or most <= _PREFIX:
+    prefix = _PREFIX[model.device.type]
+    if not model.has_rows or most <= prefix:
         return 0.0
     tokens, alone = points[-2] if len(points) > 1 else points[-1]
-    after = _timed(model, tokens, min(_PREFIX, most - tokens), clock)
+    before = min(prefix, most - tokens)
+    after = _timed(model, tokens, before, clock)
     (n, low), (m, high) = points[0], points[-1]
     per_token = (high - low) / (m - n) if m > n else 0.0
     widths = sum(layer.kv_heads * layer.head_dim for layer in model.layout.layers)
     heads = 4.0 * widths * QUERY_GROUPS / (2.0 * model.parameters)
     most_s = _SLOWEST_PAIR * per_token * heads
-    return min(most_s, max(0.0, (after - alone) / (tokens * _PREFIX)))
+    return min(most_s, max(0.0, (after - alone) / (tokens * before)))
+
+
+def _device_rates(
+    model: LocalModel, run: RunRate, clock: Callable[[], float]
+) -> tuple[dict[str, LoadRate], float]:
+    """Of blocks on the device and in pinned memory; and the seconds that any stored prefix adds to
+    a run, since attention then has two places to look at."""
+    import torch
+
+    _timed(model, _LEAST_TOKENS, _GRANULES, clock)
+    with_prefix = min(_timed(model, _LEAST_TOKENS, _GRANULES, clock) for _ in range(3))
+    more_s = max(0.0, with_prefix - run.run_s(_GRANULES, _LEAST_TOKENS)) + _LOOK_S
+    host = torch.empty(_BUS_BYTES, dtype=torch.uint8, pin_memory=True)
+    device = torch.empty(_BUS_BYTES, dtype=torch.uint8, device=model.device)
+    taken = []
+    for _ in range(3):
+        model.synchronize()
+        start = clock()
+        device.copy_(host, non_blocking=True)
+        model.synchronize()
+        taken.append(clock() - start)
+    bus = LoadRate(more_s, _BUS_BYTES / max(min(taken), 1e-6))
+    return {"ram": bus, "device": LoadRate(more_s, float("inf"))}, more_s
 
 
 def _timed(model: LocalModel, tokens: int, before: int, clock: Callable[[], float]) -> float:
@@ -167,15 +225,16 @@ def _timed(model: LocalModel, tokens: int, before: int, clock: Callable[[], floa
     from memos.kvcache.generator.running import running
 
     prefixes = [blank_prefix(model, before)] if before else []
-    best = float("inf")
-    for _ in range(2):
+    best, tries = float("inf"), 0
+    # A device loads its kernels at the first run of each size, which says nothing of the second.
+    least, most = (2, 5) if model.device.type == "cuda" else (1, 2)
+    while tries < least or (tries < most and best <= _ENOUGH_S / 4):
         rows = running(model, 1, prefixes)
         start = clock()
         rows.advance([[0] * tokens])
         model.synchronize()
         best = min(best, clock() - start)
-        if best > _ENOUGH_S / 4:
-            break
+        tries += 1
     return best
 
 
@@ -203,6 +262,21 @@ def _rising(points: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...
     for tokens, seconds in points:
         found.append((tokens, max(seconds, found[-1][1]) if found else seconds))
     return tuple(found)
+
+
+def _convex(points: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    """The lower hull: a few tokens cost what starting the kernels takes, and each further one no
+    less than those before. A point above it was slow by chance, and would promise a gain."""
+    hull: list[tuple[int, float]] = []
+    for n, s in points:
+        while len(hull) > 1 and _slope(hull[-2], hull[-1]) >= _slope(hull[-1], (n, s)):
+            hull.pop()
+        hull.append((n, s))
+    return tuple(hull)
+
+
+def _slope(low: tuple[int, float], high: tuple[int, float]) -> float:
+    return (high[1] - low[1]) / (high[0] - low[0])
 
 
 def _load_rate(folder: Path, clock: Callable[[], float]) -> LoadRate:

@@ -2,7 +2,8 @@
 
 Each place is attended to by itself and the results are merged by their log-sum-exp, which is exact
 up to rounding (Milakov & Gimelshein 2018; FlashDecoding; ChunkAttention, arXiv 2402.15220). So a
-stored prefix is read where it lies, for any number of rows at once, and never copied into a cache.
+stored prefix is read where it lies, for any number of rows at once, and not copied into a cache;
+but for one row on a device a short prefix is put before the row's own tokens in one buffer.
 Grouped queries are folded into the query length, so keys are not repeated per head either.
 
 It does not know where the keys come from; `memos.kvcache.generator.rows` hands them over.
@@ -18,6 +19,8 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from memos.kvcache.generator import fused
 
 if TYPE_CHECKING:
     from memos.kvcache.generator.rows import RowsLayer
@@ -61,6 +64,9 @@ def over_rows(query: Tensor, key: Tensor, value: Tensor, layer: RowsLayer, scale
         return F.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scale, enable_gqa=True
         )
+    if layer.before:
+        # One row without padding: each token sees all before it, in whatever place.
+        return fused.attention(query, *layer.whole(), scale, causal=True)[0]
     out, weight = _own(query, key, value, layer, scale)
     for segment in layer.segments:
         rows = slice(segment.first, segment.last)
@@ -129,19 +135,9 @@ def partial(
             query, key, value, 0.0, causal, attn_mask=mask, scale=scale
         )
         return out, lse.float()
-    half = query.dtype in (torch.float16, torch.bfloat16)
-    if query.device.type == "cuda" and half and alike and mask is None and _fits(query):
-        out, lse, *_ = torch.ops.aten._scaled_dot_product_flash_attention(
-            query, key, value, 0.0, causal, False, scale=scale
-        )
-        return out, lse.float()
+    if mask is None and fused.fused(query, value):
+        return fused.attention(query, key, value, scale, causal=causal)
     return _plain(query, key, value, mask, scale, causal=causal)
-
-
-def _fits(query: Tensor) -> bool:
-    """What the flash kernel on CUDA asks of heads and of the device."""
-    dim = query.shape[-1]
-    return dim % 8 == 0 and dim <= 256 and torch.cuda.get_device_capability(query.device)[0] >= 8
 
 
 def _plain(

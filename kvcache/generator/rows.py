@@ -6,8 +6,9 @@ columns, and masks follow from positions alone. It does not choose tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,11 +17,14 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from memos.errors import InvalidInput, ModelError
 from memos.kvcache.blocks.block import LayerStates, States
+from memos.kvcache.generator.fused import fused
 from memos.kvcache.layout import CacheLayout
 
 _NOWHERE = -1
 """Position of padding."""
 _ROOM = 64
+JOINED_TOKENS = 16_384
+"""Longer prefixes are read where they lie: a copy of them takes memory, and then time too."""
 _NEVER = -3.0e38
 """Added to the score of a key that must not be seen: float32's and bfloat16's range holds it."""
 
@@ -58,10 +62,13 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.window = window
         self.is_sliding = window is not None
         self.segments: list[Segment] = []
+        self.coming: list[Callable[[], Segment]] = []
         self.mask: Tensor | None = None
         self.causal = False
         self.attended = True
         self.filled = 0
+        self.before = 0
+        """Columns of the buffer that hold the segments' tokens, where they were put together."""
         self._room = room
         self._buffers: list[Tensor] = []
 
@@ -73,25 +80,63 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Adds columns; the keys it returns lead `attention.attend` back to this layer."""
-        end = self.filled + key_states.shape[-2]
+        self._arrive()
+        if self.segments and not self._buffers and joins(key_states, value_states, self):
+            self._join(key_states, value_states)
+        start = self.before + self.filled
+        end = start + key_states.shape[-2]
         self._reserve(end, key_states, value_states)
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, self.filled : end] = new
-        self.filled = end
-        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
-        self.keys.rows = self  # type: ignore[attr-defined]
+            buffer[:, :, start:end] = new
+        self.filled = end - self.before
+        self._look()
+        self.keys.rows = self  # type: ignore[union-attr]
         self.attended = False
+        assert self.keys is not None
+        assert self.values is not None
         return self.keys, self.values
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Keys and values of the segments and of the row's own tokens, where they were put
+        together."""
+        end = self.before + self.filled
+        keys, values = (buffer[:, :, :end] for buffer in self._buffers)
+        return keys, values
+
+    def _look(self) -> None:
+        end = self.before + self.filled
+        self.keys, self.values = (buffer[:, :, self.before : end] for buffer in self._buffers)
+
+    def _join(self, *new: Tensor) -> None:
+        """One buffer for all: a copy on the device is cheaper than attention in two places where
+        what takes the time is to start kernels."""
+        parts = ([s.keys for s in self.segments], [s.values for s in self.segments])
+        self.before = sum(part.shape[1] for part in parts[0])
+        size = self.before + new[0].shape[-2] + max(self._room, _ROOM)
+        self._buffers = [t.new_empty((1, t.shape[1], size, t.shape[-1])) for t in new]
+        self.lazy_initialization(*new)
+        for buffer, pieces in zip(self._buffers, parts, strict=True):
+            at = 0
+            for piece in pieces:
+                buffer[0, :, at : at + piece.shape[1]] = piece
+                at += piece.shape[1]
+
+    def _arrive(self) -> None:
+        """States that are still on their way to the device are waited for only here, where the
+        forward pass is about to use them."""
+        self.segments += [segment() for segment in self.coming]
+        self.coming = []
 
     def _reserve(self, end: int, *like: Tensor) -> None:
         if not self._buffers:
             self.lazy_initialization(*like)
         elif end <= self._buffers[0].shape[2]:
             return
-        size = max(end + self._room, 2 * self.filled)
+        held = self.before + self.filled
+        size = max(end + self._room, self.before + 2 * self.filled)
         grown = [t.new_empty((self.rows, t.shape[1], size, t.shape[-1])) for t in like]
         for new, old in zip(grown, self._buffers, strict=False):
-            new[:, :, : self.filled] = old[:, :, : self.filled]
+            new[:, :, :held] = old[:, :, :held]
         self._buffers = grown
 
     def keep(self, rows: Tensor) -> None:
@@ -99,7 +144,7 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.rows = len(rows)
         self._buffers = [buffer[rows] for buffer in self._buffers]
         if self._buffers:
-            self.keys, self.values = (buffer[:, :, : self.filled] for buffer in self._buffers)
+            self._look()
         kept = rows.tolist()
         left = []
         for segment in self.segments:
@@ -120,6 +165,12 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         return -1
 
 
+def joins(keys: Tensor, values: Tensor, layer: RowsLayer) -> bool:
+    """Whether a layer's segments are put together with the one row's own tokens."""
+    tokens = sum(segment.keys.shape[1] for segment in layer.segments)
+    return layer.rows == 1 and tokens <= JOINED_TOKENS and fused(keys, values)
+
+
 class RowsCache(Cache):
     """All layers, with the position of every column. Only for layouts without recurrent layers."""
 
@@ -136,13 +187,13 @@ class RowsCache(Cache):
     def share(self, prefixes: Sequence[Prefix]) -> None:
         """Puts stored states under the rows, before any token is run.
 
-        Full layers read them in place. Of a sliding layer each row gets a copy of the last rows,
-        which are few. A row's prefixes follow each other from position 0.
+        Full layers read them in place, and ask for them when they are run. Of a sliding layer each
+        row gets a copy of the last rows, which are few. A row's prefixes follow each other from
+        position 0.
         """
         for index, layer in enumerate(self.layers):
             if layer.window is None:
-                for prefix in prefixes:
-                    layer.segments.append(self._segment(prefix, index))
+                layer.coming = [partial(self._segment, prefix, index) for prefix in prefixes]
         for window in self.positions:
             if window:
                 self._lay_tails(window, prefixes)

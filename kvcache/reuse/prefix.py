@@ -25,6 +25,7 @@ from memos.kvcache.reuse.tree import Node, order_of, shared_runs
 
 if TYPE_CHECKING:
     from memos.kvcache.cost import CostModel
+    from memos.kvcache.store.hit import Hit
     from memos.kvcache.store.store import BlockStore
     from memos.kvcache.tiers.tiers import Tiers
 
@@ -67,6 +68,7 @@ class _Draft:
     """What is known of a batch while its tree is walked; by row."""
 
     prompts: list[Sequence[int]]
+    loading: bool = True
     prefixes: list[Prefix] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     cached: list[int] = field(default_factory=list)
@@ -109,9 +111,20 @@ class PrefixReuse:
 
         `remember` stores what was not stored yet. InvalidInput for a prompt that can't be run.
         """
+        try:
+            return self._begun(prompts, room, remember, loading=True)
+        except ActivationError as error:
+            # States that were still on their way when they were needed, and did not arrive.
+            log.warning("stored states can't be used and are computed again: %s", error)
+            self._count(recomputed=1)
+            return self._begun(prompts, room, remember, loading=False)
+
+    def _begun(
+        self, prompts: Sequence[Sequence[int]], room: int, remember: bool, *, loading: bool
+    ) -> Begun:
         born = self._born()
         order = order_of(prompts)
-        draft = _Draft([prompts[index] for index in order])
+        draft = _Draft([prompts[index] for index in order], loading=loading)
         for tokens in draft.prompts:
             self.model.check(tokens)
         draft.done, draft.cached, draft.shared = ([0] * len(order) for _ in range(3))
@@ -206,7 +219,7 @@ class PrefixReuse:
         self, draft: _Draft, first: int, last: int, end: int, *, compiling: bool = False
     ) -> None:
         """Puts the longest stored prefix, up to `end`, under the rows, if it is worth it."""
-        if self.store is None:
+        if self.store is None or not draft.loading:
             return
         tokens, done = draft.prompts[first], draft.done[first]
         look = self.store.find if compiling else self.store.longest
@@ -214,15 +227,11 @@ class PrefixReuse:
         if hit is None or hit.tokens <= done:
             self._count(misses=not compiling)
             return
-        if (
-            not compiling
-            and self.cost is not None
-            and not self.cost.loads(done, hit.tokens, len(tokens))
-        ):
-            self._count(declined=1)
-            return
         try:
-            states = self.store.load(hit)
+            if not compiling and self._declines(done, hit, len(tokens)):
+                self._count(declined=1)
+                return
+            states = self.store.lend(hit)
         except ActivationError as error:
             log.warning("stored states can't be used and are computed again: %s", error)
             self._count(recomputed=1)
@@ -231,6 +240,11 @@ class PrefixReuse:
         _lay(draft, Prefix(states, done, hit.tokens - done, first, last))
         for row in range(first, last):
             draft.cached[row] += hit.tokens - done
+
+    def _declines(self, done: int, hit: Hit, length: int) -> bool:
+        if self.cost is None or self.store is None:
+            return False
+        return not self.cost.loads(done, hit.tokens, length, self.store.held(hit))
 
     def _run(self, draft: _Draft, node: Node, remember: int | None) -> None:
         """Runs the rest of what a node's rows share, once. `remember`: the generation before."""

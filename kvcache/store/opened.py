@@ -21,6 +21,7 @@ from memos.errors import BlockCorrupt
 from memos.kvcache.blocks.block import BlockId
 from memos.kvcache.blocks.file import Head, check_payload, read_head
 from memos.kvcache.store.folder import Signature, signature_of
+from memos.kvcache.store.verifying import LARGE_BYTES, check_file
 
 OPEN_FILES = 256
 """Most descriptors held at a time; an older one is closed and opened again when needed."""
@@ -102,5 +103,8 @@ def _opened(path: Path, block: BlockId, verified: Signature | None) -> OpenedFil
     if file.head.header.id != block:
         raise BlockCorrupt(f"the file of block {block} holds block {file.head.header.id}")
     if signature != verified:
-        check_payload(file.head.header, file.map())
+        if file.head.size < LARGE_BYTES:
+            check_payload(file.head.header, file.map())
+        else:
+            check_file(descriptor, file.head)
     return file

@@ -169,6 +169,14 @@ class BlockStore:
             runs = [self._run(segment) for segment in hit.segments]
             return joined(runs, self._catalog.header(hit.blocks[-1]).layout)
 
+    def lend(self, hit: Hit) -> States:
+        """As `load`; for readers that don't write. A tier that has them elsewhere copies less."""
+        return self.load(hit)
+
+    def held(self, hit: Hit) -> dict[str, int]:
+        """Bytes to load, all of them from disk, as they are after decoding."""
+        return {"disk": self.header(hit.blocks[-1]).layout.bytes_of(hit.tokens)}
+
     def open(self, block: BlockId) -> Block:
         """One block, whole; its states are the caller's own."""
         file = self.file(block)

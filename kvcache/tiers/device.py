@@ -8,8 +8,8 @@ DeviceUnavailable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +19,10 @@ from memos.errors import DeviceUnavailable
 from memos.kvcache.blocks.block import BlockId, Header, LayerRecord, States
 from memos.kvcache.codecs.registry import codec_named
 from memos.kvcache.store.opened import OpenedFile
+from memos.kvcache.tiers.lazy import LazyStates, State
 from memos.kvcache.tiers.reading import Range, Reader
 from memos.kvcache.tiers.shelf import Shelf
+from memos.kvcache.tiers.staging import Bus, Mark, Staging
 
 
 def cuda_device(name: str | torch.device) -> torch.device:
@@ -40,81 +42,94 @@ def cuda_device(name: str | torch.device) -> torch.device:
 
 @dataclass(eq=False)
 class Arriving:
-    """A payload on its way to the device. `events[i]` fires when layer i is there; `host` is the
-    pinned memory it comes from, alive until then."""
+    """A payload on its way to the device. `sent[i]` is done when all copies of layer i are queued;
+    the mark that it gives fires when they are over."""
 
     header: Header
     payload: Tensor
-    events: Sequence[torch.cuda.Event]
-    host: Tensor
+    sent: Sequence[Future[Mark]]
 
     def states(self, rows: int | None = None) -> States:
-        """All layers. The current stream waits for them, the CPU does not."""
-        return [state for layer in self.layers(rows) for state in layer]
+        """All layers, each made when it is asked for: the CPU waits until its bytes are read, the
+        current stream until they are there. Without decoding they are views of the payload.
+        BlockCorrupt, then, if the file can't be read after all."""
+        return LazyStates(len(self.sent), lambda at: self._layer(at, rows))
 
     def layers(self, rows: int | None = None) -> Iterator[States]:
-        """Layer by layer, each usable on the current stream as soon as its own bytes are there."""
-        header = self.header
-        codec = codec_named(header.codec)
-        stream = torch.cuda.current_stream(self.payload.device)
-        self.payload.record_stream(stream)
-        for at, event in enumerate(self.events):
-            stream.wait_event(event)
-            yield codec.decode(self.payload, header.records, header.layout, rows=rows, layers=[at])
+        """Layer by layer."""
+        yield from ([state] for state in self.states(rows))
 
     def finish(self) -> None:
         """Waits until all of it is there."""
-        for event in self.events:
-            event.synchronize()
+        for sent in self.sent:
+            mark = sent.result()
+            if mark is not None:
+                mark.synchronize()
+
+    def on_failure(self, act: Callable[[], object]) -> None:
+        """Calls `act`, on some thread, if the payload does not arrive."""
+
+        def look(last: Future[Mark]) -> None:
+            if last.exception() is not None:
+                act()
+
+        self.sent[-1].add_done_callback(look)
+
+    def _layer(self, at: int, rows: int | None) -> State:
+        mark = self.sent[at].result()
+        if mark is not None:
+            stream = torch.cuda.current_stream(self.payload.device)
+            stream.wait_event(mark)
+            self.payload.record_stream(stream)
+        codec, header = codec_named(self.header.codec), self.header
+        return codec.decode(self.payload, header.records, header.layout, rows=rows, layers=[at])[0]
 
 
 class DeviceCopies:
-    """Starts copies to one device on a stream of its own."""
+    """Starts copies to one device on a stream of its own. Thread-safe."""
 
     def __init__(self, device: str | torch.device, reader: Reader) -> None:
         self.device = cuda_device(device)
-        self._reader = reader
-        self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        self._bus = Bus(self.device)
+        self._staging = Staging(self._bus, reader)
+        # One thread: the bus is one, and loads in turn end sooner than loads at once.
+        self._sending = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-device")
 
     def from_file(self, file: OpenedFile) -> Arriving:
-        """Reads the payload in parallel into pinned memory; each layer leaves as it is read."""
+        """Reads the payload in parallel through pinned memory; each part leaves as it is read."""
         header = file.head.header
-        host = torch.empty(header.payload_bytes, dtype=torch.uint8, pin_memory=True)
         ranges = layer_ranges(header.records, header.payload_bytes)
-        read = self._reader.start(file.descriptor, file.head.offset, host, ranges)
-        return self._started(header, host, ranges, read)
+        arriving = self._arriving(header, header.payload_bytes, len(ranges))
+
+        def send() -> None:  # keeps `file`, and so its descriptor, until all is read
+            self._staging.send(
+                file.descriptor, file.head.offset, arriving.payload, ranges, arriving.sent
+            )
+
+        self._sending.submit(send)
+        return arriving
 
     def from_pinned(self, header: Header, host: Tensor) -> Arriving:
+        """`host` may go at once: torch keeps pinned memory until copies from it are over."""
         ranges = layer_ranges(header.records, host.numel())
-        return self._started(header, host, ranges, None)
+        arriving = self._arriving(header, host.numel(), len(ranges))
+        for (first, last), sent in zip(ranges, arriving.sent, strict=True):
+            self._bus.copy(arriving.payload[first:last], host[first:last])
+            sent.set_result(self._bus.mark())
+        return arriving
 
-    def _started(
-        self,
-        header: Header,
-        host: Tensor,
-        ranges: Sequence[Range],
-        read: Sequence[Future[None]] | None,
-    ) -> Arriving:
-        payload = torch.empty(host.numel(), dtype=torch.uint8, device=self.device)
-        # What was queued on the memory that the allocator gave us must be over first.
-        self._stream.wait_stream(torch.cuda.current_stream(self.device))
-        payload.record_stream(self._stream)
-        events = []
-        with torch.cuda.stream(self._stream):
-            for at, (first, last) in enumerate(ranges):
-                if read:
-                    read[at].result()
-                payload[first:last].copy_(host[first:last], non_blocking=True)
-                event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                event.record(self._stream)
-                events.append(event)
-        return Arriving(header, payload, events, host)
+    def close(self) -> None:
+        """Finishes what is under way."""
+        self._sending.shutdown()
+
+    def _arriving(self, header: Header, size: int, layers: int) -> Arriving:
+        return Arriving(header, self._bus.target(size), [Future() for _ in range(layers)])
 
 
 class DeviceTier:
     """Encoded payloads on the device. Thread-safe.
 
-    A payload that is held is shared: who decodes it clones what decoding only views.
+    A payload that is held is shared between requests, which read it where it lies.
     """
 
     def __init__(self, device: str | torch.device, *, budget_bytes: int) -> None:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from memos.kvcache.blocks.block import BlockId, Header
+from memos.kvcache.store.opened import OpenedFile
+from memos.kvcache.tiers.reading import Reader
 from memos.kvcache.tiers.shelf import Shelf
 
 
@@ -63,6 +65,19 @@ class RamTier:
         if size > self.shelf.budget_bytes:
             return False
         return self.shelf.add(header, self._copied(header, payload), size)
+
+    def take(self, file: OpenedFile, reader: Reader) -> bool:
+        """As `add`, from a file; into pinned memory it is read in parallel."""
+        header = file.head.header
+        if not self.pinned:
+            return self.add(header, file.map())
+        if header.id in self.shelf:
+            return True
+        if header.payload_bytes > self.shelf.budget_bytes:
+            return False
+        host = torch.empty(header.payload_bytes, dtype=torch.uint8, pin_memory=True)
+        reader.read(file.descriptor, file.head.offset, host)
+        return self.shelf.add(header, Held(header, host.numel(), pinned=host), host.numel())
 
     def _copied(self, header: Header, payload: Tensor) -> Held:
         size = payload.numel()

@@ -16,7 +16,8 @@ from torch import Tensor
 from memos.errors import BlockCorrupt
 from memos.kvcache.blocks.file import bytes_of
 
-THREADS = 4
+THREADS = max(2, min(8, os.cpu_count() or 2))
+"""More than eight don't read faster, neither from a disk nor from the page cache."""
 PART_BYTES = 8 << 20
 """Bytes of one read; smaller parts cost more calls, larger ones leave threads idle."""
 
@@ -84,3 +85,7 @@ class _Joined(Future[None]):
     def result(self, timeout: float | None = None) -> None:
         for part in self._parts:
             part.result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        errors = [part.exception(timeout) for part in self._parts]
+        return next((error for error in errors if error), None)

@@ -28,6 +28,7 @@ from memos.kvcache.store.drafting import Details
 from memos.kvcache.store.hit import Hit, Segment
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.device import Arriving, DeviceCopies, DeviceTier
+from memos.kvcache.tiers.lazy import joined_later
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.reading import Reader
 from memos.kvcache.tiers.remote import RemoteTier
@@ -104,6 +105,24 @@ class Tiers:
         runs = [self._run(segment) for segment in hit.segments]
         return joined(runs, self._layout(hit))
 
+    def lend(self, hit: Hit) -> States:
+        """As `load`, but nobody may write to them, and on the device nothing is copied there:
+        they lie in the block that all requests share. Each layer is waited for only when it is
+        asked for, and a BlockCorrupt may come as late as that."""
+        if self.device is None or self._copies is None:
+            return self.load(hit)
+        runs = [self._lent(segment, self.device, self._copies) for segment in hit.segments]
+        return joined_later(runs, self._layout(hit))
+
+    def held(self, hit: Hit) -> dict[str, int]:
+        """Bytes to load by where they are: device, ram, disk."""
+        found = dict.fromkeys(("device", "ram", "disk"), 0)
+        for segment in hit.segments:
+            header = self.store.header(segment.block)
+            size = header.payload_bytes * segment.rows // max(1, len(header.tokens))
+            found[self._place(segment.block)] += size
+        return found
+
     def prefetch(self, hits: Iterable[Hit]) -> Future[None]:
         """Brings these blocks as near as they get, in the background: onto the device, or into
         RAM, or through the page cache, verified. What fails is left to `load` to report."""
@@ -164,6 +183,8 @@ class Tiers:
     def close(self) -> None:
         """Finishes what is under way. The store stays open for who owns it."""
         self._background.shutdown()
+        if self._copies:
+            self._copies.close()
         self._reader.close()
 
     def _run(self, segment: Segment) -> States:
@@ -185,11 +206,23 @@ class Tiers:
         return decoded(header, file.map(), _rows(segment, len(header.tokens)))
 
     def _on_device(self, segment: Segment, tier: DeviceTier, copies: DeviceCopies) -> States:
-        arriving = tier.get(segment.block)
-        self._loads["device" if arriving else "ram" if self._in_ram(segment.block) else "disk"] += 1
-        arriving = arriving or self._to_device(segment.block, tier, copies)
+        arriving = self._arriving(segment.block, tier, copies)
         states = arriving.states(_rows(segment, len(arriving.header.tokens)))
         return [_own(state, arriving.payload) for state in states]
+
+    def _lent(self, segment: Segment, tier: DeviceTier, copies: DeviceCopies) -> States:
+        arriving = self._arriving(segment.block, tier, copies)
+        return arriving.states(_rows(segment, len(arriving.header.tokens)))
+
+    def _arriving(self, block: BlockId, tier: DeviceTier, copies: DeviceCopies) -> Arriving:
+        arriving = tier.get(block)
+        self._loads["device" if arriving else self._place(block)] += 1
+        return arriving or self._to_device(block, tier, copies)
+
+    def _place(self, block: BlockId) -> str:
+        if self.device is not None and block in self.device.shelf:
+            return "device"
+        return "ram" if self.ram is not None and block in self.ram.shelf else "disk"
 
     def _to_device(self, block: BlockId, tier: DeviceTier, copies: DeviceCopies) -> Arriving:
         held = self.ram.get(block) if self.ram else None
@@ -197,29 +230,34 @@ class Tiers:
             arriving = copies.from_pinned(held.header, held.pinned)
         else:
             arriving = copies.from_file(self.store.file(block))
-        if tier.add(arriving) and block not in self.store:
-            tier.shelf.remove(block)
+            self._background.submit(self._fetch_into_ram, block)
+        if tier.add(arriving):
+            arriving.on_failure(lambda: tier.shelf.remove(block))
+            if block not in self.store:
+                tier.shelf.remove(block)
         return arriving
 
     def _into_ram(self, block: BlockId) -> None:
-        if self.ram and block not in self.ram.shelf:
-            file = self.store.file(block)
-            # What was forgotten while it was copied is not kept.
-            if self.ram.add(file.head.header, file.map()) and block not in self.store:
-                self.ram.shelf.remove(block)
+        if not self.ram or block in self.ram.shelf:
+            return
+        # What was forgotten while it was copied is not kept.
+        if self.ram.take(self.store.file(block), self._reader) and block not in self.store:
+            self.ram.shelf.remove(block)
 
-    def _in_ram(self, block: BlockId) -> bool:
-        return self.ram is not None and block in self.ram.shelf
+    def _fetch_into_ram(self, block: BlockId) -> None:
+        try:
+            self._into_ram(block)
+        except MemosError:
+            self.store.counts.add("prefetch_error")
 
     def _fetch(self, blocks: Sequence[BlockId]) -> None:
         for block in blocks:
             try:
+                self._into_ram(block)
                 if self.device and self._copies:
                     if block not in self.device.shelf:
-                        self._to_device(block, self.device, self._copies)
-                elif self.ram:
-                    self._into_ram(block)
-                else:
+                        self._to_device(block, self.device, self._copies).finish()
+                elif not self.ram:
                     self.store.file(block)
             except MemosError:
                 self.store.counts.add("prefetch_error")

@@ -58,3 +58,24 @@ def test_long_prompts_of_different_lengths_equal_each_alone(kind, folded, monkey
     for row, prompt in enumerate(prompts):
         full = model.prefill(prompt).logits[0]
         assert float((logits[row] - full).abs().max()) < 1e-4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("new", [1, 16, 70])
+def test_one_row_on_a_device_has_one_buffer_with_the_same_result(new, monkeypatch):
+    from memos.kvcache.generator import rows as rows_module
+    from memos.kvcache.generator.rows import RowsLayer, Segment
+
+    torch.manual_seed(0)
+    made = lambda heads, n: torch.randn(1, heads, n, 64, device="cuda", dtype=torch.bfloat16)  # noqa: E731
+    prefix, own, query = [made(2, 300) for _ in "kv"], [made(2, new) for _ in "kv"], made(6, new)
+    found = []
+    for limit in (0, 1000):
+        monkeypatch.setattr(rows_module, "JOINED_TOKENS", limit)
+        layer = RowsLayer(1, None, 0)
+        layer.coming = [lambda: Segment(prefix[0][0], prefix[1][0], 0, 1)]
+        layer.causal = new > 1
+        keys, values = layer.update(*own)
+        assert layer.before == (300 if limit else 0)
+        found.append(attention.over_rows(query, keys, values, layer, 0.125).float())
+    assert (found[0] - found[1]).norm() / found[0].norm() < 0.01
