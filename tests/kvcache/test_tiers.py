@@ -350,7 +350,7 @@ def test_without_cuda_the_device_tier_says_so() -> None:
     reader.close()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 @pytest.mark.parametrize("codec", ["raw", "int8", "int4", "lossless"])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_states_reach_the_device_layer_by_layer(store: BlockStore, name: str, codec: str) -> None:
