@@ -60,7 +60,7 @@ def test_long_prompts_of_different_lengths_equal_each_alone(kind, folded, monkey
         assert float((logits[row] - full).abs().max()) < 1e-4
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 @pytest.mark.parametrize("new", [1, 16, 70])
 def test_one_row_on_a_device_has_one_buffer_with_the_same_result(new, monkeypatch):
     from memos.kvcache.generator import rows as rows_module
