@@ -38,6 +38,9 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     graph   recording facts by the million, and views of them at a time
     extraction  turns per second, and whether what supersedes what is right
     kv      activation memory: time to first token and exactness of stored states
+    kv_cuda  the same on a CUDA device, at the shapes of large models
+    kv_quality  what codecs and compression leave of a model's answers
+    kv_fuzz  the store of states under damage, kills, crowds and full disks
     all     locomo, scale and crash in one go: bench all --out DIR [--data FILE]
     """
     code = _all(arguments) if name == "all" else _run(name, arguments)
