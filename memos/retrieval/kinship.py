@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +63,14 @@ class Kinship:
 def read(path: Path) -> Kinship:
     """InvalidInput if the file is none of ours."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, so that it is closed whatever is in it.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             terms = file["terms"].tobytes().decode("utf-8").split("\n")
             vectors = file["vectors"]
             made = json.loads(file["made"].tobytes())
         if vectors.dtype != np.int8 or vectors.shape[:1] != (len(terms),) or vectors.ndim != 2:
             raise ValueError(f"{len(terms)} terms, vectors {vectors.dtype} {vectors.shape}")
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InvalidInput(f"{path} holds no table of terms: {error}") from error
     return Kinship({term: row for row, term in enumerate(terms)}, vectors, made)
 

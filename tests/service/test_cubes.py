@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from memos.errors import (
@@ -108,6 +110,7 @@ class OtherEmbedder(HashEmbedder):
 
 
 def test_another_model_is_refused_until_the_cube_is_embedded_anew(service, memos, clock):
+    from memos.assembly import open_states
     from memos.service import Service
 
     memos.add(["the lighthouse", "the harbour"])
@@ -116,6 +119,7 @@ def test_another_model_is_refused_until_the_cube_is_embedded_anew(service, memos
         service.stores,
         OtherEmbedder(),
         open_vector_index=None,
+        open_states=partial(open_states, service.settings),
         clock=clock,
         new_id=service.new_id,
     )
