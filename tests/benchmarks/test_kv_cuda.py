@@ -1,4 +1,4 @@
-"""The benchmark on a device: without one it says so, and its report tells what was asked and got."""
+"""The benchmark on a device: without one it says so; its report tells what was asked and got."""
 
 import pytest
 import torch
