@@ -70,6 +70,10 @@ class GenerateIn(Body):
     refresh: Annotated[
         bool, Field(description="Compile it anew first if it is stale or another model's.")
     ] = False
+    adapter: Annotated[
+        Label | None,
+        Field(description="Id of the adapter to answer with, none for none; else the attached."),
+    ] = None
     max_new_tokens: Annotated[int, Field(ge=1, le=_MOST_TOKENS)] = 256
     temperature: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0

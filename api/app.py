@@ -22,6 +22,7 @@ from memos.api.limits import BODY_SECONDS, Edge
 from memos.api.metrics import Metrics
 from memos.api.routes import (
     activations,
+    adapters,
     cubes,
     graph,
     health,
@@ -42,6 +43,7 @@ ROUTERS = (
     graph.router,
     notes.router,
     activations.router,
+    adapters.router,
     jobs.router,
     keys.router,
     health.router,

@@ -98,6 +98,13 @@ class AddQuery(Query):
     ] = True
 
 
+class WaitQuery(Query):
+    wait: Annotated[
+        Flag,
+        Field(description="true: answer when it is done; else a job does it."),
+    ] = False
+
+
 class BatchQuery(Query):
     batch_size: Annotated[
         int | None,

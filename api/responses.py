@@ -13,6 +13,7 @@ from memos.wire import to_json
 CubeName = Annotated[str, Path(description="A cube's name or id.", examples=["default"])]
 MemoryId = Annotated[str, Path(description="A memory's id.")]
 ActivationId = Annotated[str, Path(description="An activation memory's id.")]
+AdapterId = Annotated[str, Path(description="An adapter's id.")]
 JobId = Annotated[str, Path(description="A job's id.")]
 FactId = Annotated[str, Path(description="A fact's id.")]
 RulingId = Annotated[str, Path(description="A ruling's id.")]

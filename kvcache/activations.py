@@ -21,6 +21,7 @@ from memos.kvcache.cost import CostModel, calibrate
 from memos.kvcache.generator.generator import LocalGenerator, Prompt, Reader
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Generation, Options
+from memos.kvcache.lora.adapters import LocalAdapters
 from memos.kvcache.reuse.prefix import EXACT, Counters, PrefixReuse
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.store import BlockStore
@@ -44,7 +45,8 @@ Messages = Sequence[Mapping[str, str]]
 
 
 class LocalActivations:
-    """`memos.protocols.LocalStates`. `load` is called once, at the first need of the model.
+    """`memos.protocols.LocalStates`. `load` is called at the first need of the model, and for each
+    training. `adapters` is the folder of those, by default one in `folder`.
 
     `remote` is an fsspec URL, empty for none; without `ram_bytes` states are read from disk. With
     `measured` a cost model is calibrated at the first use and decides whether to load.
@@ -59,6 +61,9 @@ class LocalActivations:
         ram_bytes: int = 0,
         remote: str = "",
         measured: bool = True,
+        adapters: Path | None = None,
+        adapter_ram_bytes: int = 256 << 20,
+        adapter_codec: str = "bfloat16",
     ) -> None:
         self._load = load
         self._folder = folder
@@ -72,7 +77,14 @@ class LocalActivations:
         self._lock = threading.Lock()
         self._loaded: LocalModel | None = None
         self._cost: CostModel | None = None
-        self._reuses: dict[tuple[bytes, str], PrefixReuse] = {}
+        self._reuses: dict[tuple[bytes, str, str], PrefixReuse] = {}
+        self._adapters = LocalAdapters(
+            self._model,
+            load,
+            adapters or folder / "adapters",
+            ram_bytes=adapter_ram_bytes,
+            codec=adapter_codec,
+        )
 
     @property
     def model(self) -> LanguageModel:
@@ -90,6 +102,10 @@ class LocalActivations:
             for text in texts
         ]
 
+    @property
+    def adapters(self) -> LocalAdapters:
+        return self._adapters
+
     def stream(self, opening: Opening, messages: Messages, wanted: Prompting) -> Iterator[Piece]:
         options = Options(**{spec.name: getattr(wanted, spec.name) for spec in fields(wanted)})
         reuse = self._reuse(opening, answering=True)
@@ -97,7 +113,7 @@ class LocalActivations:
         if opening.policy:
             reader = CompressedReader(reuse, self._tiers, opening.policy)
         generator = LocalGenerator(reader)
-        prompt = prompt_of(self._model(), opening.text, messages)
+        prompt = prompt_of(reuse.model, opening.text, messages)
         events = generator.stream(prompt, options)
         return (
             Piece(text=event.text, done=self._generated(event.done) if event.done else None)
@@ -140,13 +156,17 @@ class LocalActivations:
         return True
 
     def forget(self, source_ids: Collection[str]) -> int:
-        return len(self._tiers.forget(source_ids))
+        gone = self._adapters.forget(source_ids)
+        return len(self._tiers.forget(source_ids)) + len(gone)
 
     def inventory(self) -> Inventory:
         sources: dict[str, int] = {}
         headers = self._store.headers()
         for header in headers:
             for id in {source.id for source in header.sources}:
+                sources[id] = sources.get(id, 0) + 1
+        for carried in self._adapters.inventory().values():
+            for id in carried:
                 sources[id] = sources.get(id, 0) + 1
         return Inventory(blocks=frozenset(header.id for header in headers), sources=sources)
 
@@ -171,6 +191,7 @@ class LocalActivations:
             "kv_corrupt_blocks": disk.counts["corrupt"],
             "kv_forgotten_blocks": disk.counts["forgotten"],
             "kv_remote_errors": disk.counts["remote_error"],
+            **self._adapters.stats(),
         }
 
     def close(self) -> None:
@@ -189,13 +210,14 @@ class LocalActivations:
             return self._loaded
 
     def _reuse(self, opening: Opening, *, answering: bool = False) -> PrefixReuse:
-        model = self._model()
+        base = self._model()
+        model = self._adapters.adapted(opening.adapter) if opening.adapter else base
         codec_named(opening.codec)
         with self._lock:
             if answering and self._measured and self._cost is None:
-                self._cost = calibrate(model, self._folder)
+                self._cost = calibrate(base, self._folder)
                 log.info("load or recompute: %s", self._cost.describe())
-            key = (opening.salt, opening.codec)
+            key = (opening.salt, opening.codec, model.identity.adapter)
             known = self._reuses.get(key)
             if known is None or (answering and known.cost is not self._cost):
                 made = PrefixReuse(

@@ -113,6 +113,9 @@ def open_states(settings: Settings) -> LocalStates:
         ram_bytes=settings.kv_ram_bytes,
         remote=settings.kv_remote,
         measured=settings.kv_cost_model,
+        adapters=settings.data_dir / "lora",
+        adapter_ram_bytes=settings.lora_ram_bytes,
+        adapter_codec=settings.lora_codec,
     )
 
 

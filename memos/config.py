@@ -123,6 +123,31 @@ class Settings:
     kv_cost_model: bool = _setting(
         True, "measure at the first use, then load states only where that is faster"
     )
+    lora_codec: str = _setting(
+        "bfloat16",
+        "how adapters are stored; int8 takes half of it",
+        choices=("float32", "bfloat16", "int8"),
+    )
+    lora_ram_bytes: int = _setting(
+        256 << 20, "RAM for adapters; least recently used go first", minimum=0
+    )
+    lora_parameters: int = _setting(
+        2_500_000, "parameters of an adapter of rank 8; how many memories one is for", minimum=5000
+    )
+    lora_recall: float = _setting(
+        0.6, "least recall of its memories that an adapter is used with", minimum=0, maximum=1
+    )
+    lora_perplexity: float = _setting(
+        0.05, "most that the perplexity of neutral text may grow by", minimum=0
+    )
+    lora_unchanged: float = _setting(
+        0.5, "least share of other answers that stay the same", minimum=0, maximum=1
+    )
+    lora_forgotten: str = _setting(
+        "retrain",
+        "when an attached adapter has learnt of a memory that is forgotten",
+        choices=("retrain", "drop"),
+    )
     reranker_model: str = _setting("", "cross-encoder by Hub id or folder; empty: none")
     offline: bool = _setting(False, "never ask a model hub")
     host: str = _setting("127.0.0.1", "address that `memos serve` listens on")

@@ -13,7 +13,8 @@
     │   ├── FactNotFound
     │   ├── RulingNotFound
     │   ├── NoteNotFound
-    │   └── ActivationNotFound
+    │   ├── ActivationNotFound
+    │   └── AdapterNotFound
     ├── Conflict
     │   ├── AlreadyExists       the name is taken
     │   ├── VersionConflict     the memory has changed since it was read
@@ -46,6 +47,13 @@
     │   ├── BlockCorrupt            a block's file is not what was written
     │   ├── BlockNotFound           a block that was there is gone
     │   └── DeviceUnavailable       there is no such accelerator here
+    ├── AdapterError            an adapter can't be made or used; the one before it stays
+    │   ├── AdapterCorrupt          its file is not what was written
+    │   ├── AdapterMismatch         it is another model's
+    │   ├── AdapterRefused          it did not pass what it must before it is used
+    │   ├── Contradiction           what it should learn says two things at once
+    │   └── TrainingFailed          the loss was no number
+    │       └── OutOfMemory
     ├── JobFailed               a job that was waited for ended in failure
     ├── ConfigError
     │   ├── InvalidSetting
@@ -125,6 +133,10 @@ class NoteNotFound(NotFound):
 
 class ActivationNotFound(NotFound):
     code = "activation-not-found"
+
+
+class AdapterNotFound(NotFound):
+    code = "adapter-not-found"
 
 
 class Conflict(MemosError):
@@ -267,6 +279,42 @@ class BlockNotFound(ActivationError):
 
 class DeviceUnavailable(ActivationError):
     code = "device-unavailable"
+
+
+class AdapterError(MemosError):
+    """An adapter can't be made or used; what was attached before stays attached."""
+
+    code = "adapter-error"
+
+
+class AdapterCorrupt(AdapterError):
+    code = "adapter-corrupt"
+
+
+class AdapterMismatch(AdapterError):
+    """It was trained for another model than the one that runs."""
+
+    code = "adapter-mismatch"
+
+
+class AdapterRefused(AdapterError):
+    """It did not pass the gate: recall, perplexity of other text, answers to other questions."""
+
+    code = "adapter-refused"
+
+
+class Contradiction(AdapterError):
+    """The memories say two things of which one can be true; `details` has both."""
+
+    code = "contradiction"
+
+
+class TrainingFailed(AdapterError):
+    code = "training-failed"
+
+
+class OutOfMemory(TrainingFailed):
+    code = "out-of-memory"
 
 
 class JobFailed(MemosError):

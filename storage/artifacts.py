@@ -13,7 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from memos.errors import ActivationNotFound, MemoryNotFound, NotFound, VersionConflict
+from memos.errors import (
+    ActivationNotFound,
+    AdapterNotFound,
+    MemoryNotFound,
+    NotFound,
+    VersionConflict,
+)
 from memos.protocols import Clock, artifact_name, cube_name
 from memos.storage.bulk import by_ids, load, matching, remove
 from memos.storage.engine import Database
@@ -35,7 +41,7 @@ from memos.types import Artifact, ArtifactSource, NewJob, State, Substrate
 SALT_BYTES = 32
 _CHUNK = 500
 _LIVE = State.ACTIVATED.value
-_KEPT = ("cube_id", "id", "hits", "last_used_at", "created_at")
+_KEPT = ("cube_id", "id", "hits", "last_used_at", "created_at", "attached")
 
 
 class SqlArtifactStore:
@@ -66,12 +72,12 @@ class SqlArtifactStore:
             _put_sources(connection, new)
         return ids
 
-    def get(self, cube_id: str, artifact_id: str) -> Artifact:
+    def get(self, cube_id: str, artifact_id: str, substrate: Substrate | None = None) -> Artifact:
         with self._db.read() as connection:
             rows = by_ids(connection, artifact, cube_id, [artifact_id])
             found = _read(connection, cube_id, rows, micros(self._clock()))
-        if not found:
-            raise artifact_missing(artifact_id)
+        if not found or (substrate is not None and found[0].substrate is not substrate):
+            raise artifact_missing(artifact_id, substrate)
         return found[0]
 
     def page(
@@ -111,6 +117,30 @@ class SqlArtifactStore:
         with self._db.write() as connection:
             if not storable(artifact_id) or connection.execute(change).rowcount == 0:
                 raise artifact_missing(artifact_id)
+
+    def attach(self, cube_id: str, artifact_id: str | None) -> None:
+        mine = (artifact.c.cube_id == cube_id, artifact.c.substrate == Substrate.PARAMETRIC.value)
+        with self._db.write() as connection:
+            take_numbers(connection, cube_id, 0)
+            connection.execute(
+                update(artifact).where(*mine, artifact.c.attached == 1).values(attached=0)
+            )
+            if artifact_id is None:
+                return
+            change = update(artifact).where(*mine, artifact.c.id == artifact_id).values(attached=1)
+            if not storable(artifact_id) or connection.execute(change).rowcount == 0:
+                raise artifact_missing(artifact_id, Substrate.PARAMETRIC)
+
+    def attached(self, cube_id: str) -> Artifact | None:
+        query = select(artifact).where(
+            artifact.c.cube_id == cube_id,
+            artifact.c.substrate == Substrate.PARAMETRIC.value,
+            artifact.c.attached == 1,
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+            found = _read(connection, cube_id, rows, micros(self._clock()))
+        return found[0] if found and found[0].attached else None
 
     def used(self, cube_id: str, artifact_id: str, *, hit: bool, at: datetime) -> None:
         change = (
@@ -169,7 +199,12 @@ class SqlArtifactStore:
             return bytes(connection.execute(query).scalar_one())
 
 
-def artifact_missing(artifact_id: str) -> ActivationNotFound:
+def artifact_missing(artifact_id: str, substrate: Substrate | None = None) -> NotFound:
+    if substrate is Substrate.PARAMETRIC:
+        return AdapterNotFound(
+            f"there is no adapter {artifact_id!r} in this cube; `adapters` lists them",
+            adapter_id=artifact_id,
+        )
     return ActivationNotFound(
         f"there is no activation memory {artifact_id!r} in this cube; `activations` lists them",
         activation_id=artifact_id,
@@ -269,6 +304,8 @@ def _artifact(
         updated_at=moment(row[20]),
         actor=row[21],
         job_id=row[22],
+        attached=bool(row[23]) and reason is None,
+        detail=json.loads(row[24]) if row[24] else {},
     )
 
 
@@ -313,5 +350,7 @@ def _row(item: Artifact) -> dict[str, Any]:
             "updated_at": micros(item.updated_at),
             "actor": item.actor,
             "job_id": item.job_id,
+            "attached": int(item.attached),
+            "detail": json_text(item.detail) if item.detail else None,
         }
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, Select, exists, select, update
 
-from memos.protocols import FORGET_STATES, cube_name
+from memos.protocols import FORGET_STATES, RETRAIN, cube_name
 from memos.storage.tables import artifact, artifact_source
-from memos.types import NewJob
+from memos.types import NewJob, State, Substrate
 
 _ATTEMPTS = 30
 """Over hours: what was forgotten must go, also where the disk is in trouble for a while."""
+
+
+_FORGOTTEN = "a memory that it was made of was forgotten; its file is deleted"
 
 
 def forgetting(tenant_id: str, source: str) -> NewJob:
@@ -30,12 +33,45 @@ def after_forgetting(
 ) -> list[NewJob]:
     """What has to follow, in the transaction in which a memory stops being activated; nothing if no
     file was ever made of it."""
-    query = select(
-        exists().where(
-            artifact_source.c.cube_id == cube_id, artifact_source.c.memory_id == memory_id
-        )
+    mine = select(artifact_source.c.artifact_id).where(
+        artifact_source.c.cube_id == cube_id, artifact_source.c.memory_id == memory_id
     )
-    return [forgetting(tenant_id, memory_id)] if connection.execute(query).scalar() else []
+    if not connection.execute(select(exists(mine))).scalar():
+        return []
+    return [forgetting(tenant_id, memory_id), *_detached(connection, tenant_id, cube_id, mine)]
+
+
+def _detached(
+    connection: Connection, tenant_id: str, cube_id: str, which: Select[tuple[str]]
+) -> list[NewJob]:
+    """Takes the adapters that learnt of a memory out of work for good: what they know can't be
+    taken out of their files, which are deleted. Those that were at work are made anew."""
+    adapters = (
+        artifact.c.cube_id == cube_id,
+        artifact.c.substrate == Substrate.PARAMETRIC.value,
+        artifact.c.id.in_(which),
+    )
+    at_work = connection.execute(
+        select(artifact.c.id).where(*adapters, artifact.c.attached == 1)
+    ).scalars()
+    jobs = [_retraining(tenant_id, cube_id, id) for id in at_work]
+    connection.execute(
+        update(artifact)
+        .where(*adapters)
+        .values(attached=0, file=None, bytes=0, state=State.GENERATED.value, reason=_FORGOTTEN)
+    )
+    return jobs
+
+
+def _retraining(tenant_id: str, cube_id: str, artifact_id: str) -> NewJob:
+    return NewJob(
+        tenant_id=tenant_id,
+        cube_id=cube_id,
+        kind=RETRAIN,
+        payload={"adapter_id": artifact_id},
+        dedupe_key=f"{RETRAIN}:{artifact_id}",
+        max_attempts=_ATTEMPTS,
+    )
 
 
 def after_deletion(connection: Connection, tenant_id: str, cube_id: str) -> list[NewJob]:

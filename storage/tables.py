@@ -517,7 +517,8 @@ summary_source = Table(
 )
 
 # Files of states (activation) and adapters (parametric). `own_text` is in no memory. The row comes
-# before the files; `artifact_source` says what they were made of.
+# before the files; `artifact_source` says what they were made of. `attached` and `detail`, JSON,
+# are of adapters.
 artifact = Table(
     "artifact",
     metadata,
@@ -544,6 +545,8 @@ artifact = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("actor", Text),
     Column("job_id", Text),
+    Column("attached", Integer, nullable=False, server_default="0"),
+    Column("detail", Text),
     PrimaryKeyConstraint("cube_id", "id", name="pk_artifact"),
     Index("ix_artifact_substrate", "cube_id", "substrate", "id"),
 )

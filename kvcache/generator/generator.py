@@ -63,7 +63,7 @@ class Event:
     done: Generation | None = None
 
 
-class _Answer:
+class Answer:
     """One answer in the making."""
 
     def __init__(self, index: int, prompt: Sequence[int], options: Options, model: LocalModel):
@@ -137,7 +137,7 @@ class LocalGenerator:
         each = _each(options, len(prompts))
         read = [self._tokens(prompt) for prompt in prompts]
         answers = [
-            _Answer(i, t, o, self.model) for i, (t, o) in enumerate(zip(read, each, strict=True))
+            Answer(i, t, o, self.model) for i, (t, o) in enumerate(zip(read, each, strict=True))
         ]
         for answer in answers:
             self.model.check(answer.prompt)
@@ -150,7 +150,7 @@ class LocalGenerator:
             self.model.tokens(prompt) if isinstance(prompt, str) else self.model.chat_tokens(prompt)
         )
 
-    def _run(self, answers: list[_Answer]) -> Iterator[Event]:
+    def _run(self, answers: list[Answer]) -> Iterator[Event]:
         """Read the prompts; then choose, tell, let go of what is done, and run one token more."""
         began = time.perf_counter()
         begun = self.reader.begin(
@@ -160,7 +160,7 @@ class LocalGenerator:
         live = [(answers[index], row) for row, index in enumerate(begun.order)]
         first: float | None = None
         while live:
-            tokens = _chosen(logits, [answer.sampler for answer, _ in live])
+            tokens = chosen(logits, [answer.sampler for answer, _ in live])
             now = time.perf_counter() - began
             first = now if first is None else first
             left = []
@@ -173,14 +173,14 @@ class LocalGenerator:
                     continue
                 self._keep(rows, place, answer)
                 counts = (begun.cached[row], begun.shared[row])
-                yield Event(answer.index, piece, _generation(answer, counts, first, now))
+                yield Event(answer.index, piece, generation_of(answer, counts, first, now))
             if left and len(left) < len(live):
                 rows.keep(left)
             live = [live[place] for place in left]
             if live:
                 logits = rows.advance([[answer.tokens[-1]] for answer, _ in live])
 
-    def _keep(self, rows: Running, place: int, answer: _Answer) -> None:
+    def _keep(self, rows: Running, place: int, answer: Answer) -> None:
         """Stores prompt and answer, but for the last token, which was not run."""
         if self._remember == "all":
             known = [*answer.prompt, *answer.tokens[:-1]]
@@ -195,7 +195,7 @@ def _each(options: Options | Sequence[Options] | None, count: int) -> list[Optio
     return list(options)
 
 
-def _chosen(logits: Tensor, samplers: Sequence[Sampler]) -> list[int]:
+def chosen(logits: Tensor, samplers: Sequence[Sampler]) -> list[int]:
     """One token per row; the likeliest ones by one call for all."""
     likeliest = logits.argmax(dim=-1).tolist()
     return [
@@ -204,7 +204,7 @@ def _chosen(logits: Tensor, samplers: Sequence[Sampler]) -> list[int]:
     ]
 
 
-def _generation(answer: _Answer, counts: tuple[int, int], first: float, now: float) -> Generation:
+def generation_of(answer: Answer, counts: tuple[int, int], first: float, now: float) -> Generation:
     assert answer.finish is not None
     return Generation(
         text=answer.text,

@@ -5,12 +5,14 @@ It does not know where states are stored, nor how tokens are chosen.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,10 @@ from memos.kvcache.fingerprint import FORMAT_VERSION, Fingerprint
 from memos.kvcache.generator import attention, cache
 from memos.kvcache.generator.rows import RowsCache
 from memos.kvcache.layout import CacheLayout
+
+if TYPE_CHECKING:
+    from memos.kvcache.lora.applying import Applying, Rows
+    from memos.kvcache.lora.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class LocalModel:
         self.attention = str(self.config._attn_implementation)
         self._lock = threading.Lock()
         self._one_by_one = False
+        self._applying: Applying | None = None
+        self._rows: Rows = ()
         self.layout = self._probe()
         if any(layer.kind == "recurrent" for layer in self.layout.layers):
             self._one_by_one = not self._continues()
@@ -67,6 +75,34 @@ class LocalModel:
     @property
     def id(self) -> str:
         return self.identity.id
+
+    def adapted(self, weights: Weights) -> LocalModel:
+        """This model with an adapter: the same module, another fingerprint. AdapterMismatch."""
+        self.applying.check(weights)
+        found = copy.copy(self)
+        found._rows = (weights,)
+        found.identity = replace(self.identity, adapter=weights.digest)
+        found.fingerprint = self.fingerprint.having(adapter=weights.digest)
+        return found
+
+    def mixed(self, rows: Rows) -> LocalModel:
+        """This model with an adapter, or none, for each row of a batch. States that it computes
+        must not be stored: they are of several fingerprints."""
+        for weights in rows:
+            if weights is not None:
+                self.applying.check(weights)
+        found = copy.copy(self)
+        found._rows = tuple(rows)
+        return found
+
+    @property
+    def applying(self) -> Applying:
+        """What puts adapters to work in the module; shared by all views of it."""
+        from memos.kvcache.lora.applying import Applying
+
+        if self._applying is None:
+            self._applying = Applying(self.module)
+        return self._applying
 
     @property
     def context(self) -> int | None:
@@ -197,7 +233,8 @@ class LocalModel:
 
     def _forward(self, ids: Tensor, positions: Tensor, past: Any, *, keep: int) -> Tensor:
         try:
-            with self._lock, torch.inference_mode():
+            working = self.applying.at_work(self._rows) if self._rows else nullcontext()
+            with self._lock, torch.inference_mode(), working:
                 out = self.module(
                     input_ids=ids,
                     position_ids=positions,

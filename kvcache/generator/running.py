@@ -63,6 +63,10 @@ class Together:
         place = self._model.device
         return self._model.run_rows(self._cache, ids.to(place), positions.to(place))
 
+    def use(self, model: LocalModel) -> None:
+        """Goes on with another view of the same model."""
+        self._model = model
+
     def keep(self, rows: Sequence[int]) -> None:
         self._cache.keep(rows)
         self.lengths = [self.lengths[row] for row in rows]

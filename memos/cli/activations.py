@@ -152,6 +152,7 @@ def stats(session: Session, cube: str) -> None:
 @cube_option
 @click.option("--activation", "-a", help="Id of the activation memory to begin at.")
 @click.option("--refresh", is_flag=True, help="Compile it anew if it is stale.")
+@click.option("--adapter", help="Id of the adapter to answer with; none: without one.")
 @click.option("--max-new-tokens", type=int, default=256, show_default=True)
 @click.option("--temperature", type=float, default=0.0, show_default=True)
 @click.option("--top-p", type=float, default=1.0, show_default=True)

@@ -49,6 +49,8 @@ COMMANDS = {
     "extract": ("graph:extract", "Read facts out of the memories."),
     "summarise": ("notes:summarise", "Summarise sessions and communities anew."),
     "activation": ("activations:activation", "Compile memories for the local model."),
+    "adapter": ("adapters:adapter", "Teach the local model memories."),
+    "distill": ("adapters:distill", "Teach the local model memories, in short."),
     "generate": ("activations:generate", "Ask the local model."),
     "cube": ("cubes:cube", "Create, list, show and delete cubes."),
     "key": ("keys:key", "Create, list and revoke API keys."),

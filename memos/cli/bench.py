@@ -40,6 +40,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     kv      activation memory: time to first token and exactness of stored states
     kv_cuda  the same on a CUDA device, at the shapes of large models
     kv_quality  what codecs and compression leave of a model's answers
+    lora    adapters: what they recall and leave alone, beside reading and stored states
     kv_fuzz  the store of states under damage, kills, crowds and full disks
     all     locomo, scale and crash in one go: bench all --out DIR [--data FILE]
     """

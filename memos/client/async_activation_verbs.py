@@ -112,6 +112,7 @@ class AsyncActivationVerbs(ABC):
         *,
         activation: str | None = None,
         refresh: bool = False,
+        adapter: str | None = None,
         cube: str = "default",
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -121,13 +122,15 @@ class AsyncActivationVerbs(ABC):
         stop: Sequence[str] = (),
     ) -> Generated:
         """The local model's answer. With `activation` it begins at the states of that memory;
-        `refresh` compiles that anew if it is stale or another model's."""
+        `refresh` compiles that anew if it is stale or another model's. `adapter` names the adapter
+        to answer with, "none" for none; left out, it is the one that is attached."""
         return await self._send(
             requests.generate(
                 prompt,
                 cube=cube,
                 activation=activation,
                 refresh=refresh,
+                adapter=adapter,
                 max_new_tokens=max_new_tokens,
                 temperature=temperature,
                 top_p=top_p,
@@ -143,6 +146,7 @@ class AsyncActivationVerbs(ABC):
         *,
         activation: str | None = None,
         refresh: bool = False,
+        adapter: str | None = None,
         cube: str = "default",
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -159,6 +163,7 @@ class AsyncActivationVerbs(ABC):
                 url=self._url,
                 activation=activation,
                 refresh=refresh,
+                adapter=adapter,
                 max_new_tokens=max_new_tokens,
                 temperature=temperature,
                 top_p=top_p,

@@ -25,6 +25,7 @@ from memos.protocols.indexes import (
 )
 from memos.protocols.models import (
     ActivationStore,
+    AdapterStore,
     Embedder,
     Extractor,
     Generator,
@@ -32,6 +33,7 @@ from memos.protocols.models import (
 )
 from memos.protocols.stores import (
     FORGET_STATES,
+    RETRAIN,
     ArtifactStore,
     Change,
     ChangeFeed,
@@ -59,7 +61,9 @@ __all__ = [
     "FORGET_STATES",
     "IMPORTED",
     "NAME_LIMIT",
+    "RETRAIN",
     "ActivationStore",
+    "AdapterStore",
     "ArtifactStore",
     "Change",
     "ChangeFeed",

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from memos.errors import ExtractionFailed
 from memos.types import (
+    AdapterReport,
     ArtifactSource,
     EmbeddingModel,
     Extraction,
+    Gate,
     Inventory,
     Kept,
     LanguageModel,
+    LeftAlone,
     Memory,
     Opening,
     Piece,
+    Probe,
     Prompting,
+    Recipe,
+    Trained,
+    TrainingSet,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +115,46 @@ class ActivationStore(Protocol):
         ...
 
 
+class AdapterStore(Protocol):
+    """Adapters of the local model, by the name of their file. AdapterNotFound for a file that is not
+    there, AdapterCorrupt for one that is not what was written, AdapterMismatch for one that was
+    trained for another model."""
+
+    def train(
+        self,
+        name: str,
+        wanted: TrainingSet,
+        recipe: Recipe,
+        gate: Gate,
+        sources: Sequence[ArtifactSource],
+        *,
+        told: Callable[[float, float | None], None] = ...,
+    ) -> Trained:
+        """Trains and judges; stores it only if it passes. A training of the same name that was
+        broken off goes on where its last checkpoint was, to the same result. `told` hears of each
+        step the share that is done and the last recall, and may raise to end it. TrainingFailed,
+        OutOfMemory; InvalidInput for a recipe that can't be."""
+        ...
+
+    def evaluate(
+        self, name: str, probes: Sequence[Probe], alone: LeftAlone, gate: Gate
+    ) -> AdapterReport:
+        """Judges one that is stored, again."""
+        ...
+
+    def check(self, name: str) -> str:
+        """Its digest, if it is there, whole, and of the model that runs."""
+        ...
+
+    def remove(self, name: str) -> bool:
+        """Deletes its file and what is left of its training; whether there was one."""
+        ...
+
+
 class LocalStates(Generator, ActivationStore, Protocol):
-    """Both, on one model."""
+    """All of them, on one model. `forget` and `inventory` are of adapters too."""
+
+    @property
+    def adapters(self) -> AdapterStore: ...
 
     def close(self) -> None: ...

@@ -375,9 +375,10 @@ class ArtifactStore(Protocol):
         not there, activated and in the named version at the moment of the commit."""
         ...
 
-    def get(self, cube_id: str, artifact_id: str) -> Artifact:
+    def get(self, cube_id: str, artifact_id: str, substrate: Substrate | None = None) -> Artifact:
         """With its state as of now: `expired`, with the reason, if a source is another version
-        today or not activated. ActivationNotFound if the cube has none such."""
+        today or not activated. ActivationNotFound if the cube has none such, AdapterNotFound if
+        that is what was asked for."""
         ...
 
     def page(
@@ -393,6 +394,15 @@ class ArtifactStore(Protocol):
 
     def pin(self, cube_id: str, artifact_id: str, *, pinned: bool) -> None:
         """Also where it is stale. ActivationNotFound."""
+        ...
+
+    def attach(self, cube_id: str, artifact_id: str | None) -> None:
+        """Makes this adapter the one at work in its cube, and no other; None: none at all.
+        AdapterNotFound."""
+        ...
+
+    def attached(self, cube_id: str) -> Artifact | None:
+        """The adapter at work in a cube. One that is stale is at work no more."""
         ...
 
     def used(self, cube_id: str, artifact_id: str, *, hit: bool, at: datetime) -> None:
@@ -416,6 +426,9 @@ class ArtifactStore(Protocol):
         """The tenant's 32 bytes, drawn at random when first asked for. NotFound without tenant."""
         ...
 
+
+RETRAIN = "lora_retrain"
+"""The job that makes an adapter anew without what was forgotten, if it was at work."""
 
 FORGET_STATES = "kv_forget"
 """The job that deletes the files of its payload's `sources`."""

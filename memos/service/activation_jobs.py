@@ -1,17 +1,20 @@
-"""The jobs of activation memory, and what `doctor` looks at. Each may run twice.
+"""The jobs of activation and parametric memory, and what `doctor` looks at. Each may run twice.
 
 kv_compile   computes and stores the states of an activation memory
-kv_forget    deletes the states that carry a forgotten memory, a dropped activation, a deleted cube
+kv_forget    deletes states and adapters that carry a forgotten memory, what was dropped, a deleted cube
+lora_distill  trains an adapter, and attaches it if it passes
+lora_retrain trains one anew without what was forgotten
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from memos.errors import ActivationNotFound
-from memos.protocols import FORGET_STATES, Stores
+from memos.errors import ActivationNotFound, AdapterNotFound
+from memos.protocols import FORGET_STATES, RETRAIN, Stores
 from memos.scheduler import Handler, JobContext
 from memos.service.activations import COMPILE, Activations
+from memos.service.adapters import DISTILL, Adapters
 from memos.service.jobs import unless_cube_gone
 from memos.service.late_states import LateStates
 from memos.types import Cube, Finding, State, Substrate
@@ -20,19 +23,42 @@ _PART = 256
 
 
 class ActivationJobs:
-    def __init__(self, stores: Stores, activations: Activations, states: LateStates) -> None:
+    def __init__(
+        self, stores: Stores, activations: Activations, adapters: Adapters, states: LateStates
+    ) -> None:
         self._stores = stores
         self._activations = activations
+        self._adapters = adapters
         self._states = states
 
     def table(self) -> Mapping[str, Handler]:
-        return {COMPILE: unless_cube_gone(self._compile), FORGET_STATES: self._forget}
+        return {
+            COMPILE: unless_cube_gone(self._compile),
+            FORGET_STATES: self._forget,
+            DISTILL: unless_cube_gone(self._distill),
+            RETRAIN: unless_cube_gone(self._retrain),
+        }
+
+    def _distill(self, context: JobContext) -> None:
+        job = context.job
+        cube = self._stores.cubes.get(job.tenant_id, job.cube_id or "")
+        self._adapters.run(cube, job.payload["adapter_id"], context)
+
+    def _retrain(self, context: JobContext) -> None:
+        job = context.job
+        cube = self._stores.cubes.get(job.tenant_id, job.cube_id or "")
+        try:
+            self._adapters.retrain(cube, job.payload["adapter_id"])
+        except AdapterNotFound:  # dropped meanwhile
+            return
 
     def _compile(self, context: JobContext) -> None:
         job = context.job
         cube = self._stores.cubes.get(job.tenant_id, job.cube_id or "")
         try:
-            self._activations.compute(cube, job.payload["activation_id"])
+            self._activations.compute(
+                cube, job.payload["activation_id"], adapter=job.payload.get("adapter")
+            )
         except ActivationNotFound:  # dropped meanwhile
             return
 

@@ -108,6 +108,7 @@ class ActivationVerbs(Verbs):
         *,
         activation: str | None = None,
         refresh: bool = False,
+        adapter: str | None = None,
         cube: str = "default",
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -119,7 +120,8 @@ class ActivationVerbs(Verbs):
         """The local model's answer. With `activation` it begins at the states of that memory.
 
         StateConflict if that is stale, FingerprintMismatch if another model made it; `refresh`
-        compiles it anew then, from what is there now.
+        compiles it anew then, from what is there now. `adapter` names the adapter to answer
+        with, "none" for none; left out, it is the one that is attached.
         """
         wanted = Prompting(
             max_new_tokens=max_new_tokens,
@@ -131,7 +133,12 @@ class ActivationVerbs(Verbs):
         )
         with self._service.foreground.request():
             return self._service.activations.generate(
-                self._cube(cube), _messages(prompt), wanted, activation=activation, refresh=refresh
+                self._cube(cube),
+                _messages(prompt),
+                wanted,
+                activation=activation,
+                refresh=refresh,
+                adapter=adapter,
             )
 
     def generate_stream(
@@ -140,6 +147,7 @@ class ActivationVerbs(Verbs):
         *,
         activation: str | None = None,
         refresh: bool = False,
+        adapter: str | None = None,
         cube: str = "default",
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -158,7 +166,12 @@ class ActivationVerbs(Verbs):
             stop=tuple(stop),
         )
         return self._service.activations.stream(
-            self._cube(cube), _messages(prompt), wanted, activation=activation, refresh=refresh
+            self._cube(cube),
+            _messages(prompt),
+            wanted,
+            activation=activation,
+            refresh=refresh,
+            adapter=adapter,
         )
 
 

@@ -19,14 +19,16 @@ from memos.activation.prompts import check_messages
 from memos.activation.selection import Selection, check_codec, check_policy
 from memos.config import Settings
 from memos.errors import (
+    AdapterError,
     FingerprintMismatch,
     MemoryNotFound,
     MemosError,
+    NotFound,
     StateConflict,
 )
 from memos.protocols import Clock, NewId, Stores, artifact_name, cube_name
-from memos.retrieval.search import Searcher
 from memos.service import cursors
+from memos.service.adapters import Adapters
 from memos.service.choosing import Chooser
 from memos.service.late_states import LateStates
 from memos.types import (
@@ -59,18 +61,18 @@ class Activations:
     def __init__(
         self,
         stores: Stores,
-        searcher: Searcher,
+        chooser: Chooser,
         states: LateStates,
+        adapters: Adapters,
         settings: Settings,
         *,
         clock: Clock,
         new_id: NewId,
     ) -> None:
         self._stores = stores
-        self._chooser = Chooser(
-            stores, searcher, lambda texts: states.wait().count_tokens(texts), clock=clock
-        )
+        self._chooser = chooser
         self._states = states
+        self._adapters = adapters
         self._settings = settings
         self._clock = clock
         self._new_id = new_id
@@ -198,16 +200,18 @@ class Activations:
         *,
         activation: str | None,
         refresh: bool,
+        adapter: str | None = None,
     ) -> Iterator[Piece]:
         """The answer as it comes; what is wrong with the request is raised at once."""
         check_messages(messages)
+        learnt = self._adapters.at_work(cube, adapter)
         artifact, memories = None, []
         if activation is not None:
             artifact = self._usable(cube, activation, refresh=refresh)
             memories = self._compiled(artifact)
-        opening = self._opening(cube, artifact, memories)
+        opening = self._opening(cube, artifact, memories, learnt.file if learnt else None)
         pieces = self._states.wait().stream(opening, messages, wanted)
-        return self._told(cube, artifact, opening, pieces)
+        return self._told(cube, artifact, learnt, opening, pieces)
 
     def generate(self, *args: Any, **options: Any) -> Generated:
         """As `stream`, whole."""
@@ -216,22 +220,37 @@ class Activations:
                 return piece.done
         raise MemosError("the local model's answer had no end; this is a fault of memos")
 
-    def job(self, cube: Cube, id: str) -> NewJob:
-        """Computes the states of an activation memory."""
+    def job(self, cube: Cube, id: str, *, adapter: str | None = None) -> NewJob:
+        """Computes the states of an activation memory, or those that it has with an adapter."""
+        payload = {"activation_id": id} | ({"adapter": adapter} if adapter else {})
         return NewJob(
             tenant_id=cube.tenant_id,
             cube_id=cube.id,
             kind=COMPILE,
-            payload={"activation_id": id},
-            dedupe_key=f"{COMPILE}:{id}",
+            payload=payload,
+            dedupe_key=":".join([COMPILE, *payload.values()]),
             max_attempts=self._settings.job_attempts,
         )
 
-    def compute(self, cube: Cube, id: str) -> None:
+    def compute(self, cube: Cube, id: str, *, adapter: str | None = None) -> None:
         """What the job does; nothing if it is stale or gone."""
         artifact = self._stores.artifacts.get(cube.id, id)
-        if artifact.state is not State.EXPIRED:
+        if artifact.state is State.EXPIRED:
+            return
+        if adapter is None:
             self._compute(cube, artifact, self._compiled(artifact))
+            return
+        try:
+            learnt = self._adapters.at_work(cube, adapter)
+        except (AdapterError, NotFound, StateConflict):
+            return  # it is out of work: nobody asks for its states
+        opening = self._opening(
+            cube, artifact, self._compiled(artifact), learnt.file if learnt else None
+        )
+        carried = [*self._carried(cube, artifact)]
+        carried += [ArtifactSource(memory_id=artifact_name(adapter), version=1)]
+        carried += learnt.sources if learnt else ()
+        self._states.wait().compile(opening, carried)
 
     def forget(self, sources: Sequence[str]) -> None:
         """Deletes states now rather than when the job comes round, which was queued with it."""
@@ -254,7 +273,8 @@ class Activations:
     @property
     def any_files(self) -> bool:
         """Whether there can be states at all."""
-        return bool(self._settings.kv_remote) or (self._settings.data_dir / "kv").exists()
+        folders = (self._settings.data_dir / "kv", self._settings.data_dir / "lora")
+        return bool(self._settings.kv_remote) or any(folder.exists() for folder in folders)
 
     # What stands behind an activation memory
 
@@ -355,12 +375,7 @@ class Activations:
         """Stores the states of these memories, and says so if they are still what they were."""
         states = self._states.wait()
         opening = self._opening(cube, artifact, memories)
-        carried = [
-            *artifact.sources,
-            ArtifactSource(memory_id=artifact_name(artifact.id), version=1),
-            ArtifactSource(memory_id=cube_name(cube.id), version=1),
-        ]
-        kept = states.compile(opening, carried)
+        kept = states.compile(opening, self._carried(cube, artifact))
         reason = None
         if kept.stored < kept.tokens:
             reason = (
@@ -388,8 +403,20 @@ class Activations:
             states.pin(kept.block, pinned=True)
         return done
 
+    def _carried(self, cube: Cube, artifact: Artifact) -> list[ArtifactSource]:
+        """What states are of, and go with."""
+        return [
+            *artifact.sources,
+            ArtifactSource(memory_id=artifact_name(artifact.id), version=1),
+            ArtifactSource(memory_id=cube_name(cube.id), version=1),
+        ]
+
     def _opening(
-        self, cube: Cube, artifact: Artifact | None, memories: Sequence[Memory]
+        self,
+        cube: Cube,
+        artifact: Artifact | None,
+        memories: Sequence[Memory],
+        adapter: str | None = None,
     ) -> Opening:
         text = ""
         if artifact is not None:
@@ -399,16 +426,26 @@ class Activations:
             salt=self._stores.artifacts.salt(cube.tenant_id),
             codec=artifact.codec if artifact else self._settings.kv_codec,
             policy=artifact.policy if artifact else None,
+            adapter=adapter,
         )
 
     def _told(
-        self, cube: Cube, artifact: Artifact | None, opening: Opening, pieces: Iterator[Piece]
+        self,
+        cube: Cube,
+        artifact: Artifact | None,
+        learnt: Artifact | None,
+        opening: Opening,
+        pieces: Iterator[Piece],
     ) -> Iterator[Piece]:
         for piece in pieces:
-            if piece.done is not None and artifact is not None:
-                self._note_use(cube, artifact, opening, piece.done)
-                piece = replace(piece, done=replace(piece.done, activation=artifact.id))
-            yield piece
+            done = piece.done
+            if done is not None and learnt is not None:
+                self._stores.artifacts.used(cube.id, learnt.id, hit=True, at=self._clock())
+                done = replace(done, adapter=learnt.id)
+            if done is not None and artifact is not None:
+                self._note_use(cube, artifact, opening, done)
+                done = replace(done, activation=artifact.id)
+            yield piece if done is None else replace(piece, done=done)
 
     def _note_use(self, cube: Cube, artifact: Artifact, opening: Opening, done: Generated) -> None:
         hit = done.states == "loaded"
@@ -417,7 +454,7 @@ class Activations:
             kept = self._states.wait().warm(opening)
             if kept.stored < kept.tokens:
                 # Evicted, damaged or never computed: the next use shall find it.
-                self._stores.jobs.enqueue(self.job(cube, artifact.id))
+                self._stores.jobs.enqueue(self.job(cube, artifact.id, adapter=opening.adapter))
 
     def _unpin(self, cube: Cube, artifact: Artifact) -> None:
         """Lets its last block go, unless another pinned one of the cube ends in it."""

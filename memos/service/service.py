@@ -16,6 +16,7 @@ from memos.extraction.structured import Structured
 from memos.graph.communities import communities
 from memos.graph.resolution import Resolver
 from memos.protocols import (
+    RETRAIN,
     Clock,
     Embedder,
     Extractor,
@@ -29,6 +30,8 @@ from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
 from memos.service.activation_jobs import ActivationDoctor, ActivationJobs
 from memos.service.activations import COMPILE, Activations
+from memos.service.adapters import DISTILL, Adapters
+from memos.service.choosing import Chooser
 from memos.service.cubes import Cubes
 from memos.service.enriching import PATIENT, Enriching
 from memos.service.enrichment import Enrichment
@@ -38,6 +41,7 @@ from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
 from memos.service.keys import Keys
 from memos.service.late_states import LateStates
+from memos.service.learning import Learning
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
 from memos.service.reading import Reader
@@ -133,8 +137,28 @@ class Service:
             new_id=new_id,
         )
         self._states = LateStates(open_states, stores)
+        chooser = Chooser(
+            stores,
+            self.searcher,
+            lambda texts: self._states.wait().count_tokens(texts),
+            clock=clock,
+        )
+        self.adapters = Adapters(
+            stores,
+            Learning(stores, chooser, embedder, clock=clock),
+            self._states,
+            settings,
+            clock=clock,
+            new_id=new_id,
+        )
         self.activations = Activations(
-            stores, self.searcher, self._states, settings, clock=clock, new_id=new_id
+            stores,
+            chooser,
+            self._states,
+            self.adapters,
+            settings,
+            clock=clock,
+            new_id=new_id,
         )
         self.doctor = Doctor(
             stores,
@@ -144,7 +168,7 @@ class Service:
             self.enriching,
             ActivationDoctor(stores, self.activations, self._states),
         )
-        activation_jobs = ActivationJobs(stores, self.activations, self._states)
+        activation_jobs = ActivationJobs(stores, self.activations, self.adapters, self._states)
         self.worker = Worker(
             stores.jobs,
             {
@@ -154,7 +178,7 @@ class Service:
             },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT | {COMPILE},
+            patient=PATIENT | {COMPILE, DISTILL, RETRAIN},
         )
 
     def _enrichers(self) -> Mapping[str, Handler]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from memos.types.memories import State
 
@@ -39,7 +39,8 @@ class Artifact:
     source has changed or was forgotten; `reason` says which, or why it could not be computed.
     `own_text` is text that was given and is in no memory. `file` is the last block or the file's
     name; `root` (hex) the key that the blocks are found by; `tokens` and `bytes` what it holds.
-    `policy`: what left a part of it out, as `<name>:<share removed>`; None if nothing did.
+    `policy`: what left a part of it out, as `<name>:<share removed>`; None if nothing did. Of an
+    adapter, `attached` says whether it is at work in its cube, and `detail` how it was made.
     """
 
     id: str
@@ -66,6 +67,8 @@ class Artifact:
     updated_at: datetime
     actor: str | None
     job_id: str | None = None
+    attached: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +123,14 @@ class Opening:
     """What a prompt begins with, and whose it is.
 
     `salt` keeps tenants apart; `codec` is how states are stored; `policy` what leaves a part of
-    them out, as `<name>:<share>`, None for nothing.
+    them out, as `<name>:<share>`, None for nothing. `adapter` is the file of the one at work.
     """
 
     text: str
     salt: bytes = field(repr=False)
     codec: str
     policy: str | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +180,8 @@ class Generated:
 
     `states`: "loaded" if it began at stored states (`reused_tokens` of its `prompt_tokens`), else
     "recomputed". `finish`: "stop" at its end or a stop text, "length" at max_new_tokens. Times are
-    from the request to the first token, and to the last. `activation` is None without one.
+    from the request to the first token, and to the last. `activation` and `adapter` are the ids of
+    those it was given with; None without one.
     """
 
     text: str
@@ -189,6 +194,7 @@ class Generated:
     total_s: float
     model: str
     activation: str | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,37 @@
+"""Bodies of the requests about parametric memory."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from memos.api.schemas import AnyKind, Body, Label
+
+
+class DistillIn(Body):
+    """What the local model shall learn: memories by id, by a search, or all of a kind; without any
+    of these the policy chooses."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "semantic", "name": "people", "rank": 8}]}
+    )
+
+    memories: Annotated[list[Label], Field(default_factory=list)]
+    query: str | None = None
+    kind: AnyKind | None = None
+    name: Annotated[str, Field(max_length=512)] = "default"
+    begin: Annotated[Label | None, Field(description="Id of the adapter to go on from.")] = None
+    limit: Annotated[int, Field(ge=1)] = 100
+    diversity: Annotated[
+        float, Field(ge=0, le=1, allow_inf_nan=False, description="How much the choice is spread.")
+    ] = 0.0
+    attach: Annotated[bool, Field(description="Put it to work once it has passed.")] = True
+    rank: Annotated[int | None, Field(ge=1, le=256)] = None
+    rate: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = None
+    passes: Annotated[int | None, Field(ge=1, le=200)] = None
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+
+    def options(self) -> dict[str, Any]:
+        """Keywords of the verb."""
+        return {name: getattr(self, name) for name in type(self).model_fields}

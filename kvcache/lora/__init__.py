@@ -1,0 +1,1 @@
+"""Parametric memory: adapters of the local model, made from examples, kept, served and merged."""

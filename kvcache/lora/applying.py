@@ -1,0 +1,114 @@
+"""Adapters at work in a loaded model, without changing a number of it.
+
+Each layer that an adapter knows gets a hook, which adds what the adapters at work say of its input;
+without one at work it returns at once. So to attach, to detach and to swap is to name another set of
+weights, the base is never copied or reloaded, and each row of a batch may have its own adapter.
+(Punica and S-LoRA, Chen et al. 2023 and Sheng et al. 2023, do this with kernels of their own.)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memos.errors import AdapterMismatch
+from memos.kvcache.lora.weights import Weights
+
+ON_DEVICE = 32
+"""Adapters that stay on the device when they are not at work."""
+
+Rows = Sequence[Weights | None]
+"""The adapter of each row of a batch; one entry is for all rows."""
+
+
+class Applying:
+    """Of one module, which has its lock: one forward pass at a time."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._layers = {
+            name: part for name, part in module.named_modules() if isinstance(part, torch.nn.Linear)
+        }
+        self._hooked: dict[str, Any] = {}
+        self._at_work: list[tuple[Tensor | None, Weights]] = []
+        self._placed: OrderedDict[str, dict[str, tuple[Tensor, Tensor]]] = OrderedDict()
+
+    def check(self, weights: Weights) -> None:
+        """AdapterMismatch for layers that the model has not, or not in that shape."""
+        for name, (a, b) in weights.layers.items():
+            layer = self._layers.get(name)
+            if layer is None:
+                raise AdapterMismatch(f"the adapter is of a layer {name!r} that the model has not")
+            if (layer.out_features, layer.in_features) != (b.shape[0], a.shape[1]):
+                raise AdapterMismatch(
+                    f"the adapter's layer {name!r} is {b.shape[0]} × {a.shape[1]}, the model's "
+                    f"{layer.out_features} × {layer.in_features}"
+                )
+
+    @contextmanager
+    def at_work(self, rows: Rows) -> Iterator[None]:
+        """Within it the module computes with these."""
+        self._at_work = self._groups(rows)
+        try:
+            yield
+        finally:
+            self._at_work = []
+            while len(self._placed) > ON_DEVICE:
+                self._placed.popitem(last=False)
+
+    def release(self, digest: str) -> None:
+        """Gives back what lies on the device of an adapter."""
+        self._placed.pop(digest, None)
+
+    def _groups(self, rows: Rows) -> list[tuple[Tensor | None, Weights]]:
+        if len(rows) == 1:
+            return [(None, rows[0])] if rows[0] is not None and self._ready(rows[0]) else []
+        by_digest: dict[str, tuple[Weights, list[int]]] = {}
+        for number, weights in enumerate(rows):
+            if weights is not None:
+                by_digest.setdefault(weights.digest, (weights, []))[1].append(number)
+        place = self._module.device
+        return [
+            (torch.tensor(numbers, device=place), weights)
+            for weights, numbers in by_digest.values()
+            if self._ready(weights)
+        ]
+
+    def _ready(self, weights: Weights) -> bool:
+        """On the device and hooked."""
+        if weights.digest not in self._placed:
+            place, dtype = self._module.device, self._module.dtype
+            # The scale once into B rather than into each product.
+            self._placed[weights.digest] = {
+                name: (a.to(place, dtype), (b * weights.about.scale).to(place, dtype))
+                for name, (a, b) in weights.layers.items()
+            }
+        self._placed.move_to_end(weights.digest)
+        for name in weights.layers:
+            if name not in self._hooked:
+                layer = self._layers[name]
+                self._hooked[name] = layer.register_forward_hook(self._hook(name))
+        return True
+
+    def _hook(self, name: str) -> Any:
+        def added(_: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            if not self._at_work:
+                return None
+            given = inputs[0]
+            for rows, weights in self._at_work:
+                pair = self._placed[weights.digest].get(name)
+                if pair is None:
+                    continue
+                a, b = pair
+                if rows is None:
+                    output = output + (given @ a.T) @ b.T
+                else:
+                    output = output.index_add(0, rows, (given[rows] @ a.T) @ b.T)
+            return output
+
+        return added

@@ -1,0 +1,56 @@
+"""A forward pass over packed rows, and what follows from its logits. Knows no adapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memos.kvcache.lora.packing import NOTHING, Packed, Tokenised, packed, rows
+
+
+def label_logits(module: Any, row: Packed) -> tuple[Tensor, Tensor]:
+    """(logits (m, vocabulary) float32, labels (m,)) of those positions that predict a label: the
+    head of a model is a fifth of its work, and most positions need none."""
+    place = (row.labels[0] != NOTHING).nonzero()[:, 0]
+    out = module(
+        input_ids=row.ids,
+        position_ids=row.positions,
+        attention_mask=row.mask,
+        use_cache=False,
+        logits_to_keep=place,
+    )
+    return out.logits[0].float(), row.labels[0, place]
+
+
+@torch.no_grad()
+def right(
+    module: Any, head: Sequence[int], asked: Sequence[Tokenised], *, tokens: int = 1024
+) -> list[bool]:
+    """Whether each answer is the one that greedy decoding would give: at every place of it the
+    likeliest token is the answer's own."""
+    found: list[bool] = []
+    for part in rows(asked, head=len(head), tokens=tokens):
+        row = packed(head, part, device=module.device, dtype=module.dtype)
+        logits, labels = label_logits(module, row)
+        owner = row.owner[(row.labels[0] != NOTHING)]
+        wrong = torch.zeros(len(part), dtype=torch.long, device=labels.device)
+        wrong.index_add_(0, owner, (logits.argmax(-1) != labels).long())
+        found += [count == 0 for count in wrong.tolist()]
+    return found
+
+
+@torch.no_grad()
+def perplexity(module: Any, texts: Sequence[Sequence[int]]) -> float:
+    """Of running texts, over all their tokens but the first of each."""
+    total, count = 0.0, 0
+    for text in texts:
+        whole = Tokenised(tokens=tuple(text), labels=tuple(text), headed=False)
+        row = packed((), [whole], device=module.device, dtype=module.dtype)
+        logits, labels = label_logits(module, row)
+        total += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+        count += len(labels)
+    return math.exp(total / max(count, 1))

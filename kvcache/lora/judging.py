@@ -1,0 +1,128 @@
+"""What an adapter is asked before it may be used: what it learnt, and what it left alone."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from memos.kvcache.generator.generator import LocalGenerator, Prompt
+from memos.kvcache.generator.model import LocalModel
+from memos.kvcache.generator.request import Options
+from memos.kvcache.lora import forward
+from memos.kvcache.lora.learning import Learner
+from memos.kvcache.lora.packing import Tokenised, Tokeniser
+from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.types import AdapterReport, Gate, Probe
+
+ANSWER_TOKENS = 32
+_WORDS = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Neutral:
+    """Neutral texts, and questions with what the model answers without an adapter."""
+
+    texts: tuple[tuple[int, ...], ...]
+    asked: tuple[Tokenised, ...]
+
+
+def answers(
+    model: LocalModel, questions: Sequence[str], options: Options | None = None
+) -> list[str]:
+    """What the model says to each question by itself."""
+    generator = LocalGenerator(PrefixReuse(model, None, salt=b""))
+    wanted = options or Options(max_new_tokens=ANSWER_TOKENS)
+    done = generator.generate_many([prompt(model, text) for text in questions], wanted)
+    return [answer.text for answer in done]
+
+
+def prompt(model: LocalModel, question: str) -> Prompt:
+    """As the model is asked a question."""
+    if model.tokenizer.chat_template:
+        return [{"role": "user", "content": question}]
+    return f"{question}\n"
+
+
+def says(answer: str, wanted: str) -> bool:
+    """Whether all words of `wanted` stand in the answer, in their order and side by side."""
+    words, held = _words(wanted), _words(answer)
+    return bool(words) and any(
+        held[at : at + len(words)] == words for at in range(len(held) - len(words) + 1)
+    )
+
+
+def report(
+    learner: Learner,
+    base: LocalModel,
+    adapted: LocalModel,
+    tokeniser: Tokeniser,
+    probes: Sequence[Probe],
+    neutral: Neutral,
+    gate: Gate,
+) -> AdapterReport:
+    """`learner` has the weights that `adapted` works with. Probes are answered by greedy decoding;
+    that an answer stayed the same is told place by place, which comes to the same."""
+    module, head = learner.module, tokeniser.head
+    held = [probe for probe in probes if not probe.trained]
+    known = [probe for probe in probes if probe.trained]
+    right = _right(adapted, held)
+    with learner.without():
+        before = forward.perplexity(module, neutral.texts)
+    found = AdapterReport(
+        recall=share(right),
+        base_recall=share(_right(base, held)),
+        trained=share(_right(adapted, known)),
+        perplexity=forward.perplexity(module, neutral.texts),
+        base_perplexity=before,
+        unchanged=share(forward.right(module, head, neutral.asked)),
+        by_source=_by_source(held, right),
+        probes=len(held),
+    )
+    return _judged(found, gate)
+
+
+def share(oks: Sequence[Any]) -> float:
+    """Of those that are true; 1 of none."""
+    return sum(map(bool, oks)) / len(oks) if oks else 1.0
+
+
+def _right(model: LocalModel, probes: Sequence[Probe]) -> list[bool]:
+    if not probes:
+        return []
+    told = answers(model, [probe.prompt for probe in probes])
+    return [says(answer, probe.answer) for answer, probe in zip(told, probes, strict=True)]
+
+
+def _by_source(probes: Sequence[Probe], right: Sequence[bool]) -> dict[str, float]:
+    found: dict[str, list[bool]] = defaultdict(list)
+    for probe, ok in zip(probes, right, strict=True):
+        if probe.source is not None:
+            found[probe.source].append(ok)
+    return {source: share(oks) for source, oks in sorted(found.items())}
+
+
+def _judged(found: AdapterReport, gate: Gate) -> AdapterReport:
+    faults = []
+    if found.recall < gate.recall:
+        faults.append(
+            f"it recalls {found.recall:.0%} of its memories, {gate.recall:.0%} are wanted"
+        )
+    grown = found.perplexity / max(found.base_perplexity, 1e-9) - 1
+    if grown > gate.perplexity:
+        faults.append(
+            f"the perplexity of neutral text grew by {grown:.1%}, at most {gate.perplexity:.1%} "
+            "are wanted"
+        )
+    if found.unchanged < gate.unchanged:
+        faults.append(
+            f"{found.unchanged:.0%} of the answers to other questions stayed the same, "
+            f"{gate.unchanged:.0%} are wanted"
+        )
+    return replace(found, refused="; ".join(faults) or None)
+
+
+def _words(text: str) -> list[str]:
+    return _WORDS.findall(text.casefold())

@@ -1,0 +1,101 @@
+"""The verbs of parametric memory, for the sync client.
+
+Knows what they send by `memos.client.adapter_requests`; how it is sent is the client's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeVar
+
+from memos.client import adapter_requests as requests
+from memos.client.requests import Request
+from memos.types import Adapter, Kind, Page
+
+T = TypeVar("T")
+
+
+class AdapterVerbs(ABC):
+    """What a client can ask of parametric memory."""
+
+    @abstractmethod
+    def _send(self, request: Request[T]) -> T: ...
+
+    @abstractmethod
+    def _key(self, given: str | None = None) -> str: ...
+
+    def distill(
+        self,
+        *,
+        memories: Sequence[str] = (),
+        query: str | None = None,
+        kind: Kind | None = None,
+        name: str = "default",
+        begin: str | None = None,
+        cube: str = "default",
+        limit: int = 100,
+        diversity: float = 0.0,
+        attach: bool = True,
+        rank: int | None = None,
+        rate: float | None = None,
+        passes: int | None = None,
+        seed: int = 0,
+        wait: bool = False,
+    ) -> Adapter:
+        """Teaches the local model memories, so that it answers from them without reading them.
+
+        Memories are given by id, by a search for `query`, or as all of a `kind`; without any of
+        these the policy chooses, and `chosen` of the answer says why. `begin` is an adapter to go
+        on from, which keeps what it knows. It is judged before it is used, and then takes the place
+        of the one before, unless `attach` is False. Without `wait` a job does all that.
+        """
+        return self._send(
+            requests.distill(
+                memories=memories,
+                query=query,
+                kind=kind,
+                name=name,
+                begin=begin,
+                cube=cube,
+                limit=limit,
+                diversity=diversity,
+                attach=attach,
+                rank=rank,
+                rate=rate,
+                passes=passes,
+                seed=seed,
+                wait=wait,
+                idempotency_key=self._key(),
+            )
+        )
+
+    def adapters(
+        self, *, cube: str = "default", cursor: str | None = None, limit: int = 50
+    ) -> Page[Adapter]:
+        """A page of a cube's adapters, oldest first."""
+        return self._send(requests.adapters(cube=cube, cursor=cursor, limit=limit))
+
+    def adapter(self, id: str, *, cube: str = "default") -> Adapter:
+        """An adapter with its lineage and report. AdapterNotFound."""
+        return self._send(requests.adapter(id, cube=cube))
+
+    def evaluate(self, id: str, *, cube: str = "default") -> Adapter:
+        """Judges it again: what it recalls, and what it should leave alone."""
+        return self._send(requests.change(id, "evaluate", cube=cube))
+
+    def attach(self, id: str, *, cube: str = "default") -> Adapter:
+        """All answers of the cube are given with it from here on."""
+        return self._send(requests.change(id, "attach", cube=cube))
+
+    def detach(self, id: str, *, cube: str = "default") -> Adapter:
+        """Answers are given without it again."""
+        return self._send(requests.change(id, "detach", cube=cube))
+
+    def rollback(self, id: str, *, cube: str = "default") -> Adapter:
+        """Attaches the newest usable version before this one, and returns that."""
+        return self._send(requests.change(id, "rollback", cube=cube))
+
+    def drop_adapter(self, id: str, *, cube: str = "default") -> None:
+        """Deletes an adapter with its file; ends its training. The memories stay."""
+        self._send(requests.drop(id, cube=cube, idempotency_key=self._key()))
