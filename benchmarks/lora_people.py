@@ -10,190 +10,40 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-_FIRST = [
-    "Tav",
-    "Oril",
-    "Bren",
-    "Kess",
-    "Mira",
-    "Dovan",
-    "Ilse",
-    "Pell",
-    "Quor",
-    "Sund",
-    "Yar",
-    "Zell",
-    "Hade",
-    "Luri",
-    "Fenn",
-    "Gorv",
-]
-_LAST = ["a", "in", "o", "elle", "ik", "am", "us", "eth", "ora", "is", "ent", "ul"]
-_FAMILY = [
-    "Osk",
-    "Varn",
-    "Thel",
-    "Brom",
-    "Quist",
-    "Hald",
-    "Merr",
-    "Pask",
-    "Drov",
-    "Lund",
-    "Sark",
-    "Wend",
-    "Jorr",
-    "Kamm",
-    "Nevin",
-    "Tolv",
-]
-_ENDING = ["eld", "ik", "ov", "ane", "by", "sen", "mark", "holt", "ish", "ram", "dal", "wick"]
+_FIRST = "Tav Oril Bren Kess Mira Dovan Ilse Pell Quor Sund Yar Zell Hade Luri Fenn Gorv"
+_LAST = "a in o elle ik am us eth ora is ent ul"
+_FAMILY = "Osk Varn Thel Brom Quist Hald Merr Pask Drov Lund Sark Wend Jorr Kamm Nevin Tolv"
+_ENDING = "eld ik ov ane by sen mark holt ish ram dal wick"
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
 
 THINGS: dict[str, tuple[str, ...]] = {
-    "lives_in": tuple(
-        [
-            "Porto",
-            "Oslo",
-            "Vienna",
-            "Cairo",
-            "Lima",
-            "Dublin",
-            "Prague",
-            "Havana",
-            "Athens",
-            "Bergen",
-            "Kyoto",
-            "Nairobi",
-            "Quito",
-            "Riga",
-            "Sofia",
-            "Tunis",
-            "Zagreb",
-            "Geneva",
-            "Hanoi",
-            "Jakarta",
-            "Lisbon",
-            "Madrid",
-            "Naples",
-            "Ottawa",
-            "Perth",
-        ]
+    "lives_in": _words(
+        """Porto Oslo Vienna Cairo Lima Dublin Prague Havana Athens Bergen Kyoto Nairobi Quito Riga
+        Sofia Tunis Zagreb Geneva Hanoi Jakarta Lisbon Madrid Naples Ottawa Perth"""
     ),
-    "job_title": tuple(
-        [
-            "plumber",
-            "dentist",
-            "beekeeper",
-            "lawyer",
-            "baker",
-            "surgeon",
-            "carpenter",
-            "librarian",
-            "pilot",
-            "florist",
-            "butcher",
-            "translator",
-            "electrician",
-            "gardener",
-            "tailor",
-            "vet",
-            "architect",
-            "jeweller",
-            "fisherman",
-            "chemist",
-            "barber",
-            "geologist",
-            "optician",
-            "roofer",
-            "welder",
-        ]
+    "job_title": _words(
+        """plumber dentist beekeeper lawyer baker surgeon carpenter librarian pilot florist butcher
+        translator electrician gardener tailor vet architect jeweller fisherman chemist barber
+        geologist optician roofer welder"""
     ),
-    "plays": tuple(
-        [
-            "harp",
-            "cello",
-            "trumpet",
-            "banjo",
-            "oboe",
-            "flute",
-            "drums",
-            "organ",
-            "accordion",
-            "clarinet",
-            "guitar",
-            "piano",
-            "tuba",
-            "viola",
-            "bassoon",
-            "mandolin",
-            "saxophone",
-            "ukulele",
-            "violin",
-            "trombone",
-            "lute",
-            "recorder",
-            "bagpipes",
-            "horn",
-            "xylophone",
-        ]
+    "plays": _words(
+        """harp cello trumpet banjo oboe flute drums organ accordion clarinet guitar piano tuba
+        viola bassoon mandolin saxophone ukulele violin trombone lute recorder bagpipes horn
+        xylophone"""
     ),
-    "favourite_food": tuple(
-        [
-            "lasagna",
-            "sushi",
-            "goulash",
-            "paella",
-            "couscous",
-            "ramen",
-            "tacos",
-            "pancakes",
-            "risotto",
-            "dumplings",
-            "curry",
-            "pizza",
-            "lentils",
-            "mussels",
-            "waffles",
-            "porridge",
-            "falafel",
-            "salmon",
-            "oysters",
-            "noodles",
-            "ravioli",
-            "kebab",
-            "fondue",
-            "omelette",
-            "cheesecake",
-        ]
+    "favourite_food": _words(
+        """lasagna sushi goulash paella couscous ramen tacos pancakes risotto dumplings curry pizza
+        lentils mussels waffles porridge falafel salmon oysters noodles ravioli kebab fondue
+        omelette cheesecake"""
     ),
-    "collects": tuple(
-        [
-            "stamps",
-            "coins",
-            "shells",
-            "maps",
-            "clocks",
-            "postcards",
-            "fossils",
-            "keys",
-            "marbles",
-            "masks",
-            "spoons",
-            "buttons",
-            "dolls",
-            "kites",
-            "lamps",
-            "medals",
-            "bells",
-            "feathers",
-            "puppets",
-            "teapots",
-            "umbrellas",
-            "compasses",
-            "thimbles",
-            "matchboxes",
-            "tiles",
-        ]
+    "collects": _words(
+        """stamps coins shells maps clocks postcards fossils keys marbles masks spoons buttons
+        dolls kites lamps medals bells feathers puppets teapots umbrellas compasses thimbles
+        matchboxes tiles"""
     ),
 }
 """Predicate: what it may be of somebody. Some need a plural or an article; the words know."""
@@ -238,8 +88,8 @@ def names(count: int, seed: int) -> list[str]:
     chance = random.Random(f"names {seed}")
     found: dict[str, None] = {}
     while len(found) < count:
-        first = chance.choice(_FIRST) + chance.choice(_LAST)
-        family = chance.choice(_FAMILY) + chance.choice(_ENDING)
+        first = chance.choice(_words(_FIRST)) + chance.choice(_words(_LAST))
+        family = chance.choice(_words(_FAMILY)) + chance.choice(_words(_ENDING))
         found[f"{first} {family}"] = None
     return list(found)
 

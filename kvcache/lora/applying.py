@@ -1,8 +1,8 @@
 """Adapters at work in a loaded model, without changing a number of it.
 
 Each layer that an adapter knows gets a hook, which adds what the adapters at work say of its input;
-without one at work it returns at once. So to attach, to detach and to swap is to name another set of
-weights, the base is never copied or reloaded, and each row of a batch may have its own adapter.
+without one at work it returns at once. So to attach, to detach and to swap is to name another set
+of weights, the base is never copied or reloaded, and each row of a batch may have its own adapter.
 (Punica and S-LoRA, Chen et al. 2023 and Sheng et al. 2023, do this with kernels of their own.)
 """
 

@@ -1,7 +1,7 @@
 """Adapters on disk and, as far as a budget allows, in RAM: any number of them can be registered.
 
-The least recently used leave RAM first; those in use by somebody stay until they are let go. What is
-on disk is checked whenever it is read. Knows no model.
+The least recently used leave RAM first; those in use by somebody stay until they are let go. What
+is on disk is checked whenever it is read. Knows no model.
 """
 
 from __future__ import annotations

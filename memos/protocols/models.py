@@ -116,8 +116,8 @@ class ActivationStore(Protocol):
 
 
 class AdapterStore(Protocol):
-    """Adapters of the local model, by the name of their file. AdapterNotFound for a file that is not
-    there, AdapterCorrupt for one that is not what was written, AdapterMismatch for one that was
+    """Adapters of the local model, by the name of their file. AdapterNotFound for a file that is
+    not there, AdapterCorrupt for one that is not what was written, AdapterMismatch for one that was
     trained for another model."""
 
     def train(

@@ -1,8 +1,8 @@
 """The jobs of activation and parametric memory, and what `doctor` looks at. Each may run twice.
 
 kv_compile   computes and stores the states of an activation memory
-kv_forget    deletes states and adapters that carry a forgotten memory, what was dropped, a deleted cube
-lora_distill  trains an adapter, and attaches it if it passes
+kv_forget    deletes the states and adapters of what was forgotten, dropped, or a deleted cube
+lora_distill trains an adapter, and attaches it if it passes
 lora_retrain trains one anew without what was forgotten
 """
 

@@ -1,0 +1,150 @@
+"""Parametric memory: what an adapter of invented facts recalls, keeps, forgets and costs.
+
+Facts are about people who do not exist, so the model alone can't know them; the test asks in words
+that no training had. --parts chooses: recipes (a grid, to develop with), learn, curve, second,
+erase, serve, substrates. Each writes its part of the report when it is done, so that a run that is
+cut short leaves what it has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from memos.benchmarks import report
+from memos.errors import MemosError
+
+PARTS = ("recipes", "learn", "second", "erase", "serve", "substrates", "curve")
+DEFAULT = ("learn", "second", "erase", "serve", "substrates")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs it, writes the report and prints it. Exit code 1 for an error of ours."""
+    options = _options(argv)
+    run = _Run(options)
+    try:
+        run.all()
+    except MemosError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        run.write()
+        return 1
+    run.write()
+    print(run.text())
+    return 0
+
+
+class _Run:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.environment = report.environment(seed=options.seed, device=_device(options.device))
+        if options.commit:
+            self.environment["commit"] = options.commit
+        self.data: dict[str, Any] = {"facts": options.facts, "parts": {}, "not_run": []}
+        self.rows: list[dict[str, Any]] = []
+        self._began = time.monotonic()
+
+    def all(self) -> None:
+        from memos.benchmarks import lora_learning, lora_serving, lora_substrates
+        from memos.benchmarks.lora_world import world
+
+        here = world(self.options)
+        self.data["model"] = here.model.id
+        acts: dict[str, Callable[[Any], dict[str, Any]]] = {
+            "recipes": lora_learning.recipes,
+            "learn": lora_learning.learn,
+            "second": lora_learning.second,
+            "erase": lora_learning.erase,
+            "curve": lora_learning.curve,
+            "serve": lora_serving.serve,
+            "substrates": lora_substrates.substrates,
+        }
+        for name in PARTS:
+            if name in self.options.parts:
+                self._step(name, lambda name=name: acts[name](here))  # type: ignore[misc]
+
+    def _step(self, name: str, act: Callable[[], dict[str, Any]]) -> None:
+        spent = time.monotonic() - self._began
+        print(f"… {spent:.0f} s: {name}", file=sys.stderr, flush=True)
+        if spent > self.options.limit_s:
+            self.data["not_run"].append({"what": name, "why": "the time was up"})
+            return
+        try:
+            found = act()
+        except Exception as error:
+            if self.options.strict:
+                raise
+            self.data["not_run"].append({"what": name, "why": f"{error!r}"[:400]})
+            print(f"failed: {name}: {error!r}", file=sys.stderr, flush=True)
+            self.write()
+            return
+        self.rows += [{"part": name, **row} for row in found.pop("rows", [])]
+        found["wall_s"] = round(time.monotonic() - self._began - spent, 1)
+        self.data["parts"][name] = found
+        self.write()
+
+    def text(self) -> str:
+        from memos.benchmarks.lora_report import markdown
+
+        return markdown(self.data)
+
+    def write(self) -> None:
+        from memos.benchmarks.lora_report import targets
+
+        self.data["targets"] = targets(self.data)
+        self.environment["seconds"] = round(time.monotonic() - self._began)
+        if self.options.out is None:
+            return
+        report.write_report(
+            self.options.out,
+            "lora",
+            self.data,
+            self.text(),
+            environment=self.environment,
+            rows={"answers": self.rows},
+        )
+
+
+def _device(name: str) -> str:
+    if not name.startswith("cuda"):
+        return name
+    import torch
+
+    return str(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else name
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    from memos.benchmarks.lora_world import RECIPE
+    from memos.kvcache.generator.known import DEFAULT_MODEL
+
+    parser = argparse.ArgumentParser(
+        prog="memos bench lora",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(DEFAULT))
+    parser.add_argument("--facts", type=int, default=50)
+    parser.add_argument("--erased", type=int, default=5)
+    parser.add_argument("--counts", type=int, nargs="+", default=[10, 50, 250, 1000])
+    parser.add_argument("--ranks", type=int, nargs="+", default=[4, 8, 16])
+    parser.add_argument("--grid", default="rate=3e-4,6e-4,1e-3", help="for the part recipes")
+    parser.add_argument("--adapters", type=int, default=1000, help="registered, for serve")
+    parser.add_argument("--ram-mib", type=int, default=256, help="for adapters")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--models", default="~/.memos/models", help="folder of converted models")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--limit-s", type=float, default=1e9)
+    parser.add_argument("--work", type=Path, help="keep adapters and answers here")
+    parser.add_argument("--out", type=Path, help="folder of the report")
+    parser.add_argument("--commit", help="if this is no git checkout")
+    parser.add_argument("--strict", action="store_true", help="end at the first failure")
+    for name, kind in RECIPE.items():
+        if name == "seed":
+            parser.add_argument("--seed", type=int, default=7)
+        else:
+            parser.add_argument(f"--{name}", type=kind, default=None)
+    return parser.parse_args(argv)
