@@ -18,6 +18,7 @@ _ADAPTER = Adapter(
     state=State.ACTIVATED,
     reason=None,
     attached=True,
+    when="named",
     parent=None,
     sources=(ArtifactSource(memory_id=_MEMORY, version=1),),
     model="HuggingFaceTB/SmolLM2-135M-Instruct",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -27,6 +27,10 @@ class DistillIn(Body):
         float, Field(ge=0, le=1, allow_inf_nan=False, description="How much the choice is spread.")
     ] = 0.0
     attach: Annotated[bool, Field(description="Put it to work once it has passed.")] = True
+    when: Annotated[
+        Literal["named", "always"],
+        Field(description="At work where something that it knows of is named, or always."),
+    ] = "named"
     rank: Annotated[int | None, Field(ge=1, le=256)] = None
     rate: Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)] = None
     passes: Annotated[int | None, Field(ge=1, le=200)] = None

@@ -1,4 +1,4 @@
-"""The parts of `memos bench lora` that train: recipes, recall, a curve, a second round, an erase."""
+"""The parts of `memos bench lora` that train: recipes, recall, a curve, a second round, erasing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from memos.benchmarks.lora_people import facts
+from memos.benchmarks.kv_prose import sentences
+from memos.benchmarks.lora_people import Invented, facts
 from memos.benchmarks.lora_world import (
     World,
     prose_perplexity,
     recall,
     sampled,
     source_of,
+    taught,
     train,
     with_changes,
 )
+from memos.parametric import neutral
+from memos.parametric.naming import keyed, mentions, names
 from memos.types import Recipe, Trained
 
 DRAWS = 20
@@ -61,8 +65,23 @@ def learn(here: World) -> dict[str, Any]:
         "recall": after["recall"],
         "prose_base": prose_perplexity(here.model),
         "prose": prose_perplexity(model),
+        "named": named(chosen),
         **_measured(done),
         "rows": after["rows"],
+    }
+
+
+def named(chosen: Sequence[Invented]) -> dict[str, Any]:
+    """How often something that the adapter knows of is named: in the questions of the test, where
+    it should be at work, and in those that have nothing to do with it."""
+    salt = b"benchmark"
+    keys = keyed(names(taught(chosen), ()), salt)
+    asked = [question for fact in chosen for question in fact.questions]
+    texts = neutral.PROBES
+    return {
+        "of_test": sum(mentions([text], keys, salt) for text in asked) / len(asked),
+        "of_other": sum(mentions([text], keys, salt) for text in texts) / len(texts),
+        "of_prose": sum(mentions([text], keys, salt) for text in sentences()) / len(sentences()),
     }
 
 

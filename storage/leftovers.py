@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy import Connection, Select, exists, select, update
 
 from memos.protocols import FORGET_STATES, RETRAIN, cube_name
+from memos.storage.records import json_text
 from memos.storage.tables import artifact, artifact_source
 from memos.types import NewJob, State, Substrate
 
@@ -51,16 +54,26 @@ def _detached(
         artifact.c.substrate == Substrate.PARAMETRIC.value,
         artifact.c.id.in_(which),
     )
-    at_work = connection.execute(
-        select(artifact.c.id).where(*adapters, artifact.c.attached == 1)
-    ).scalars()
-    jobs = [_retraining(tenant_id, cube_id, id) for id in at_work]
-    connection.execute(
-        update(artifact)
-        .where(*adapters)
-        .values(attached=0, file=None, bytes=0, state=State.GENERATED.value, reason=_FORGOTTEN)
-    )
-    return jobs
+    rows = connection.execute(
+        select(artifact.c.id, artifact.c.attached, artifact.c.detail).where(*adapters)
+    ).all()
+    for id, _, detail in rows:
+        known = json.loads(detail) if detail else {}
+        # What is left tells how it was made, and nothing of what it knew.
+        kept = {name: value for name, value in known.items() if name not in ("keys", "report")}
+        connection.execute(
+            update(artifact)
+            .where(artifact.c.cube_id == cube_id, artifact.c.id == id)
+            .values(
+                attached=0,
+                file=None,
+                bytes=0,
+                state=State.GENERATED.value,
+                reason=_FORGOTTEN,
+                detail=json_text(kept),
+            )
+        )
+    return [_retraining(tenant_id, cube_id, id) for id, attached, _ in rows if attached]
 
 
 def _retraining(tenant_id: str, cube_id: str, artifact_id: str) -> NewJob:

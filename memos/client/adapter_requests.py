@@ -17,6 +17,7 @@ _DEFAULTS = {
     "limit": 100,
     "diversity": 0.0,
     "attach": True,
+    "when": "named",
     "seed": 0,
 }
 

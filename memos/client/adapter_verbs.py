@@ -37,6 +37,7 @@ class AdapterVerbs(ABC):
         limit: int = 100,
         diversity: float = 0.0,
         attach: bool = True,
+        when: str = "named",
         rank: int | None = None,
         rate: float | None = None,
         passes: int | None = None,
@@ -48,7 +49,8 @@ class AdapterVerbs(ABC):
         Memories are given by id, by a search for `query`, or as all of a `kind`; without any of
         these the policy chooses, and `chosen` of the answer says why. `begin` is an adapter to go
         on from, which keeps what it knows. It is judged before it is used, and then takes the place
-        of the one before, unless `attach` is False. Without `wait` a job does all that.
+        of the one before, unless `attach` is False. It is then at work where a question names
+        something that it knows of, or `when` "always". Without `wait` a job does all that.
         """
         return self._send(
             requests.distill(
@@ -61,6 +63,7 @@ class AdapterVerbs(ABC):
                 limit=limit,
                 diversity=diversity,
                 attach=attach,
+                when=when,
                 rank=rank,
                 rate=rate,
                 passes=passes,

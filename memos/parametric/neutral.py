@@ -113,7 +113,7 @@ SENTENCES = _lines(
     """The train arrived a few minutes late, and the passengers hurried across to the bus.
     A small boat drifted along the river while two fishermen talked quietly about the weather.
     Scientists measure the age of very old rocks by looking at how certain elements decay over time.
-    To bake a simple loaf, mix flour, water, salt and yeast, and let the dough rest until it doubles.
+    To bake a loaf, mix flour, water, salt and yeast, and let the dough rest until it doubles.
     The museum opened a new room with maps that sailors used several hundred years ago.
     When the rain stopped, the children ran outside and jumped into every puddle they could find.
     Many plants close their leaves at night and open them again when the sun comes up.

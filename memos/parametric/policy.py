@@ -1,7 +1,8 @@
 """Which memories deserve parameters, and why: a score with named parts, and reasons against.
 
 What is learnt can't be changed in place, so it should be what stays: not expiring, not
-contradicted, settled, used. What is secret never goes into weights, which can be asked for it. Knows no store.
+contradicted, settled, used. What is secret never goes into weights, which can be asked for it.
+Knows no store.
 """
 
 from __future__ import annotations

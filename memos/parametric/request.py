@@ -9,12 +9,15 @@ from memos.errors import InvalidInput
 from memos.types import Kind, Recipe
 from memos.validation import check_limit, check_text
 
+WHEN = ("named", "always")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distilling:
     """Memories by id, by what a search finds, or of a kind; none of these: those that the policy
     scores best, `limit` at most and as many as the parameters are for. `begin`: the adapter to go
-    on from, whose memories are learnt again beside the new ones. `diversity` spreads the choice."""
+    on from, whose memories are learnt again beside the new ones. `diversity` spreads the choice.
+    `when` it is at work: where something that it knows of is "named", or "always"."""
 
     memories: tuple[str, ...] = ()
     query: str | None = None
@@ -24,6 +27,7 @@ class Distilling:
     name: str = "default"
     begin: str | None = None
     attach: bool = True
+    when: str = "named"
     recipe: Recipe = field(default_factory=Recipe)
 
     def check(self, settings: Settings) -> None:
@@ -48,6 +52,8 @@ class Distilling:
             raise InvalidInput("name is empty; leave it out or give one", field="name")
         if not 0 <= self.diversity <= 1:
             raise InvalidInput(f"diversity is {self.diversity}; use 0 to 1", field="diversity")
+        if self.when not in WHEN:
+            raise InvalidInput(f"when is {self.when!r}; use {' or '.join(WHEN)}", field="when")
         check_recipe(self.recipe)
 
 

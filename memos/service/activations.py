@@ -204,7 +204,7 @@ class Activations:
     ) -> Iterator[Piece]:
         """The answer as it comes; what is wrong with the request is raised at once."""
         check_messages(messages)
-        learnt = self._adapters.at_work(cube, adapter)
+        learnt = self._adapters.at_work(cube, adapter, messages)
         artifact, memories = None, []
         if activation is not None:
             artifact = self._usable(cube, activation, refresh=refresh)

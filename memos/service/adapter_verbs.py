@@ -27,6 +27,7 @@ class AdapterVerbs(Verbs):
         limit: int = 100,
         diversity: float = 0.0,
         attach: bool = True,
+        when: str = "named",
         rank: int | None = None,
         rate: float | None = None,
         passes: int | None = None,
@@ -38,7 +39,8 @@ class AdapterVerbs(Verbs):
         Memories are given by id, by a search for `query`, or as all of a `kind`; without any of
         these the policy chooses, and `chosen` of the answer says why. `begin` is an adapter to go
         on from, which keeps what it knows. It is judged before it is used, and then takes the place
-        of the one before, unless `attach` is False. Without `wait` a job does all that.
+        of the one before, unless `attach` is False. It is then at work where a question names
+        something that it knows of, or `when` "always". Without `wait` a job does all that.
         InvalidInput for nothing to learn, Contradiction for two things of which one can be true,
         AdapterRefused if it does not pass.
         """
@@ -55,6 +57,7 @@ class AdapterVerbs(Verbs):
             name=name,
             begin=begin,
             attach=attach,
+            when=when,
             recipe=recipe,
         )
         made = self._service.adapters.distill(

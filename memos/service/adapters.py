@@ -24,12 +24,13 @@ from memos.errors import (
     MemosError,
     StateConflict,
 )
+from memos.parametric.naming import asked, mentions
 from memos.parametric.request import Distilling
 from memos.protocols import Clock, NewId, Stores, artifact_name, cube_name
 from memos.scheduler import JobContext
 from memos.service import cursors
 from memos.service.late_states import LateStates
-from memos.service.learning import ALONE, Learning
+from memos.service.learning import Learning
 from memos.types import (
     Adapter,
     AdapterReport,
@@ -124,7 +125,7 @@ class Adapters:
         memories = self._present(cube, artifact)
         made = self._learning.training_set(cube, memories, seed=0, begin=None)
         found = self._states.wait().adapters.evaluate(
-            artifact.file or "", made.probes, ALONE, self._gate
+            artifact.file or "", made.probes, self._learning.alone, self._gate
         )
         self._put(artifact, report=found)
         return self.get(cube, id)
@@ -172,14 +173,22 @@ class Adapters:
         except MemosError as error:
             log.warning("the file of adapter %s waits for the job that deletes it: %s", id, error)
 
-    def at_work(self, cube: Cube, named: str | None) -> Artifact | None:
-        """The adapter to answer with: the one that is named, by id; none for "none"; else the one
-        that is attached. A stale one that is named is a StateConflict."""
-        if named == "none":
+    def at_work(
+        self, cube: Cube, asked_for: str | None, messages: Sequence[Mapping[str, str]] = ()
+    ) -> Artifact | None:
+        """The adapter to answer with: the one that is asked for by its id; none for "none"; else
+        the one that is attached, if the messages name something that it knows of. A stale one that
+        is asked for is a StateConflict."""
+        if asked_for == "none":
             return None
-        if named is not None:
-            return self._usable(cube, named)
-        return self._stores.artifacts.attached(cube.id)
+        if asked_for is not None:
+            return self._usable(cube, asked_for)
+        found = self._stores.artifacts.attached(cube.id)
+        if found is None or found.detail.get("when") == "always":
+            return found
+        salt = self._stores.artifacts.salt(cube.tenant_id)
+        known = found.detail.get("keys", ())
+        return found if mentions(asked(messages), known, salt) else None
 
     def job(self, cube: Cube, id: str) -> NewJob:
         return NewJob(
@@ -223,7 +232,8 @@ class Adapters:
         done = states.adapters.train(
             id, made, recipe, self._gate, carried, told=self._watched(cube, id, told)
         )
-        self._store(cube, artifact, done, examples=len(made.examples))
+        keys = self._learning.keys(cube, memories)
+        self._store(cube, artifact, done, keys, examples=len(made.examples))
         if done.report.refused is not None:
             raise AdapterRefused(
                 f"adapter {id} may not be used: {done.report.refused}; give more or other "
@@ -245,7 +255,10 @@ class Adapters:
         if not live:
             return None
         recipe = from_builtins(old.detail["recipe"], Recipe)
-        wanted = Distilling(memories=tuple(live), name=old.name, attach=True, recipe=recipe)
+        when = str(old.detail.get("when", "named"))
+        wanted = Distilling(
+            memories=tuple(live), name=old.name, attach=True, recipe=recipe, when=when
+        )
         return self.distill(cube, wanted, wait=False, actor=old.actor)
 
     @property
@@ -312,6 +325,7 @@ class Adapters:
                 "parent": before.id if before is not None else None,
                 "recipe": asdict(wanted.recipe),
                 "attach": wanted.attach,
+                "when": wanted.when,
             },
         )
 
@@ -333,7 +347,15 @@ class Adapters:
 
         return watch
 
-    def _store(self, cube: Cube, artifact: Artifact, done: Trained, *, examples: int) -> None:
+    def _store(
+        self,
+        cube: Cube,
+        artifact: Artifact,
+        done: Trained,
+        keys: Sequence[str],
+        *,
+        examples: int,
+    ) -> None:
         model = self._states.wait().model
         passed = done.report.refused is None
         try:
@@ -349,6 +371,7 @@ class Adapters:
                 bytes=done.bytes,
                 report=done.report,
                 extra={
+                    "keys": keys,
                     "rank": done.rank,
                     "parameters": done.parameters,
                     "examples": examples,
@@ -430,6 +453,7 @@ class Adapters:
             state=row.state,
             reason=row.reason,
             attached=row.attached,
+            when=str(detail.get("when", "named")),
             parent=detail.get("parent"),
             sources=row.sources,
             model=row.model,

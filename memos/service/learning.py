@@ -16,6 +16,7 @@ from memos.graph.sentences import shown, span
 from memos.graph.vocabulary import Vocabulary
 from memos.parametric import neutral
 from memos.parametric.examples import Taught, examples
+from memos.parametric.naming import keyed, names
 from memos.parametric.policy import Signs, diverse, refused, room, scored
 from memos.parametric.request import Distilling
 from memos.protocols import Clock, Embedder, Stores
@@ -46,6 +47,7 @@ class Learning:
         self._chooser = chooser
         self._embedder = embedder
         self._clock = clock
+        self.alone = ALONE
 
     def chosen(
         self, cube: Cube, wanted: Distilling, *, parameters: int
@@ -82,12 +84,20 @@ class Learning:
         self, cube: Cube, memories: Sequence[Memory], *, seed: int, begin: str | None
     ) -> TrainingSet:
         """InvalidInput if the memories say nothing; Contradiction."""
+        facts, others = self._split(cube, memories)
+        made, probes = examples(facts, others, seed=seed)
+        return TrainingSet(examples=made, probes=probes, alone=self.alone, begin=begin)
+
+    def keys(self, cube: Cube, memories: Sequence[Memory]) -> list[str]:
+        """Digests of the names that the memories tell of."""
+        facts, others = self._split(cube, memories)
+        return keyed(names(facts, others), self._stores.artifacts.salt(cube.tenant_id))
+
+    def _split(self, cube: Cube, memories: Sequence[Memory]) -> tuple[list[Taught], list[Memory]]:
+        """(facts of these memories, memories without one)."""
         facts = self._taught(cube, memories)
         told = {fact.source for fact in facts}
-        made, probes = examples(
-            facts, [memory for memory in memories if memory.id not in told], seed=seed
-        )
-        return TrainingSet(examples=made, probes=probes, alone=ALONE, begin=begin)
+        return facts, [memory for memory in memories if memory.id not in told]
 
     def _taught(self, cube: Cube, memories: Sequence[Memory]) -> list[Taught]:
         now = self._clock()

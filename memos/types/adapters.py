@@ -180,7 +180,8 @@ class Adapter:
 
     `state`: `generated` until it is trained, `activated` while it can be used, `expired` once a
     source has changed or was forgotten, `archived` if it did not pass; `reason` says why.
-    `attached`: answers of the cube are given with it. `digest` is that of its weights, and part of
+    `attached`: answers of the cube are given with it; `when` "always", or where something that it
+    knows of is "named". `digest` is that of its weights, and part of
     the fingerprint of all states computed with it. `parent` is the adapter it was trained on from.
     """
 
@@ -191,6 +192,7 @@ class Adapter:
     state: State
     reason: str | None
     attached: bool
+    when: str
     parent: str | None
     sources: tuple[ArtifactSource, ...]
     model: str

@@ -1,0 +1,69 @@
+"""When an attached adapter is at work: where somebody or something that it knows of is named.
+
+Every adapter of a small model shifts what that says of other things too. A question that names
+nothing that was learnt is answered without the adapter, so its answer is that of the model to the
+letter. Names are kept as keyed digests: who reads the row can't read who is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from memos.parametric.examples import Taught
+from memos.types import Memory
+
+LONGEST = 5
+"""Words of a name that is looked for."""
+_WORD = re.compile(r"[^\W_]+")
+_NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][^\W\d_]{2,}\b")
+_SHORTEST = 3
+_DIGITS = 16
+
+
+def names(facts: Sequence[Taught], memories: Sequence[Memory]) -> set[str]:
+    """Of subjects, whole and by their parts, and of objects; in texts, words written as names."""
+    found: set[str] = set()
+    for fact in facts:
+        found |= {_folded(fact.subject), _folded(fact.object)}
+        found |= {word for word in _words(fact.subject) if len(word) >= _SHORTEST}
+    for memory in memories:
+        found |= {_folded(name) for name in _NAME.findall(memory.content)}
+        if memory.speaker:
+            found.add(_folded(memory.speaker))
+    return {name for name in found if 0 < len(name.split()) <= LONGEST}
+
+
+def keyed(found: Iterable[str], salt: bytes) -> list[str]:
+    """Their digests, sorted."""
+    return sorted({_digest(name, salt) for name in found})
+
+
+def mentions(texts: Iterable[str], keys: Collection[str], salt: bytes) -> bool:
+    """Whether one of the texts has a name whose digest is among the keys."""
+    known = frozenset(keys)
+    for text in texts:
+        words = _words(text)
+        for size in range(1, LONGEST + 1):
+            for at in range(len(words) - size + 1):
+                if _digest(" ".join(words[at : at + size]), salt) in known:
+                    return True
+    return False
+
+
+def asked(messages: Sequence[Mapping[str, str]]) -> list[str]:
+    """What a conversation says, but for the system prompt."""
+    return [message["content"] for message in messages if message["role"] != "system"]
+
+
+def _digest(name: str, salt: bytes) -> str:
+    return hashlib.blake2b(name.encode(), key=salt[:64], digest_size=_DIGITS // 2).hexdigest()
+
+
+def _folded(name: str) -> str:
+    return " ".join(_words(name))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())

@@ -1,0 +1,319 @@
+"""Adapters on a small random model: packing, training, files, serving, merging."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from memos.errors import (
+    AdapterCorrupt,
+    AdapterMismatch,
+    AdapterNotFound,
+    InvalidInput,
+    TrainingFailed,
+)
+from memos.kvcache.generator.generator import LocalGenerator
+from memos.kvcache.generator.request import Options
+from memos.kvcache.lora import forward
+from memos.kvcache.lora.adapters import LocalAdapters, base_parts
+from memos.kvcache.lora.checkpoint import Checkpoint
+from memos.kvcache.lora.merging import merged
+from memos.kvcache.lora.mixed import generate_mixed
+from memos.kvcache.lora.packing import Tokeniser, packed
+from memos.kvcache.lora.shelf import Shelf
+from memos.kvcache.lora.training import Training
+from memos.kvcache.lora.weights import About, Weights, dumps, loads, made, of_pairs, to_lora
+from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.types import ArtifactSource, Example, Form, Gate, LeftAlone, Probe, Recipe, TrainingSet
+from tests.kvcache.local_models import tiny
+
+OPEN = Gate(recall=0.0, perplexity=1e9, unchanged=0.0)
+RECIPE = Recipe(rank=4, passes=3, tokens=160, rate=1e-2, seed=3)
+EXAMPLES = tuple(
+    Example(prompt=f"Where is {name}?", answer=f"{name} is in {place}.", form=Form.QUESTION)
+    for name, place in (("Ana", "Porto"), ("Ben", "Oslo"), ("Cleo", "Lima"), ("Dan", "Riga"))
+)
+EXAMPLES += (Example(prompt="Ana lives in", answer=" Porto.", form=Form.CLOZE, chat=False),)
+PROBES = (
+    Probe(prompt="Where's Ana?", answer="Porto", said="Ana is in Porto.", source="a"),
+    Probe(prompt="Where is Ana?", answer="Porto", said="Ana is in Porto.", trained=True),
+)
+ALONE = LeftAlone(
+    held=("What is one?", "What is two?"),
+    asked=("What is three?",),
+    held_texts=("The sea is calm.",),
+    texts=("The rain is soft.",),
+)
+
+
+def fresh(kind="llama"):
+    """A model of its own, which may be changed."""
+    found = copy.copy(tiny(kind))
+    found.module = copy.deepcopy(tiny(kind).module)
+    found._applying = None
+    return found
+
+
+def random_weights(model, seed, *, rank=4, size=0.1, codec="float32"):
+    chance = torch.Generator().manual_seed(seed)
+    layers = {
+        name: (
+            torch.randn(rank, part.in_features, generator=chance) / 8,
+            size * torch.randn(part.out_features, rank, generator=chance),
+        )
+        for name, part in model.module.named_modules()
+        if name.endswith("_proj")
+    }
+    about = About(rank=rank, scale=2.0, base=base_parts(model), sources=(), codec=codec)
+    return of_pairs(about, layers)
+
+
+@pytest.fixture
+def adapters(tmp_path: Path) -> LocalAdapters:
+    model = tiny()
+    return LocalAdapters(lambda: model, fresh, tmp_path / "lora", ram_bytes=1 << 20)
+
+
+def test_a_packed_row_is_what_its_examples_are_alone():
+    model = fresh()
+    model.module.set_attn_implementation("sdpa")
+    tokeniser = Tokeniser(model)
+    every = [tokeniser.example(example) for example in EXAMPLES]
+    assert tokeniser.head == tuple(model.tokens("[user] "))
+    row = packed(tokeniser.head, every, device=model.device, dtype=model.dtype)
+    together, labels = forward.label_logits(model.module, row)
+    alone = []
+    for example in every:
+        head = tokeniser.head if example.headed else ()
+        one = packed(head, [example], device=model.device, dtype=model.dtype)
+        logits, _ = forward.label_logits(model.module, one)
+        whole = torch.tensor([[*head, *example.tokens]])
+        plain = model.module(input_ids=whole).logits[0]
+        assert torch.allclose(logits, plain[-len(logits) - 1 : -1], atol=1e-3)
+        alone.append(logits)
+    assert torch.allclose(together, torch.cat(alone), atol=1e-3)
+    assert len(labels) == sum(label != -100 for example in every for label in example.labels)
+
+
+def test_what_was_trained_is_what_answers(adapters: LocalAdapters):
+    heard = []
+    wanted = TrainingSet(examples=EXAMPLES, probes=PROBES, alone=ALONE)
+    recipe = dataclasses.replace(RECIPE, passes=25, hold=0.1)
+    done = adapters.train(
+        "one", wanted, recipe, OPEN, (), told=lambda share, recall: heard.append(share)
+    )
+    assert done.loss < 0.5
+    assert heard[-1] <= 1.0
+    assert done.report.trained == 1.0
+    assert done.report.base_recall == 0.0
+    assert done.report.refused is None
+    base, adapted = tiny(), adapters.adapted("one")
+    question = [{"role": "user", "content": "Where is Ben?"}]
+    before = LocalGenerator(PrefixReuse(base, None, salt=b"")).generate(
+        question, Options(max_new_tokens=16)
+    )
+    after = LocalGenerator(PrefixReuse(adapted, None, salt=b"")).generate(
+        question, Options(max_new_tokens=16)
+    )
+    again = LocalGenerator(PrefixReuse(base, None, salt=b"")).generate(
+        question, Options(max_new_tokens=16)
+    )
+    assert after.text == "Ben is in Oslo."
+    assert before.tokens == again.tokens != after.tokens
+    # Its states are nobody else's.
+    assert adapted.fingerprint.differences(base.fingerprint) == ["adapter"]
+    assert adapted.fingerprint.root(b"s") != base.fingerprint.root(b"s")
+    told = adapters.evaluate("one", PROBES, ALONE, Gate(recall=1.1))
+    assert "it recalls" in told.refused
+    assert told.trained == 1.0
+
+
+def test_a_gate_that_is_not_passed_leaves_no_file(adapters: LocalAdapters):
+    wanted = TrainingSet(examples=EXAMPLES, probes=PROBES, alone=ALONE)
+    recipe = dataclasses.replace(RECIPE, passes=1)
+    done = adapters.train("one", wanted, recipe, Gate(recall=1.1), ())
+    assert "110% are wanted" in done.report.refused
+    with pytest.raises(AdapterNotFound, match="distill it again"):
+        adapters.weights("one")
+
+
+class Killed(Exception):
+    """As if the process had ended."""
+
+
+def test_a_killed_training_goes_on_to_the_same_result(tmp_path: Path):
+    def training(folder, stop=None):
+        model = fresh()
+        model.module.set_attn_implementation("sdpa")
+        tokeniser = Tokeniser(model)
+
+        def told(progress):
+            if progress.step == stop:
+                raise Killed
+
+        return Training(
+            model.module,
+            tokeniser.head,
+            RECIPE,
+            examples=[tokeniser.example(example) for example in EXAMPLES],
+            replay=[tokeniser.begun("What is one?", [65, 66, 67])],
+            probes=[],
+            checkpoint=Checkpoint(folder / "x.training", "this one", sources=["m"], every=0),
+            told=told,
+        )
+
+    whole = training(tmp_path / "whole")
+    outcome = whole.run()
+    with pytest.raises(Killed):
+        training(tmp_path / "killed", stop=4).run()
+    rest = training(tmp_path / "killed")
+    resumed = rest.run()
+    assert (resumed.steps, resumed.tokens) == (outcome.steps, outcome.tokens)
+    expected, found = whole.learner.lora(), rest.learner.lora()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    # Another training does not go on from it, nor from a damaged one.
+    path = tmp_path / "killed" / "x.training"
+    assert Checkpoint(path, "another").read() is None
+    path.write_bytes(path.read_bytes()[:-9])
+    assert Checkpoint(path, "this one").read() is None
+
+
+def test_a_loss_that_is_no_number_is_told(adapters: LocalAdapters, monkeypatch):
+    def broken():
+        found = fresh()
+        with torch.no_grad():
+            found.module.get_output_embeddings().weight[3] = float("nan")
+        return found
+
+    monkeypatch.setattr(adapters, "_load", broken)
+    wanted = TrainingSet(examples=EXAMPLES, probes=(), alone=LeftAlone())
+    with pytest.raises(TrainingFailed, match="the loss is nan"):
+        adapters.train("one", wanted, RECIPE, OPEN, ())
+    with pytest.raises(InvalidInput, match="no example"):
+        adapters.train("one", dataclasses.replace(wanted, examples=()), RECIPE, OPEN, ())
+    with pytest.raises(InvalidInput, match="rank is 0"):
+        adapters.train("one", wanted, dataclasses.replace(RECIPE, rank=0), OPEN, ())
+
+
+def test_what_is_forgotten_leaves_neither_adapter_nor_draft(
+    adapters: LocalAdapters, tmp_path: Path
+):
+    weights = random_weights(tiny(), 1)
+    carried = dataclasses.replace(
+        weights.about, sources=(ArtifactSource(memory_id="m", version=1),)
+    )
+    adapters.shelf.put("one", made(carried, to_lora(weights)))
+    adapters.shelf.put("two", weights)
+    draft = Checkpoint(tmp_path / "lora" / "three.training", "x", sources=["m", "n"], every=0)
+    draft.offer(1, 1, 1.0, lambda: to_lora(weights))
+    assert set(adapters.inventory()["three"]) == {"m", "n"}
+    assert sorted(adapters.forget(["m"])) == ["one", "three", "two"]
+    assert adapters.inventory() == {}
+
+
+@pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
+def test_a_file_is_what_was_written_or_refused(codec: str, tmp_path: Path):
+    weights = random_weights(tiny(), 1, codec=codec)
+    content = dumps(weights)
+    read = loads(content)
+    assert read.about == weights.about
+    assert read.digest == weights.digest != random_weights(tiny(), 2, codec=codec).digest
+    assert all(torch.equal(read.layers[name][1], b) for name, (_, b) in weights.layers.items())
+    exact = random_weights(tiny(), 1)
+    for name, (_, b) in exact.layers.items():
+        assert (weights.layers[name][1] - b).abs().max() <= 0.02 * b.abs().max()
+    for at in range(0, len(content), max(1, len(content) // 25)):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x10
+        with pytest.raises(AdapterCorrupt):
+            loads(bytes(damaged))
+    with pytest.raises(AdapterCorrupt):
+        loads(content[:-1])
+
+
+def test_rows_of_a_batch_have_adapters_of_their_own():
+    model = tiny()
+    made = [random_weights(model, seed) for seed in range(3)]
+    prompts = ["Tell me of the sea.", "And of rain.", "What is a boat for?", "Who is there?"]
+    chosen = [made[0], None, made[1], made[2]]
+    options = Options(max_new_tokens=10)
+    together = generate_mixed(model, prompts, chosen, options)
+    for prompt, weights, answer in zip(prompts, chosen, together, strict=True):
+        view = model if weights is None else model.adapted(weights)
+        alone = LocalGenerator(PrefixReuse(view, None, salt=b"")).generate(prompt, options)
+        assert alone.tokens == answer.tokens
+    assert len({answer.tokens for answer in together}) == 4
+    with pytest.raises(InvalidInput, match="one for each"):
+        generate_mixed(model, prompts, chosen[:2])
+
+
+def test_an_adapter_of_another_model_is_refused(tmp_path: Path):
+    model, other = tiny(), tiny("qwen2")
+    weights = random_weights(model, 1)
+    adapters = LocalAdapters(lambda: other, fresh, tmp_path, ram_bytes=1 << 20)
+    other_parts = {**base_parts(other), "weights": "another"}
+    adapters.shelf.put(
+        "one", made(dataclasses.replace(weights.about, base=other_parts), to_lora(weights))
+    )
+    with pytest.raises(AdapterMismatch, match="differ in weights"):
+        adapters.weights("one")
+    narrow = {"model.layers.0.mlp.up_proj": (torch.zeros(4, 9), torch.zeros(96, 4))}
+    with pytest.raises(AdapterMismatch, match="96 × 9"):
+        model.adapted(of_pairs(weights.about, narrow))
+
+
+def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
+    one = random_weights(tiny(), 1)
+    shelf = Shelf(tmp_path, ram_bytes=3 * one.bytes)
+    for number in range(6):
+        shelf.put(f"a{number}", one)
+    assert (shelf.stats().registered, shelf.stats().held) == (6, 3)
+    assert shelf.get("a0").digest == one.digest
+    assert shelf.stats().bytes <= 3 * one.bytes
+    shelf.get("a0")
+    assert (shelf.stats().hits, shelf.stats().misses) == (1, 1)
+    assert shelf.remove("a0")
+    assert not shelf.remove("a0")
+    with pytest.raises(AdapterNotFound):
+        shelf.get("a0")
+    with pytest.raises(InvalidInput):
+        shelf.get("../a1")
+    (tmp_path / "a1.lora").write_bytes(b"\0" * 50)
+    shelf._drop("a1")
+    with pytest.raises(AdapterCorrupt, match="a1"):
+        shelf.get("a1")
+
+
+def dense(weights: Weights, name: str) -> torch.Tensor:
+    a, b = weights.layers[name]
+    return weights.about.scale * (b @ a)
+
+
+def test_merging():
+    one, two = random_weights(tiny(), 1), random_weights(tiny(), 2)
+    name = next(iter(one.layers))
+    wanted = dense(one, name) + 0.5 * dense(two, name)
+    whole = merged([one, two], [1.0, 0.5])
+    assert whole.about.rank == 8
+    assert torch.allclose(dense(whole, name), wanted, atol=1e-5)
+    cut = merged([one, two], [1.0, 0.5], rank=6)
+    u, s, v = torch.linalg.svd(wanted)
+    best = (u[:, :6] * s[:6]) @ v[:6]
+    assert torch.allclose(dense(cut, name), best, atol=1e-4)
+    # Two that agree are averaged, and what only noise says is dropped.
+    same = merged([one, one], method="ties", density=1.0)
+    assert torch.allclose(dense(same, name), dense(one, name), atol=1e-4)
+    drawn = [merged([one, two], method="dare", density=0.9, rank=60, seed=s) for s in (1, 2)]
+    assert not torch.equal(dense(drawn[0], name), dense(drawn[1], name))
+    assert torch.equal(
+        dense(drawn[0], name),
+        dense(merged([one, two], method="dare", density=0.9, rank=60, seed=1), name),
+    )
+    with pytest.raises(InvalidInput, match="two adapters"):
+        merged([one])
+    with pytest.raises(AdapterMismatch):
+        merged([one, of_pairs(dataclasses.replace(two.about, base={}), two.layers)])
