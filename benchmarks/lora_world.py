@@ -57,7 +57,7 @@ RECIPE = {
 ALONE = LeftAlone(
     held=neutral.REPLAY,
     asked=neutral.PROBES,
-    held_texts=neutral.SENTENCES[::2],
+    held_texts=(*neutral.SENTENCES[::2], *neutral.prose()),
     texts=neutral.SENTENCES[1::2],
 )
 

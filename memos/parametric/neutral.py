@@ -6,6 +6,12 @@ no question in common; the sentences are for perplexity.
 
 from __future__ import annotations
 
+import re
+
+_SENTENCE = re.compile(r"(?<=[.])\s+(?=[A-Z])")
+_PLAIN = re.compile(r"[A-Za-z0-9 ,.;:'’“”()\"-]+")
+_LENGTHS = range(60, 220)
+
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.strip().splitlines())
@@ -128,3 +134,21 @@ SENTENCES = _lines(
     A healthy diet has plenty of vegetables, some fruit, and not too much sugar or salt."""
 )
 """Neutral text."""
+
+
+def prose(step: int = 16) -> tuple[str, ...]:
+    """Sentences of the language reference, which ships with every interpreter: text of another kind
+    than the sentences above."""
+    from pydoc_data import topics
+
+    text = " ".join(topics.topics[name] for name in sorted(topics.topics))
+    found = (re.sub(r"\s+", " ", part).strip() for part in _SENTENCE.split(text))
+    good = [
+        part
+        for part in found
+        if len(part) in _LENGTHS
+        and part[0].isupper()
+        and part[-1] == "."
+        and _PLAIN.fullmatch(part)
+    ]
+    return tuple(good[::step])

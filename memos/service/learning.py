@@ -31,7 +31,7 @@ _PART = 256
 ALONE = LeftAlone(
     held=neutral.REPLAY,
     asked=neutral.PROBES,
-    held_texts=neutral.SENTENCES[::2],
+    held_texts=(*neutral.SENTENCES[::2], *neutral.prose()),
     texts=neutral.SENTENCES[1::2],
 )
 """What no adapter may change."""

@@ -76,13 +76,13 @@ class Recipe:
     alpha: float | None = None
     targets: str = "all"
     rslora: bool = False
-    rate: float = 2e-3
-    passes: int = 8
-    replay: float = 0.2
+    rate: float = 6e-4
+    passes: int = 4
+    replay: float = 0.35
     decay: float = 0.0
     hold: float = 4.0
     depth: float = 1.0
-    tokens: int = 640
+    tokens: int = 320
     optimizer: str = "adamw"
     enough: float = 0.98
     seed: int = 0

@@ -62,6 +62,7 @@ from memos.types import (
 )
 from memos.wire import to_builtins
 from tests.client.activation_story import activation_story
+from tests.client.adapter_story import SHORT, adapter_story
 from tests.client.blocking import Blocking
 from tests.client.graph_story import graph_story
 from tests.local_model import tiny_model
@@ -391,7 +392,16 @@ def story(memory: Any) -> list[Any]:
 
     graph_story(memory, said)
     activation_story(memory, said)
+    adapter_story(memory, said)
     return said.lines
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _little_to_leave_alone() -> Iterator[None]:
+    """A model of bytes takes long for what is a moment for a real one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memos.service.learning.ALONE", SHORT)
+        yield
 
 
 @contextmanager

@@ -8,8 +8,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from memos.errors import ActivationNotFound, MemoryNotFound, NotFound, VersionConflict
-from memos.protocols import FORGET_STATES, Stores, artifact_name, cube_name
+from memos.errors import (
+    ActivationNotFound,
+    AdapterNotFound,
+    MemoryNotFound,
+    NotFound,
+    VersionConflict,
+)
+from memos.protocols import FORGET_STATES, RETRAIN, Stores, artifact_name, cube_name
 from memos.types import Artifact, ArtifactSource, Cube, Memory, NewJob, State, Substrate
 from tests.storage import samples
 from tests.storage.graph_world import World
@@ -219,3 +225,35 @@ def test_each_tenant_has_a_salt_of_its_own(stores: Stores, clock: Clock) -> None
     assert stores.artifacts.salt("one") == salts["one"]
     with pytest.raises(NotFound, match="nobody"):
         stores.artifacts.salt("nobody")
+
+
+def test_one_adapter_is_at_work_until_what_it_learnt_is_forgotten(world: World) -> None:
+    stores, cube = world.stores, world.cube
+    a, b = world.remember("a"), world.remember("b")
+    detail = {"version": 1, "keys": ["k"], "report": {"recall": 1.0}}
+    fields = {"substrate": Substrate.PARAMETRIC, "detail": detail, "file": "f"}
+    one = artifact(cube, [a], world.clock(), **fields)
+    two = artifact(cube, [a, b], world.clock(), **fields)
+    states = artifact(cube, [a], world.clock())
+    for made in (one, two, states):
+        stores.artifacts.add(made)
+    assert stores.artifacts.attached(cube.id) is None
+    stores.artifacts.attach(cube.id, one.id)
+    stores.artifacts.attach(cube.id, two.id)
+    assert stores.artifacts.attached(cube.id) == replace(two, attached=True)
+    stores.artifacts.put(replace(two, tokens=1))
+    assert stores.artifacts.get(cube.id, two.id, Substrate.PARAMETRIC).attached
+    for id in (states.id, "nobody", "\0"):
+        with pytest.raises(AdapterNotFound):
+            stores.artifacts.attach(cube.id, id)
+    with pytest.raises(AdapterNotFound):
+        stores.artifacts.get(cube.id, states.id, Substrate.PARAMETRIC)
+    assert stores.artifacts.attached(cube.id) is not None  # what failed changed nothing
+    world.archive(b)
+    assert stores.artifacts.attached(cube.id) is None
+    gone = stores.artifacts.get(cube.id, two.id)
+    assert (gone.file, gone.detail, gone.state) == (None, {"version": 1}, State.EXPIRED)
+    assert stores.artifacts.get(cube.id, one.id).file == "f"
+    jobs = [job for job in stores.jobs.page(cube.tenant_id, limit=100) if job.kind == RETRAIN]
+    assert [job.payload for job in jobs] == [{"adapter_id": two.id}]
+    stores.artifacts.attach(cube.id, None)
