@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from memos.types import Adapter, AdapterReport, ArtifactSource, Page, Scored, State
+from memos.types import Adapter, AdapterReport, ArtifactSource, InUse, Page, Scored, State
 
 _THEN = datetime(2024, 5, 1, 18, 30, tzinfo=timezone.utc)
 _MEMORY = "01HXA8Q5T9V0J4M2K7N3P6R8SD"
@@ -38,7 +38,8 @@ _ADAPTER = Adapter(
         trained=1.0,
         perplexity=24.1,
         base_perplexity=23.9,
-        unchanged=0.95,
+        unchanged=0.45,
+        in_use=InUse(recall=1.0, perplexity=23.9, unchanged=1.0, named=1.0, others=0.0),
         by_source={_MEMORY: 1.0},
         probes=1,
     ),

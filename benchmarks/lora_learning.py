@@ -11,6 +11,7 @@ from typing import Any
 from memos.benchmarks.kv_prose import sentences
 from memos.benchmarks.lora_people import Invented, facts
 from memos.benchmarks.lora_world import (
+    SALT,
     World,
     prose_perplexity,
     recall,
@@ -74,7 +75,7 @@ def learn(here: World) -> dict[str, Any]:
 def named(chosen: Sequence[Invented]) -> dict[str, Any]:
     """How often something that the adapter knows of is named: in the questions of the test, where
     it should be at work, and in those that have nothing to do with it."""
-    salt = b"benchmark"
+    salt = SALT
     keys = keyed(names(taught(chosen), ()), salt)
     asked = [question for fact in chosen for question in fact.questions]
     texts = neutral.PROBES
@@ -152,6 +153,7 @@ def erase(here: World) -> dict[str, Any]:
 
 def _measured(done: Trained) -> dict[str, Any]:
     report = done.report
+    used = report.in_use
     return {
         "seconds": round(done.seconds, 1),
         "steps": done.steps,
@@ -165,6 +167,11 @@ def _measured(done: Trained) -> dict[str, Any]:
         "held": report.recall,
         "perplexity": report.perplexity / report.base_perplexity - 1,
         "unchanged": report.unchanged,
+        "strength": done.strength,
+        "in_use_held": used.recall,
+        "in_use_perplexity": used.perplexity / report.base_perplexity - 1,
+        "in_use_unchanged": used.unchanged,
+        "in_use_others": used.others,
     }
 
 

@@ -58,17 +58,31 @@ def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     )
     want(
         "learn",
-        "perplexity of neutral text",
+        "perplexity of neutral text, at work everywhere",
         "≤ +5 %",
         lambda p: pc(p["perplexity"]),
         lambda p: p["perplexity"] <= 0.05,
     )
     want(
         "learn",
-        "other answers unchanged",
+        "other answers unchanged, at work everywhere",
         "≥ 95 %",
         lambda p: pc(p["unchanged"]),
         lambda p: p["unchanged"] >= 0.95,
+    )
+    want(
+        "learn",
+        "perplexity of neutral text, at work where named",
+        "≤ +5 %",
+        lambda p: pc(p["in_use_perplexity"]),
+        lambda p: p["in_use_perplexity"] <= 0.05,
+    )
+    want(
+        "learn",
+        "other answers unchanged, at work where named",
+        "≥ 95 %",
+        lambda p: pc(p["in_use_unchanged"]),
+        lambda p: p["in_use_unchanged"] >= 0.95,
     )
     want(
         "learn",

@@ -23,10 +23,12 @@ from memos.kvcache.lora.adapters import LocalAdapters
 from memos.kvcache.lora.judging import answers, says
 from memos.parametric import neutral
 from memos.parametric.examples import Taught, examples
+from memos.parametric.naming import keyed, names, unnamed
 from memos.types import Gate, LeftAlone, Recipe, Trained, TrainingSet
 
-OPEN = Gate(recall=0.0, perplexity=1e9, unchanged=0.0)
+OPEN = Gate(recall=0.0, perplexity=1e9, unchanged=0.0, harm=1e9)
 """Everything passes: a benchmark measures what comes out, good or bad."""
+SALT = b"benchmark"
 PROSE = 40
 """Sentences of the language reference for perplexity, none of them among those that are held."""
 
@@ -106,8 +108,11 @@ def train(
     former: Sequence[Invented] = (),
 ) -> tuple[Trained, TrainingSet]:
     """An adapter of these facts; going on from `begin`, which knows the `former` ones."""
-    made, probes = examples(taught([*former, *facts]))
-    wanted = TrainingSet(examples=made, probes=probes, alone=ALONE, begin=begin)
+    every = taught([*former, *facts])
+    made, probes = examples(every)
+    asked = [probe.prompt for probe in probes] + [*ALONE.asked, *ALONE.texts]
+    idle = unnamed(asked, keyed(names(every, ()), SALT), SALT)
+    wanted = TrainingSet(examples=made, probes=probes, alone=ALONE, begin=begin, idle=idle)
     done = here.adapters.train(name, wanted, recipe or here.recipe, OPEN, ())
     return done, wanted
 

@@ -138,10 +138,20 @@ class Settings:
         0.6, "least recall of its memories that an adapter is used with", minimum=0, maximum=1
     )
     lora_perplexity: float = _setting(
-        0.05, "most that the perplexity of neutral text may grow by", minimum=0
+        0.05,
+        "most that the perplexity of neutral text may grow by, as the adapter is used",
+        minimum=0,
     )
     lora_unchanged: float = _setting(
-        0.5, "least share of other answers that stay the same", minimum=0, maximum=1
+        0.95,
+        "least share of other answers that stay the same, as the adapter is used",
+        minimum=0,
+        maximum=1,
+    )
+    lora_harm: float = _setting(
+        0.3,
+        "most that the perplexity of neutral text may grow by with the adapter always at work",
+        minimum=0,
     )
     lora_forgotten: str = _setting(
         "retrain",

@@ -35,8 +35,6 @@ from memos.types import (
     Example,
     Form,
     Gate,
-    LeftAlone,
-    Probe,
     Recipe,
     Trained,
     TrainingSet,
@@ -86,7 +84,7 @@ class LocalAdapters:
         check(recipe)
         base = self._model()
         tokeniser = Tokeniser(base)
-        held, neutral = self._left_alone(base, tokeniser, wanted.alone)
+        held, neutral = self._left_alone(base, tokeniser, wanted)
         begin = self.weights(wanted.begin) if wanted.begin else None
         identity = _identity(base, wanted, recipe, begin)
         ids = [source.memory_id for source in sources]
@@ -117,7 +115,7 @@ class LocalAdapters:
         # What is kept is what is judged.
         learner.begin(to_lora(weights))
         view = base.adapted(weights)
-        judged = report(learner, base, view, tokeniser, wanted.probes, neutral, gate)
+        judged = report(learner, base, view, tokeniser, wanted, neutral, gate)
         base.applying.release(weights.digest)
         size = 0
         if judged.refused is None:
@@ -125,18 +123,16 @@ class LocalAdapters:
         checkpoint.remove()
         return _trained(name, weights, size, learner, outcome, judged, module.device.type)
 
-    def evaluate(
-        self, name: str, probes: Sequence[Probe], alone: LeftAlone, gate: Gate
-    ) -> AdapterReport:
+    def evaluate(self, name: str, wanted: TrainingSet, gate: Gate) -> AdapterReport:
         base, weights = self._model(), self.weights(name)
         tokeniser = Tokeniser(base)
-        _, neutral = self._left_alone(base, tokeniser, alone)
+        _, neutral = self._left_alone(base, tokeniser, wanted)
         about = weights.about
         recipe = Recipe(rank=about.rank, alpha=about.scale * about.rank, targets=_targets(weights))
         learner = Learner(self._module(), recipe, steps=1)
         learner.begin(to_lora(weights))
         view = base.adapted(weights)
-        return report(learner, base, view, tokeniser, probes, neutral, gate)
+        return report(learner, base, view, tokeniser, wanted, neutral, gate)
 
     def merge(
         self,
@@ -234,18 +230,23 @@ class LocalAdapters:
         return module
 
     def _left_alone(
-        self, base: LocalModel, tokeniser: Tokeniser, alone: LeftAlone
+        self, base: LocalModel, tokeniser: Tokeniser, wanted: TrainingSet
     ) -> tuple[list[Tokenised], Neutral]:
         """What is held in training, and what is asked afterwards."""
+        alone = wanted.alone
         answers = self._answers(base, (*alone.held, *alone.asked))
         held = [tokeniser.begun(q, answers[q]) for q in alone.held if answers[q]]
         held += [
             tokeniser.example(Example(prompt="", answer=text, form=Form.REPLAY, chat=False))
             for text in alone.held_texts
         ]
-        asked = [tokeniser.begun(q, answers[q]) for q in alone.asked if answers[q]]
-        texts = tuple(tuple(base.tokens(text)) for text in alone.texts)
-        return held, Neutral(texts=texts, asked=tuple(asked))
+        asked = [question for question in alone.asked if answers[question]]
+        return held, Neutral(
+            texts=tuple(tuple(base.tokens(text)) for text in alone.texts),
+            asked=tuple(tokeniser.begun(question, answers[question]) for question in asked),
+            texts_at_work=tuple(text not in wanted.idle for text in alone.texts),
+            asked_at_work=tuple(question not in wanted.idle for question in asked),
+        )
 
     def _answers(self, base: LocalModel, questions: Sequence[str]) -> dict[str, list[int]]:
         """Token ids of what the model says without an adapter, kept on disk per model."""
@@ -301,6 +302,7 @@ def _trained(
         loss=outcome.loss,
         stopped=outcome.stopped,
         report=judged,
+        strength=outcome.strength,
     )
 
 

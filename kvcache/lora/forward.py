@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -44,13 +44,19 @@ def right(
 
 
 @torch.no_grad()
-def perplexity(module: Any, texts: Sequence[Sequence[int]]) -> float:
-    """Of running texts, over all their tokens but the first of each."""
-    total, count = 0.0, 0
+def surprise(module: Any, texts: Sequence[Sequence[int]]) -> list[tuple[float, int]]:
+    """Of each running text (negative log-likelihood in nats, tokens), all but its first."""
+    found = []
     for text in texts:
         whole = Tokenised(tokens=tuple(text), labels=tuple(text), headed=False)
         row = packed((), [whole], device=module.device, dtype=module.dtype)
         logits, labels = label_logits(module, row)
-        total += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-        count += len(labels)
-    return math.exp(total / max(count, 1))
+        nats = float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+        found.append((nats, len(labels)))
+    return found
+
+
+def perplexity(surprises: Iterable[tuple[float, int]]) -> float:
+    """Over all tokens of these texts."""
+    found = list(surprises)
+    return math.exp(sum(nats for nats, _ in found) / max(sum(size for _, size in found), 1))

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from memos.kvcache.generator.generator import LocalGenerator, Prompt
 from memos.kvcache.generator.model import LocalModel
@@ -15,18 +15,22 @@ from memos.kvcache.lora import forward
 from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.packing import Tokenised, Tokeniser
 from memos.kvcache.reuse.prefix import PrefixReuse
-from memos.types import AdapterReport, Gate, Probe
+from memos.types import AdapterReport, Gate, InUse, Probe, TrainingSet
 
+T = TypeVar("T")
 ANSWER_TOKENS = 32
 _WORDS = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
 class Neutral:
-    """Neutral texts, and questions with what the model answers without an adapter."""
+    """Neutral texts, and questions with what the model answers without an adapter; of each whether
+    the adapter will be at work with it."""
 
     texts: tuple[tuple[int, ...], ...]
     asked: tuple[Tokenised, ...]
+    texts_at_work: tuple[bool, ...]
+    asked_at_work: tuple[bool, ...]
 
 
 def answers(
@@ -59,29 +63,45 @@ def report(
     base: LocalModel,
     adapted: LocalModel,
     tokeniser: Tokeniser,
-    probes: Sequence[Probe],
+    wanted: TrainingSet,
     neutral: Neutral,
     gate: Gate,
 ) -> AdapterReport:
     """`learner` has the weights that `adapted` works with. Probes are answered by greedy decoding;
     that an answer stayed the same is told place by place, which comes to the same."""
-    module, head = learner.module, tokeniser.head
-    held = [probe for probe in probes if not probe.trained]
-    known = [probe for probe in probes if probe.trained]
-    right = _right(adapted, held)
+    module = learner.module
+    held = [probe for probe in wanted.probes if not probe.trained]
+    known = [probe for probe in wanted.probes if probe.trained]
+    right, without = _right(adapted, held), _right(base, held)
+    at_work = [probe.prompt not in wanted.idle for probe in held]
     with learner.without():
-        before = forward.perplexity(module, neutral.texts)
+        before = forward.surprise(module, neutral.texts)
+    after = forward.surprise(module, neutral.texts)
+    same = forward.right(module, tokeniser.head, neutral.asked)
     found = AdapterReport(
         recall=share(right),
-        base_recall=share(_right(base, held)),
+        base_recall=share(without),
         trained=share(_right(adapted, known)),
-        perplexity=forward.perplexity(module, neutral.texts),
-        base_perplexity=before,
-        unchanged=share(forward.right(module, head, neutral.asked)),
+        perplexity=forward.perplexity(after),
+        base_perplexity=forward.perplexity(before),
+        unchanged=share(same),
+        in_use=InUse(
+            recall=share(_either(at_work, right, without)),
+            perplexity=forward.perplexity(_either(neutral.texts_at_work, after, before)),
+            unchanged=share(_either(neutral.asked_at_work, same, [True] * len(same))),
+            named=share(at_work),
+            others=share([*neutral.texts_at_work, *neutral.asked_at_work]),
+        ),
         by_source=_by_source(held, right),
         probes=len(held),
     )
     return _judged(found, gate)
+
+
+def _either(at_work: Sequence[bool], adapted: Sequence[T], base: Sequence[T]) -> list[T]:
+    """What comes out where the adapter is at work with some only."""
+    rows = zip(at_work, adapted, base, strict=True)
+    return [with_it if works else without for works, with_it, without in rows]
 
 
 def share(oks: Sequence[Any]) -> float:
@@ -105,20 +125,24 @@ def _by_source(probes: Sequence[Probe], right: Sequence[bool]) -> dict[str, floa
 
 
 def _judged(found: AdapterReport, gate: Gate) -> AdapterReport:
-    faults = []
-    if found.recall < gate.recall:
-        faults.append(
-            f"it recalls {found.recall:.0%} of its memories, {gate.recall:.0%} are wanted"
-        )
-    grown = found.perplexity / max(found.base_perplexity, 1e-9) - 1
+    faults, used = [], found.in_use
+    if used.recall < gate.recall:
+        faults.append(f"it recalls {used.recall:.0%} of its memories, {gate.recall:.0%} are wanted")
+    grown = used.perplexity / found.base_perplexity - 1
     if grown > gate.perplexity:
         faults.append(
             f"the perplexity of neutral text grew by {grown:.1%}, at most {gate.perplexity:.1%} "
             "are wanted"
         )
-    if found.unchanged < gate.unchanged:
+    harm = found.perplexity / found.base_perplexity - 1
+    if harm > gate.harm:
         faults.append(
-            f"{found.unchanged:.0%} of the answers to other questions stayed the same, "
+            f"its weights raise the perplexity of neutral text by {harm:.1%} where they are at "
+            f"work, at most {gate.harm:.1%} are wanted"
+        )
+    if used.unchanged < gate.unchanged:
+        faults.append(
+            f"{used.unchanged:.0%} of the answers to other questions stayed the same, "
             f"{gate.unchanged:.0%} are wanted"
         )
     return replace(found, refused="; ".join(faults) or None)

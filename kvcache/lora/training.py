@@ -1,7 +1,8 @@
 """Training an adapter: steps, what stops them, checkpoints that a killed process goes on from.
 
 The loss is on answers. Replay is held by the divergence from what the model said before it learnt
-(Kullback-Leibler, on its likeliest tokens), which keeps more of it than its answers alone would.
+(Kullback-Leibler, over its likeliest tokens and all others as one), which keeps more of it than its
+answers alone would.
 Where the result is kept is not known here.
 """
 
@@ -24,12 +25,14 @@ from memos.kvcache.lora.checkpoint import Checkpoint
 from memos.kvcache.lora.curriculum import Curriculum
 from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.packing import NOTHING, Tokenised, packed
+from memos.kvcache.lora.strength import least
 from memos.types import Recipe
 
 log = logging.getLogger(__name__)
 
-_LIKELIEST = 64
+_LIKELIEST = 256
 """Tokens whose probabilities are kept of each place of the replay."""
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`stopped`: "recall", or "passes" when all were done."""
+    """`stopped`: "recall", or "passes" when all were done. `strength`: the share of the learnt
+    change that is left."""
 
     steps: int
     tokens: int
     loss: float
     seconds: float
     stopped: str
+    strength: float
 
 
 class Training:
@@ -103,7 +108,10 @@ class Training:
             if self._checkpoint is not None:
                 spent = seconds + time.monotonic() - began
                 self._checkpoint.offer(step, tokens, spent, self.learner.state)
-        return Outcome(step, tokens, loss, seconds + time.monotonic() - began, stopped)
+        strength = 1.0
+        if self._probes and self._recipe.slack:
+            strength = least(self.learner, self.recall, self._recipe.slack)
+        return Outcome(step, tokens, loss, seconds + time.monotonic() - began, stopped, strength)
 
     def recall(self) -> float:
         """The share of probes answered right, to the last token."""
@@ -147,8 +155,7 @@ class Training:
             numbers = [n for n, held in entries if held]
             tokens = torch.cat([self._before[n][0] for n in numbers])
             chances = torch.cat([self._before[n][1] for n in numbers])
-            told = log_softmax(logits[held], dim=-1).gather(-1, tokens)
-            total = total - self._recipe.hold * (chances * (told - chances.log())).sum(-1).mean()
+            total = total + self._recipe.hold * divergence(logits[held], tokens, chances)
         return total, row.tokens
 
     def _remember(self, numbers: Sequence[int]) -> None:
@@ -165,7 +172,21 @@ class Training:
         chances, tokens = logits.softmax(-1).topk(min(_LIKELIEST, logits.shape[-1]), dim=-1)
         for place, number in enumerate(new):
             mine = owner == place
-            self._before[number] = (tokens[mine], chances[mine].clamp_min(1e-9))
+            self._before[number] = (tokens[mine], chances[mine].clamp_min(_LEAST))
+
+
+def divergence(logits: Tensor, tokens: Tensor, chances: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence, in nats, of what `logits` (n, vocabulary) say from what was
+    said before: `chances` (n, k) of its likeliest `tokens` (n, k), below 1 in sum.
+
+    What is left of the chances is one more outcome. Without it the least would be at logits that
+    give nothing to any other token, and holding on would sharpen what it is to keep.
+    """
+    told = log_softmax(logits, dim=-1)
+    others = told.scatter(-1, tokens, -torch.inf).logsumexp(-1)
+    left = (1 - chances.sum(-1)).clamp_min(_LEAST)
+    found = (chances * (chances.log() - told.gather(-1, tokens))).sum(-1)
+    return (found + left * (left.log() - others)).mean()
 
 
 class _memory_told:

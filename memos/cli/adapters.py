@@ -173,6 +173,12 @@ def _emit(session: Session, found: Adapter) -> None:
         ("perplexity", None if report is None else f"{report.perplexity:.2f}"),
         ("perplexity without it", None if report is None else f"{report.base_perplexity:.2f}"),
         ("other answers unchanged", None if report is None else f"{report.unchanged:.1%}"),
+        ("recall as it is used", None if report is None else f"{report.in_use.recall:.1%}"),
+        ("perplexity as it is used", None if report is None else f"{report.in_use.perplexity:.2f}"),
+        (
+            "other answers unchanged as it is used",
+            None if report is None else f"{report.in_use.unchanged:.1%}",
+        ),
         ("hits", found.hits),
         ("last used", output.when(found.last_used_at)),
         ("created", output.when(found.created_at)),

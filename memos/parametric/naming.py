@@ -52,6 +52,11 @@ def mentions(texts: Iterable[str], keys: Collection[str], salt: bytes) -> bool:
     return False
 
 
+def unnamed(texts: Iterable[str], keys: Collection[str], salt: bytes) -> tuple[str, ...]:
+    """Those of the texts that have none of the names, each once."""
+    return tuple(text for text in dict.fromkeys(texts) if not mentions([text], keys, salt))
+
+
 def asked(messages: Sequence[Mapping[str, str]]) -> list[str]:
     """What a conversation says, but for the system prompt."""
     return [message["content"] for message in messages if message["role"] != "system"]

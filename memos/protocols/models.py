@@ -15,11 +15,9 @@ from memos.types import (
     Inventory,
     Kept,
     LanguageModel,
-    LeftAlone,
     Memory,
     Opening,
     Piece,
-    Probe,
     Prompting,
     Recipe,
     Trained,
@@ -136,9 +134,7 @@ class AdapterStore(Protocol):
         OutOfMemory; InvalidInput for a recipe that can't be."""
         ...
 
-    def evaluate(
-        self, name: str, probes: Sequence[Probe], alone: LeftAlone, gate: Gate
-    ) -> AdapterReport:
+    def evaluate(self, name: str, wanted: TrainingSet, gate: Gate) -> AdapterReport:
         """Judges one that is stored, again."""
         ...
 

@@ -93,7 +93,7 @@ class Adapters:
             jobs = self._stores.artifacts.add(artifact, jobs=[self.job(cube, artifact.id)])
             return replace(self._shown(cube, replace(artifact, job_id=jobs[0])), chosen=chosen)
         # What can't be learnt is told before there is a row.
-        self._learning.training_set(cube, memories, seed=wanted.recipe.seed, begin=None)
+        self._learning.training_set(cube, memories, when=wanted.when, seed=wanted.recipe.seed)
         self._stores.artifacts.add(artifact)
         try:
             self.compute(cube, artifact.id)
@@ -123,10 +123,8 @@ class Adapters:
         """Asks it again what it learnt, and looks again at what it should leave alone."""
         artifact = self._usable(cube, id)
         memories = self._present(cube, artifact)
-        made = self._learning.training_set(cube, memories, seed=0, begin=None)
-        found = self._states.wait().adapters.evaluate(
-            artifact.file or "", made.probes, self._learning.alone, self._gate
-        )
+        made = self._learning.training_set(cube, memories, when=_when(artifact))
+        found = self._states.wait().adapters.evaluate(artifact.file or "", made, self._gate)
         self._put(artifact, report=found)
         return self.get(cube, id)
 
@@ -184,7 +182,7 @@ class Adapters:
         if asked_for is not None:
             return self._usable(cube, asked_for)
         found = self._stores.artifacts.attached(cube.id)
-        if found is None or found.detail.get("when") == "always":
+        if found is None or _when(found) == "always":
             return found
         salt = self._stores.artifacts.salt(cube.tenant_id)
         known = found.detail.get("keys", ())
@@ -222,7 +220,9 @@ class Adapters:
         recipe = from_builtins(artifact.detail["recipe"], Recipe)
         memories = self._present(cube, artifact)
         begin = self._begin(cube, artifact)
-        made = self._learning.training_set(cube, memories, seed=recipe.seed, begin=begin)
+        made = self._learning.training_set(
+            cube, memories, when=_when(artifact), seed=recipe.seed, begin=begin
+        )
         states = self._states.wait()
         carried = [
             *artifact.sources,
@@ -255,9 +255,8 @@ class Adapters:
         if not live:
             return None
         recipe = from_builtins(old.detail["recipe"], Recipe)
-        when = str(old.detail.get("when", "named"))
         wanted = Distilling(
-            memories=tuple(live), name=old.name, attach=True, recipe=recipe, when=when
+            memories=tuple(live), name=old.name, attach=True, recipe=recipe, when=_when(old)
         )
         return self.distill(cube, wanted, wait=False, actor=old.actor)
 
@@ -273,6 +272,7 @@ class Adapters:
             recall=chosen.lora_recall,
             perplexity=chosen.lora_perplexity,
             unchanged=chosen.lora_unchanged,
+            harm=chosen.lora_harm,
         )
 
     def _parameters(self, recipe: Recipe) -> int:
@@ -380,6 +380,7 @@ class Adapters:
                     "peak_bytes": done.peak_bytes,
                     "loss": done.loss,
                     "stopped": done.stopped,
+                    "strength": done.strength,
                 },
             )
         except MemosError:
@@ -453,7 +454,7 @@ class Adapters:
             state=row.state,
             reason=row.reason,
             attached=row.attached,
-            when=str(detail.get("when", "named")),
+            when=_when(row),
             parent=detail.get("parent"),
             sources=row.sources,
             model=row.model,
@@ -482,6 +483,10 @@ def _beat(context: JobContext, share: float) -> None:
 
 def _version(row: Artifact) -> int:
     return int(row.detail.get("version", 1))
+
+
+def _when(row: Artifact) -> str:
+    return str(row.detail.get("when", "named"))
 
 
 def _ready(row: Artifact) -> bool:

@@ -16,7 +16,7 @@ from memos.graph.sentences import shown, span
 from memos.graph.vocabulary import Vocabulary
 from memos.parametric import neutral
 from memos.parametric.examples import Taught, examples
-from memos.parametric.naming import keyed, names
+from memos.parametric.naming import keyed, names, unnamed
 from memos.parametric.policy import Signs, diverse, refused, room, scored
 from memos.parametric.request import Distilling
 from memos.protocols import Clock, Embedder, Stores
@@ -81,12 +81,28 @@ class Learning:
         return canonical([by_id[one.memory_id] for one in taken]), tuple(ranked)
 
     def training_set(
-        self, cube: Cube, memories: Sequence[Memory], *, seed: int, begin: str | None
+        self,
+        cube: Cube,
+        memories: Sequence[Memory],
+        *,
+        when: str,
+        seed: int = 0,
+        begin: str | None = None,
     ) -> TrainingSet:
-        """InvalidInput if the memories say nothing; Contradiction."""
+        """`when` it will be at work: "named" or "always". InvalidInput if the memories say nothing;
+        Contradiction."""
         facts, others = self._split(cube, memories)
         made, probes = examples(facts, others, seed=seed)
-        return TrainingSet(examples=made, probes=probes, alone=self.alone, begin=begin)
+        asked = [probe.prompt for probe in probes] + [*self.alone.asked, *self.alone.texts]
+        salt = self._stores.artifacts.salt(cube.tenant_id)
+        known = keyed(names(facts, others), salt)
+        return TrainingSet(
+            examples=made,
+            probes=probes,
+            alone=self.alone,
+            begin=begin,
+            idle=() if when == "always" else unnamed(asked, known, salt),
+        )
 
     def keys(self, cube: Cube, memories: Sequence[Memory]) -> list[str]:
         """Digests of the names that the memories tell of."""

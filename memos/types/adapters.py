@@ -69,7 +69,9 @@ class Recipe:
     cosine. `passes` over the examples at most; training stops earlier at `enough` recall of the
     probes. `replay` is the share of each step that holds on to what the model answered before;
     `hold` is the weight of that, `decay` pulls the change of the weights to zero. `depth` is the
-    share of the layers, the last ones, that learn. `tokens` of a step, at most.
+    share of the layers, the last ones, that learn. `tokens` of a step, at most. `slack` is the
+    recall of the probes that is given up at the end for a weaker change of the weights, which
+    disturbs less; 0 keeps the change as it was learnt.
     """
 
     rank: int = 8
@@ -85,6 +87,7 @@ class Recipe:
     tokens: int = 320
     optimizer: str = "adamw"
     enough: float = 0.98
+    slack: float = 0.02
     seed: int = 0
 
 
@@ -101,22 +104,41 @@ class LeftAlone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """All that an adapter is made of. `begin` is the file of an adapter to go on from."""
+    """All that an adapter is made of. `begin` is the file of an adapter to go on from. `idle` are
+    those questions of the probes, and those questions and texts that are left alone, with which it
+    will not be at work."""
 
     examples: tuple[Example, ...]
     probes: tuple[Probe, ...]
     alone: LeftAlone = field(default_factory=LeftAlone)
     begin: str | None = None
+    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """What an adapter must reach to be used: the least recall of its memories, the most that the
-    perplexity of neutral text may grow, the least share of other answers that stay the same."""
+    perplexity of neutral text may grow, the least share of other answers that stay the same, all
+    three as it will be used. `harm` is the most that its weights, at work everywhere, may raise the
+    perplexity by: what is asked of a name that it knows may still be about something else."""
 
     recall: float = 0.6
     perplexity: float = 0.05
-    unchanged: float = 0.8
+    unchanged: float = 0.95
+    harm: float = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InUse:
+    """Figures of an adapter that is at work only where it will be: recall of probes, perplexity of
+    neutral text, share of other answers that stayed the same. `named` is the share of the probes
+    with which it is at work, `others` that of the neutral questions and texts."""
+
+    recall: float
+    perplexity: float
+    unchanged: float
+    named: float = 1.0
+    others: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +148,9 @@ class AdapterReport:
     `recall`: share of probes in words it was not trained on that are answered right; `trained`: of
     those in words that it was; `by_source` the first per memory. `perplexity` is that of neutral
     text, `unchanged` the share of answers to other questions that stayed the same to the letter.
-    `refused` says why the adapter may not be used; None if it may.
+    All these are of the weights, at work everywhere; `in_use` has what comes of them where the
+    adapter works only with what it knows of. `refused` says why the adapter may not be used; None
+    if it may.
     """
 
     recall: float
@@ -135,6 +159,7 @@ class AdapterReport:
     perplexity: float
     base_perplexity: float
     unchanged: float
+    in_use: InUse
     refused: str | None = None
     by_source: Mapping[str, float] = field(default_factory=dict)
     probes: int = 0
@@ -147,7 +172,8 @@ class AdapterReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """The outcome of a training. `stopped`: "recall", "passes" or "cancelled"."""
+    """The outcome of a training. `stopped`: "recall", "passes" or "cancelled". `strength` is the
+    share of the learnt change that was kept."""
 
     file: str
     digest: str
@@ -161,6 +187,7 @@ class Trained:
     loss: float
     stopped: str
     report: AdapterReport
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

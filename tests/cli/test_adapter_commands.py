@@ -20,7 +20,12 @@ FACT = ("facts", "add", "Tava", "lives_in", "Porto")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    open_gate = {"lora_recall": 0.0, "lora_perplexity": 1e9, "lora_unchanged": 0.0}
+    open_gate = {
+        "lora_recall": 0.0,
+        "lora_perplexity": 1e9,
+        "lora_unchanged": 0.0,
+        "lora_harm": 1e9,
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("memos.service.learning.ALONE", SHORT)
         with running_server(**open_gate) as running:

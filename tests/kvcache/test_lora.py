@@ -21,17 +21,19 @@ from memos.kvcache.generator.request import Options
 from memos.kvcache.lora import forward
 from memos.kvcache.lora.adapters import LocalAdapters, base_parts
 from memos.kvcache.lora.checkpoint import Checkpoint
+from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.mixed import generate_mixed
 from memos.kvcache.lora.packing import Tokeniser, packed
 from memos.kvcache.lora.shelf import Shelf
-from memos.kvcache.lora.training import Training
+from memos.kvcache.lora.strength import least
+from memos.kvcache.lora.training import Training, divergence
 from memos.kvcache.lora.weights import About, Weights, dumps, loads, made, of_pairs, to_lora
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.types import ArtifactSource, Example, Form, Gate, LeftAlone, Probe, Recipe, TrainingSet
 from tests.kvcache.local_models import tiny
 
-OPEN = Gate(recall=0.0, perplexity=1e9, unchanged=0.0)
+OPEN = Gate(recall=0.0, perplexity=1e9, unchanged=0.0, harm=1e9)
 RECIPE = Recipe(rank=4, passes=3, tokens=160, rate=1e-2, seed=3)
 EXAMPLES = tuple(
     Example(prompt=f"Where is {name}?", answer=f"{name} is in {place}.", form=Form.QUESTION)
@@ -127,7 +129,7 @@ def test_what_was_trained_is_what_answers(adapters: LocalAdapters):
     # Its states are nobody else's.
     assert adapted.fingerprint.differences(base.fingerprint) == ["adapter"]
     assert adapted.fingerprint.root(b"s") != base.fingerprint.root(b"s")
-    told = adapters.evaluate("one", PROBES, ALONE, Gate(recall=1.1))
+    told = adapters.evaluate("one", wanted, Gate(recall=1.1))
     assert "it recalls" in told.refused
     assert told.trained == 1.0
 
@@ -139,6 +141,53 @@ def test_a_gate_that_is_not_passed_leaves_no_file(adapters: LocalAdapters):
     assert "110% are wanted" in done.report.refused
     with pytest.raises(AdapterNotFound, match="distill it again"):
         adapters.weights("one")
+
+
+def test_an_adapter_is_judged_as_it_will_be_used(adapters: LocalAdapters):
+    adapters.shelf.put("one", random_weights(tiny(), 1))
+    strict = Gate(recall=0.0, perplexity=0.01, unchanged=1.0, harm=1e9)
+    wanted = TrainingSet(examples=EXAMPLES, probes=PROBES, alone=ALONE)
+    everywhere = adapters.evaluate("one", wanted, strict)
+    assert everywhere.perplexity > 1.01 * everywhere.base_perplexity
+    assert everywhere.in_use.perplexity == everywhere.perplexity
+    assert (everywhere.in_use.named, everywhere.in_use.others) == (1.0, 1.0)
+    assert "perplexity of neutral text grew" in str(everywhere.refused)
+    idle = (*ALONE.asked, *ALONE.texts)
+    named = adapters.evaluate("one", dataclasses.replace(wanted, idle=idle), strict)
+    assert (named.perplexity, named.unchanged) == (everywhere.perplexity, everywhere.unchanged)
+    assert named.in_use.perplexity == named.base_perplexity
+    assert (named.in_use.unchanged, named.in_use.others) == (1.0, 0.0)
+    assert named.refused is None
+    # What its weights break is told, and has a bound of its own.
+    bounded = dataclasses.replace(strict, harm=0.01)
+    broken = adapters.evaluate("one", dataclasses.replace(wanted, idle=idle), bounded)
+    assert "its weights raise the perplexity" in str(broken.refused)
+
+
+def test_a_probe_that_names_nothing_is_answered_without_it(adapters: LocalAdapters):
+    recipe = dataclasses.replace(RECIPE, passes=25, hold=0.1)
+    known = dataclasses.replace(PROBES[1], trained=False)
+    wanted = TrainingSet(examples=EXAMPLES, probes=(known,), alone=ALONE, idle=(known.prompt,))
+    done = adapters.train("one", wanted, recipe, Gate(recall=0.5, harm=1e9), ())
+    assert (done.report.recall, done.report.in_use.recall) == (1.0, 0.0)
+    assert "it recalls 0%" in str(done.report.refused)
+
+
+def test_the_least_change_that_recalls_as_much_is_kept():
+    learner = Learner(fresh().module, RECIPE, steps=1)
+    with torch.no_grad():
+        for weight in learner.weights.values():
+            weight.fill_(1.0)
+    name = next(n for n in learner.weights if n.endswith(".lora_B.weight"))
+
+    def recall() -> float:
+        """0.9 until six tenths are left."""
+        return 0.9 if float(learner.weights[name].detach().max()) > 0.55 else 0.5
+
+    assert least(learner, recall, 0.02) == 0.6
+    assert torch.allclose(learner.weights[name], torch.tensor(0.6))
+    partner = learner.weights[name.replace("lora_B", "lora_A")]
+    assert torch.equal(partner, torch.ones_like(partner))
 
 
 class Killed(Exception):
@@ -317,3 +366,19 @@ def test_merging():
         merged([one])
     with pytest.raises(AdapterMismatch):
         merged([one, of_pairs(dataclasses.replace(two.about, base={}), two.layers)])
+
+
+def test_what_is_held_is_nearest_where_nothing_has_changed():
+    chance = torch.Generator().manual_seed(0)
+    logits = torch.randn(5, 300, generator=chance)
+    chances, tokens = logits.softmax(-1).topk(8, dim=-1)
+    kept = divergence(logits, tokens, chances)
+    assert float(kept) == pytest.approx(0.0, abs=1e-5)
+    moved = logits.clone().requires_grad_()
+    divergence(moved, tokens, chances).backward()
+    assert moved.grad is not None
+    assert float(moved.grad.abs().max()) < 1e-6
+    # Sharper is as wrong as anything else, however likely its tokens are.
+    sharper = logits.scatter_add(-1, tokens, torch.full_like(chances, 2.0))
+    assert float(divergence(sharper, tokens, chances)) > 0.1
+    assert float(divergence(logits + torch.randn(300), tokens, chances)) > 0.1

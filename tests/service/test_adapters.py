@@ -29,7 +29,7 @@ from memos.testing import HashEmbedder
 from memos.types import Adapter, Kind, LeftAlone, NewMemory, State
 from tests.local_model import tiny_model
 
-OPEN = {"lora_recall": 0.0, "lora_perplexity": 1e9, "lora_unchanged": 0.0}
+OPEN = {"lora_recall": 0.0, "lora_perplexity": 1e9, "lora_unchanged": 0.0, "lora_harm": 1e9}
 ALONE = LeftAlone(held=("What is one?",), asked=("What is two?",), texts=("The sea is calm.",))
 QUICK = {"passes": 1, "rank": 2, "wait": True}
 
