@@ -13,6 +13,8 @@
     │   ├── FactNotFound
     │   ├── RulingNotFound
     │   ├── NoteNotFound
+    │   ├── EventNotFound
+    │   ├── ScheduleNotFound
     │   └── ActivationNotFound
     ├── Conflict
     │   ├── AlreadyExists       the name is taken
@@ -121,6 +123,14 @@ class RulingNotFound(NotFound):
 
 class NoteNotFound(NotFound):
     code = "note-not-found"
+
+
+class EventNotFound(NotFound):
+    code = "event-not-found"
+
+
+class ScheduleNotFound(NotFound):
+    code = "schedule-not-found"
 
 
 class ActivationNotFound(NotFound):

@@ -41,6 +41,7 @@ def open_stores(
     from memos.storage.audit import AuditTrail
     from memos.storage.cubes import SqlCubeStore
     from memos.storage.engine import Database
+    from memos.storage.events import EventLog, SqlEventStore
     from memos.storage.feed import SqlChangeFeed
     from memos.storage.graph.deriving import Deriver
     from memos.storage.graph.store import SqlGraphStore
@@ -64,11 +65,17 @@ def open_stores(
         raise
     jobs = SqlJobQueue(database, new_id=new_id, clock=clock)
     audit = AuditTrail(new_id=new_id, clock=clock)
+    events = EventLog(new_id=new_id, clock=clock)
     deriver = Deriver(derivation, new_id)
     return Stores(
         cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
         memories=SqlMemoryStore(
-            database, jobs=jobs, audit=audit, graph=GraphUpkeep(deriver, clock), clock=clock
+            database,
+            jobs=jobs,
+            audit=audit,
+            events=events,
+            graph=GraphUpkeep(deriver, clock),
+            clock=clock,
         ),
         past=SqlPastStore(database),
         feed=SqlChangeFeed(database),
@@ -80,5 +87,6 @@ def open_stores(
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
+        events=SqlEventStore(database, log=events),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

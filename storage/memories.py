@@ -18,6 +18,7 @@ from memos.storage.audit import AuditTrail
 from memos.storage.bulk import by_ids, load
 from memos.storage.engine import Database
 from memos.storage.errors import taken
+from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
@@ -33,7 +34,7 @@ from memos.storage.records import (
     version_row,
 )
 from memos.storage.tables import indexed, link, memory, memory_version, removed_link
-from memos.types import Kind, Memory, MemoryVersion, NewJob, Provenance, State
+from memos.types import Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
 
 _insert_version = insert(memory_version)
 _insert_indexed = insert(indexed)
@@ -54,12 +55,14 @@ class SqlMemoryStore:
         *,
         jobs: SqlJobQueue,
         audit: AuditTrail,
+        events: EventLog,
         graph: GraphUpkeep,
         clock: Clock,
     ) -> None:
         self._db = database
         self._jobs = jobs
         self._audit = audit
+        self._events = events
         self._graph = graph
         self._clock = clock
 
@@ -107,6 +110,7 @@ class SqlMemoryStore:
         reason: str | None,
         indexed: Indexed | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Memory:
         with self._db.write() as connection:
             seq, tenant_id = take_numbers(connection, memory.cube_id, 1)
@@ -143,6 +147,7 @@ class SqlMemoryStore:
                 files = after_forgetting(connection, tenant_id, memory.cube_id, memory.id)
                 jobs = [*jobs, *files]
             self._jobs.add(connection, jobs)
+            self._events.record(connection, tenant_id, events)
         return stored
 
     def erase(
@@ -153,6 +158,7 @@ class SqlMemoryStore:
         actor: str | None,
         reason: str | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> None:
         with self._db.erasing() as connection:
             take_numbers(connection, cube_id, 0)
@@ -190,6 +196,7 @@ class SqlMemoryStore:
                 )
             self._graph.erased(connection, present)
             self._jobs.erase(connection, cube_id, memory_id)
+            self._events.erase(connection, tenant_id, memory_id)
             self._audit.record(
                 connection,
                 tenant_id=tenant_id,
@@ -200,6 +207,7 @@ class SqlMemoryStore:
             )
             files = after_forgetting(connection, tenant_id, cube_id, memory_id)
             self._jobs.add(connection, [*jobs, *files])
+            self._events.record(connection, tenant_id, events)
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
         with self._db.read() as connection:

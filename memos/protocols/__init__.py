@@ -6,6 +6,9 @@ third-party error to `memos.errors` with `from`. All are safe to call from many 
 
 from typing import TYPE_CHECKING
 
+from memos.protocols.events import (
+    EventStore,
+)
 from memos.protocols.graph import (
     IMPORTED,
     NAME_LIMIT,
@@ -68,6 +71,7 @@ __all__ = [
     "Derivation",
     "Embedder",
     "EntityMention",
+    "EventStore",
     "Extractor",
     "Generator",
     "GraphChange",

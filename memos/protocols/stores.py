@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memos.protocols.events import EventStore
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.types import (
     ApiKey,
@@ -21,6 +22,7 @@ from memos.types import (
     Link,
     Memory,
     MemoryVersion,
+    NewEvent,
     NewJob,
     State,
     Substrate,
@@ -144,11 +146,13 @@ class MemoryStore(Protocol):
         reason: str | None,
         indexed: Indexed | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Memory:
         """Stores `memory` as version expected_version + 1 and appends to its history.
 
-        `indexed` None keeps the present indexed form. VersionConflict if the stored version is
-        another; MemoryNotFound if it is not in the cube.
+        `events` are recorded in the same transaction. `indexed` None keeps the present indexed
+        form. VersionConflict if the stored version is another; MemoryNotFound if it is not in the
+        cube.
         """
         ...
 
@@ -160,9 +164,11 @@ class MemoryStore(Protocol):
         actor: str | None,
         reason: str | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> None:
-        """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row
-        in state `erased` and an `erase` history entry without content. MemoryNotFound if absent.
+        """Removes content, metadata, all versions' snapshots, vector, terms and links, and
+        the reasons of its events; leaves a row in state `erased` and an `erase` history entry
+        without content. MemoryNotFound if absent.
         """
         ...
 
@@ -461,4 +467,5 @@ class Stores:
     notes: NoteStore
     summaries: SummaryStore
     artifacts: ArtifactStore
+    events: EventStore
     health: StoreHealth

@@ -32,6 +32,7 @@ from memos.service.activations import COMPILE, Activations
 from memos.service.cubes import Cubes
 from memos.service.enriching import PATIENT, Enriching
 from memos.service.enrichment import Enrichment
+from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
@@ -112,6 +113,7 @@ class Service:
         )
         self.resolver = Resolver(stores.graph, embedder, new_id, clock)
         self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
+        self.explainer = Explainer(stores, self.graph)
         self.searcher = Searcher(
             stores.feed,
             stores.memories,

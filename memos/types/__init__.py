@@ -29,6 +29,12 @@ from memos.types.cubes import (
     CubeDescription,
     EmbeddingModel,
 )
+from memos.types.events import (
+    Event,
+    Explanation,
+    NewEvent,
+    UndoStep,
+)
 from memos.types.graph import (
     AddedFacts,
     Assertion,
@@ -108,6 +114,8 @@ __all__ = [
     "Entity",
     "EntityRef",
     "EntityType",
+    "Event",
+    "Explanation",
     "Extraction",
     "Fact",
     "FactExplanation",
@@ -132,6 +140,7 @@ __all__ = [
     "MentionDraft",
     "Message",
     "Neighbour",
+    "NewEvent",
     "NewFact",
     "NewJob",
     "NewMemory",
@@ -156,6 +165,7 @@ __all__ = [
     "Substrate",
     "Summary",
     "SummaryKind",
+    "UndoStep",
     "Unset",
     "Vocabulary",
 ]
