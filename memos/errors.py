@@ -3,6 +3,7 @@
     MemosError
     ├── InvalidInput            the caller sent something that can't be used
     │   ├── InvalidFilter       a metadata filter with an unknown operator or shape
+    │   ├── PolicyContradiction rules that can't all hold
     │   └── InvalidCursor       a page cursor that this service did not issue
     ├── NotFound
     │   ├── CubeNotFound
@@ -87,6 +88,10 @@ class InvalidFilter(InvalidInput):
 
 class InvalidCursor(InvalidInput):
     code = "invalid-cursor"
+
+
+class PolicyContradiction(InvalidInput):
+    code = "policy-contradiction"
 
 
 class NotFound(MemosError):

@@ -55,6 +55,7 @@ def open_stores(
     from memos.storage.notes import SqlNoteStore
     from memos.storage.past import SqlPastStore
     from memos.storage.receipts import SqlReceiptStore
+    from memos.storage.rules import SqlRuleStore
     from memos.storage.summaries import SqlSummaryStore
 
     database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
@@ -88,5 +89,6 @@ def open_stores(
         summaries=SqlSummaryStore(database, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
         events=SqlEventStore(database, log=events),
+        rules=SqlRuleStore(database, jobs=jobs),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from memos.protocols.events import (
     EventStore,
+    RuleStore,
 )
 from memos.protocols.graph import (
     IMPORTED,
@@ -49,6 +50,7 @@ from memos.protocols.stores import (
     PastStore,
     Receipt,
     ReceiptStore,
+    Replacement,
     StoreHealth,
     Stores,
     artifact_name,
@@ -90,6 +92,8 @@ __all__ = [
     "Receipt",
     "ReceiptStore",
     "Recorded",
+    "Replacement",
+    "RuleStore",
     "StoreHealth",
     "Stores",
     "Stretch",

@@ -36,12 +36,14 @@ from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
-from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
+from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors, unless_cube_gone
 from memos.service.keys import Keys
 from memos.service.late_states import LateStates
+from memos.service.lifecycle import Lifecycle
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
 from memos.service.reading import Reader
+from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
 from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
@@ -138,6 +140,13 @@ class Service:
         self.activations = Activations(
             stores, self.searcher, self._states, settings, clock=clock, new_id=new_id
         )
+        self.lifecycle = Lifecycle(
+            stores,
+            self.writer,
+            clock=clock,
+            gone=self.activations.forget_source,
+            purged=self.purge,
+        )
         self.doctor = Doctor(
             stores,
             indexer,
@@ -152,12 +161,17 @@ class Service:
             {
                 **Handlers(stores, indexer, source).table(),
                 **activation_jobs.table(),
+                **self._lifecycle_jobs(),
                 **self._enrichers(),
             },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT | {COMPILE},
+            patient=PATIENT | {COMPILE, LIFECYCLE},
         )
+
+    def _lifecycle_jobs(self) -> Mapping[str, Handler]:
+        table = self.lifecycle.table()
+        return {kind: unless_cube_gone(handler) for kind, handler in table.items()}
 
     def _enrichers(self) -> Mapping[str, Handler]:
         """Handlers of the jobs that read facts, notes and summaries out of memories."""

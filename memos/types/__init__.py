@@ -74,6 +74,7 @@ from memos.types.keys import (
     IssuedKey,
     Role,
 )
+from memos.types.lifecycle import LifecycleRule
 from memos.types.memories import (
     Added,
     AddProgress,
@@ -134,6 +135,7 @@ __all__ = [
     "Kept",
     "Kind",
     "LanguageModel",
+    "LifecycleRule",
     "Link",
     "Memory",
     "MemoryVersion",
