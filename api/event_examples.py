@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from memos.types import Event, Explanation, Page, UndoStep
+from memos.types import Event, Explanation, Kind, LifecycleRule, Page, UndoStep
 
 _THEN = datetime(2024, 5, 1, 18, 30, tzinfo=timezone.utc)
 _MEMORY_ID = "01HXA8Q5T9V0J4M2K7N3P6R8SD"
@@ -35,6 +35,13 @@ EVENT_EXAMPLES: Mapping[str, Any] = {
             "age_days 31.2)",
         ),
         event=EVENT,
+    ),
+    "LifecycleRule": LifecycleRule(
+        kind=Kind.EPISODIC,
+        archive_after=90.0,
+        expire_after=365.0,
+        updated_at=_THEN,
+        actor="key:01HXA8Q5T9V0J4M2K7N3P6R8SA",
     ),
     "Page_Event_": Page(items=(EVENT,)),
 }

@@ -15,6 +15,7 @@ MemoryId = Annotated[str, Path(description="A memory's id.")]
 ActivationId = Annotated[str, Path(description="An activation memory's id.")]
 JobId = Annotated[str, Path(description="A job's id.")]
 FactId = Annotated[str, Path(description="A fact's id.")]
+EventId = Annotated[str, Path(description="An event's id.")]
 RulingId = Annotated[str, Path(description="A ruling's id.")]
 EntityName = Annotated[
     str,

@@ -24,6 +24,9 @@ BODIES = {
     "update": {"content": "x"},
     "restore": {},
     "link": {"target_id": "x"},
+    **{name: {} for name in ("archive", "freeze", "thaw", "expire", "undo")},
+    "rollback": {"version": 1},
+    "set_lifecycle_rule": {"archive_after": 1},
     "search": {"text": "x"},
     "reindex": {"embed": False},
     "create_key": {"name": "x"},
@@ -82,6 +85,7 @@ class Place:
     entity: str
     ruling: str
     activation: str
+    event: str
 
     def call(
         self, wire: httpx.Client, operation: Operation, headers: dict[str, str]
@@ -92,10 +96,11 @@ class Place:
             "/facts/": self.fact,
             "/rulings/": self.ruling,
             "/activations/": self.activation,
+            "/events/": self.event,
         }
         own = next((id for part, id in owned.items() if part in operation.path), self.memory)
         path = operation.path.format(
-            cube=self.cube, id=own, link_id=self.link, entity=self.entity, name="x"
+            cube=self.cube, id=own, link_id=self.link, entity=self.entity, name="x", kind="core"
         )
         return wire.request(
             operation.method,
@@ -125,9 +130,11 @@ def place(server: Running) -> Place:
     )
     ruling = mine.merge_entities(alias.facts[0].subject.id, fact.subject.id, cube="ours")
     activation = mine.compile(memories=[memories[0].id], cube="ours")
+    mine.archive(memories[1].id, cube="ours")
+    event = mine.explain(memories[1].id, cube="ours").events[-1]
     return Place(
         *(cube.id, memories[0].id, link.id, job.id, key.id),
-        *(fact.id, fact.subject.id, ruling.id, activation.id),
+        *(fact.id, fact.subject.id, ruling.id, activation.id, event.id),
     )
 
 

@@ -87,11 +87,17 @@ def _queue() -> None:
     op.add_column("job", sa.Column("level", sa.Integer, nullable=False, server_default="0"))
     for name in ("spent", "charged"):
         op.add_column("job", sa.Column(name, sa.Float(53), nullable=False, server_default="0"))
+    op.add_column("job", sa.Column("lane", ID, nullable=False, server_default=""))
+    mark = "char(31)" if op.get_bind().dialect.name == "sqlite" else "chr(31)"
+    op.execute(
+        f"UPDATE job SET lane = tenant_id || {mark} || kind || {mark} || '1' || {mark} || '0'"
+        " WHERE state IN ('queued', 'running', 'failed')"
+    )
     op.drop_index("ix_job_due", "job")
     op.create_index(
         "ix_job_lane",
         "job",
-        ["tenant_id", "kind", "version", "level", "run_at", "id"],
+        ["lane", "run_at", "id"],
         sqlite_where=WAITING,
         postgresql_where=WAITING,
     )
