@@ -163,6 +163,13 @@ def _complete(operation: dict[str, Any]) -> None:
         answers[str(status)] = _problem_answer(status)
     if name == "add_batch":
         _complete_batch(operation)
+    if name == "follow":
+        operation["responses"]["200"]["content"] = {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'id: 12\nevent: job.dead\ndata: {"seq": 12, "kind": "job.dead"}\n\n',
+            }
+        }
     if name == "generate_stream":
         operation["responses"]["200"]["content"] = {
             NDJSON: {"schema": _PIECE_LINE, "example": to_builtins(PIECE)}

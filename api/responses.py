@@ -29,6 +29,9 @@ EntityName = Annotated[
 ]
 TypeName = Annotated[str, Path(min_length=1, max_length=512, description="The name to define.")]
 AnyId = Annotated[str, Path(description="The id of a memory, fact, job or event.")]
+ScheduleName = Annotated[
+    str, Path(min_length=1, max_length=512, description="A schedule's name.", examples=["nightly"])
+]
 KeyId = Annotated[str, Path(description="A key's id, not its secret.")]
 
 

@@ -59,6 +59,7 @@ def open_stores(
     from memos.storage.receipts import SqlReceiptStore
     from memos.storage.rules import SqlRuleStore
     from memos.storage.summaries import SqlSummaryStore
+    from memos.storage.timetable import SqlTimetable
 
     database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     try:
@@ -92,5 +93,6 @@ def open_stores(
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
         events=SqlEventStore(database, log=events),
         rules=SqlRuleStore(database, jobs=jobs),
+        timetable=SqlTimetable(database, jobs=jobs, clock=clock),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

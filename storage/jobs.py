@@ -179,7 +179,9 @@ class SqlJobQueue(Leases):
         with self._db.read() as connection:
             return {(kind, state): count for kind, state, count in connection.execute(query)}
 
-    def report(self, tenant_id: str | None) -> tuple[KindReport, ...]:
+    def report(
+        self, tenant_id: str | None, *, cube_id: str | None = None
+    ) -> tuple[KindReport, ...]:
         now = micros(self._clock())
         waits = and_(job.c.state.in_(WAITING), job.c.run_at <= now)
         query = select(
@@ -190,6 +192,8 @@ class SqlJobQueue(Leases):
         ).where(job.c.state != JobState.SUCCEEDED.value)
         if tenant_id is not None:
             query = query.where(job.c.tenant_id == tenant_id)
+        if cube_id is not None:
+            query = query.where(job.c.cube_id == cube_id)
         with self._db.read() as connection:
             rows = connection.execute(query.group_by(job.c.kind, job.c.state)).all()
             sums = {row.kind: row for row in connection.execute(select(accounts.job_kind))}
@@ -198,7 +202,7 @@ class SqlJobQueue(Leases):
         for kind, state, count, since in rows:
             counted.setdefault(kind, {})[state] = count
             oldest[kind] = max(oldest.get(kind, 0.0), (now - since) / 1e6)
-        kinds = sorted(counted.keys() | sums.keys())
+        kinds = sorted(counted.keys() | (sums.keys() if tenant_id is None else set()))
         return tuple(_report(k, counted.get(k, {}), oldest.get(k, 0.0), sums.get(k)) for k in kinds)
 
     def erase(self, connection: Connection, cube_id: str, memory_id: str) -> None:

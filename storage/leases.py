@@ -286,7 +286,7 @@ class Leases:
         ).all()
         told, measured = [], defaultdict[str, Measured](Measured)
         for row in rows:
-            free = {"worker": None, "lease_until": None}
+            free: dict[str, Any] = {"worker": None, "lease_until": None}
             numbers = {"kind": row.kind, "attempts": row.attempts, "of": row.max_attempts}
             if row.attempts >= row.max_attempts:
                 measured[row.kind].deaths += 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from memos.protocols.events import (
     EventStore,
     RuleStore,
+    Timetable,
 )
 from memos.protocols.graph import (
     IMPORTED,
@@ -100,6 +101,7 @@ __all__ = [
     "Stores",
     "Stretch",
     "SummaryStore",
+    "Timetable",
     "Vector",
     "VectorIndex",
     "artifact_name",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memos.protocols.events import EventStore, RuleStore
+from memos.protocols.events import EventStore, RuleStore, Timetable
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.types import (
     ApiKey,
@@ -420,8 +420,11 @@ class JobQueue(Protocol):
         """Jobs by (kind, state), over all tenants, for metrics."""
         ...
 
-    def report(self, tenant_id: str | None) -> tuple[KindReport, ...]:
-        """The queue kind by kind, of one tenant or of all; the sums are over all tenants."""
+    def report(
+        self, tenant_id: str | None, *, cube_id: str | None = None
+    ) -> tuple[KindReport, ...]:
+        """The queue kind by kind, of one tenant (and cube) or of all. Sums of runs are over all
+        tenants, and given for kinds of which there are jobs."""
         ...
 
 
@@ -552,4 +555,5 @@ class Stores:
     artifacts: ArtifactStore
     events: EventStore
     rules: RuleStore
+    timetable: Timetable
     health: StoreHealth

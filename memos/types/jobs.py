@@ -147,7 +147,7 @@ class Schedule:
     """Jobs that are queued at the times of a cron expression, in a time zone."""
 
     name: str
-    cube_id: str | None
+    cube_id: str
     cron: str
     zone: str
     kind: str

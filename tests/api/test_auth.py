@@ -27,6 +27,8 @@ BODIES = {
     **{name: {} for name in ("archive", "freeze", "thaw", "expire", "undo")},
     "rollback": {"version": 1},
     "set_lifecycle_rule": {"archive_after": 1},
+    "cancel_job": {},
+    "schedule": {"cron": "0 3 * * *", "kind": "lifecycle"},
     "search": {"text": "x"},
     "reindex": {"embed": False},
     "create_key": {"name": "x"},
@@ -44,11 +46,21 @@ BODIES = {
 }
 # What each operation must be told in the query.
 QUERIES = {
+    "follow": {"seconds": 0},
     "paths": {"target": "Lisbon"},
     "diff": {"since": "2024-01-01T00:00:00Z", "until": "2024-02-01T00:00:00Z"},
 }
 # What a key of another tenant gets where there is no id of ours to name.
-OWN = {"create_cube": 201, "cubes": 200, "jobs": 200, "create_key": 201, "keys": 200, "events": 200}
+OWN = {
+    "create_cube": 201,
+    "cubes": 200,
+    "jobs": 200,
+    "create_key": 201,
+    "keys": 200,
+    "events": 200,
+    "queue": 200,
+    "follow": 200,
+}
 
 
 @dataclass(frozen=True)
@@ -240,7 +252,7 @@ def test_another_tenant_finds_nothing_of_ours(server, wire, place, operation):
 @pytest.mark.usefixtures("untouched")
 def test_a_key_for_another_cube_stays_out(server, wire, place, operation):
     answer = place.call(wire, operation, server.key(cubes=("elsewhere",)))
-    if operation.name in ("cubes", "jobs", "events"):
+    if operation.name in ("cubes", "jobs", "events", "follow"):
         assert answer.status_code == 200
         assert place.cube not in answer.text
     else:

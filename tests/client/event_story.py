@@ -8,12 +8,23 @@ from memos.errors import (
     EventNotFound,
     InvalidCursor,
     InvalidInput,
+    JobNotFound,
     NotFound,
     PolicyContradiction,
+    ScheduleNotFound,
     StateConflict,
     VersionConflict,
 )
-from memos.types import Event, Explanation, Kind, LifecycleRule, Page, State
+from memos.types import (
+    Event,
+    Explanation,
+    Kind,
+    LifecycleRule,
+    Page,
+    QueueReport,
+    Schedule,
+    State,
+)
 
 
 def event_story(memory: Any, said: Any, memory_id: str, job_id: str) -> None:
@@ -35,6 +46,7 @@ def event_story(memory: Any, said: Any, memory_id: str, job_id: str) -> None:
     refused("events of no kind", InvalidInput, lambda: memory.events(kinds=[""]))
     refused("events by a made-up cursor", InvalidCursor, lambda: memory.events(cursor="zzz"))
     lifecycle_story(memory, said, memory_id)
+    queue_story(memory, said, job_id)
 
 
 def lifecycle_story(memory: Any, said: Any, id: str) -> None:
@@ -70,3 +82,39 @@ def lifecycle_story(memory: Any, said: Any, id: str) -> None:
     )
     memory.set_lifecycle_rule(Kind.VAULT, **there)
     assert memory.lifecycle_rules(**there) == ()
+
+
+def queue_story(memory: Any, said: Any, job_id: str) -> None:
+    note, refused = said.note, said.refused
+    report = memory.queue()
+    assert type(report) is QueueReport
+    assert "reindex" in {kind.kind for kind in report.kinds}
+    refused("cancel what has ended", StateConflict, lambda: memory.cancel_job(job_id))
+    refused("cancel nothing", JobNotFound, lambda: memory.cancel_job("0" * 26))
+    made = memory.schedule("nightly", "30 3 * * *", "lifecycle", zone="Europe/Lisbon", cube="trips")
+    assert type(made) is Schedule
+    note("schedule", [made.name, made.cron, made.zone, made.kind, made.payload])
+    assert [found.name for found in memory.schedules(cube="trips")] == ["nightly"]
+    for what, asked in {
+        "a cron of four fields": ("x", "1 2 3 4", "lifecycle"),
+        "a day that never comes": ("x", "0 0 31 2 *", "lifecycle"),
+        "a kind that is not to be scheduled": ("x", "* * * * *", "vector_drop"),
+    }.items():
+        refused(what, InvalidInput, lambda asked=asked: memory.schedule(*asked, cube="trips"))
+    refused(
+        "a zone that is none",
+        InvalidInput,
+        lambda: memory.schedule("x", "* * * * *", "lifecycle", zone="Mars/North", cube="trips"),
+    )
+    note("unschedule", memory.unschedule("nightly", cube="trips").name)
+    refused(
+        "unschedule again", ScheduleNotFound, lambda: memory.unschedule("nightly", cube="trips")
+    )
+    first = memory.events(limit=3).items
+    followed = list(memory.follow(after=0, seconds=0, kinds=["memory."]))
+    assert all(event.kind.startswith("memory.") for event in followed)
+    assert len(followed) >= 4
+    again = list(memory.follow(after=first[0].seq, seconds=0))
+    assert [event.seq for event in again[:2]] == [event.seq for event in first[1:3]]
+    newest = again[-1].seq
+    assert all(event.seq > newest for event in memory.follow(seconds=0))

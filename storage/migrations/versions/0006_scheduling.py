@@ -49,7 +49,7 @@ def upgrade() -> None:
         "schedule",
         sa.Column("tenant_id", ID, nullable=False),
         sa.Column("name", ID, nullable=False),
-        sa.Column("cube_id", ID),
+        sa.Column("cube_id", ID, nullable=False),
         sa.Column("cron", sa.Text, nullable=False),
         sa.Column("zone", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("last_job", ID),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("actor", sa.Text),
-        sa.PrimaryKeyConstraint("tenant_id", "name", name="pk_schedule"),
+        sa.PrimaryKeyConstraint("cube_id", "name", name="pk_schedule"),
     )
     op.create_index("ix_schedule_next", "schedule", ["next_at"])
     op.create_table(
