@@ -85,12 +85,11 @@ async def follow(
         found = caller.memory.events(kinds=kinds, cube=query.cube, after=after, limit=part)
         return list(found.items)
 
-    first = after
-    if first is None:
-        first = await run_in_threadpool(service.stores.events.last, caller.key.tenant_id)
+    if after is None:
+        after = await run_in_threadpool(service.stores.events.last, caller.key.tenant_id)
     return event_stream.answer(
         page,
-        first,
+        after,
         stopping=request.app.state.stopping,
         seconds=query.seconds,
         reaches=lambda event: caller.reaches(event.cube_id),
@@ -103,7 +102,7 @@ def _after(header: str | None, after: int | None) -> int | None:
     text = header.strip()
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise InvalidInput(
-            f"Last-Event-ID is {header[:40]!r}; it must be the id of an event that this stream sent",
+            f"Last-Event-ID is {header[:40]!r}; it must be an id that this stream sent",
             field="Last-Event-ID",
         )
     return int(text)

@@ -88,7 +88,6 @@ def queue_story(memory: Any, said: Any, job_id: str) -> None:
     note, refused = said.note, said.refused
     report = memory.queue()
     assert type(report) is QueueReport
-    assert "reindex" in {kind.kind for kind in report.kinds}
     refused("cancel what has ended", StateConflict, lambda: memory.cancel_job(job_id))
     refused("cancel nothing", JobNotFound, lambda: memory.cancel_job("0" * 26))
     made = memory.schedule("nightly", "30 3 * * *", "lifecycle", zone="Europe/Lisbon", cube="trips")
