@@ -8,6 +8,7 @@ from typing import Any
 
 from memos.api.activation_examples import ACTIVATION_EXAMPLES
 from memos.api.adapter_examples import ADAPTER_EXAMPLES
+from memos.api.event_examples import EVENT_EXAMPLES
 from memos.api.graph_examples import GRAPH_EXAMPLES
 from memos.api.routes.health import Health
 from memos.types import (
@@ -144,6 +145,7 @@ _RESULT = SearchResult(
 EXAMPLES: Mapping[str, Any] = {
     **ACTIVATION_EXAMPLES,
     **ADAPTER_EXAMPLES,
+    **EVENT_EXAMPLES,
     **GRAPH_EXAMPLES,
     "Added": Added(memories=(MEMORY,)),
     "ApiKey": _KEY,

@@ -3,6 +3,7 @@
     MemosError
     ├── InvalidInput            the caller sent something that can't be used
     │   ├── InvalidFilter       a metadata filter with an unknown operator or shape
+    │   ├── PolicyContradiction rules that can't all hold
     │   └── InvalidCursor       a page cursor that this service did not issue
     ├── NotFound
     │   ├── CubeNotFound
@@ -13,6 +14,8 @@
     │   ├── FactNotFound
     │   ├── RulingNotFound
     │   ├── NoteNotFound
+    │   ├── EventNotFound
+    │   ├── ScheduleNotFound
     │   ├── ActivationNotFound
     │   └── AdapterNotFound
     ├── Conflict
@@ -95,6 +98,10 @@ class InvalidCursor(InvalidInput):
     code = "invalid-cursor"
 
 
+class PolicyContradiction(InvalidInput):
+    code = "policy-contradiction"
+
+
 class NotFound(MemosError):
     code = "not-found"
 
@@ -129,6 +136,14 @@ class RulingNotFound(NotFound):
 
 class NoteNotFound(NotFound):
     code = "note-not-found"
+
+
+class EventNotFound(NotFound):
+    code = "event-not-found"
+
+
+class ScheduleNotFound(NotFound):
+    code = "schedule-not-found"
 
 
 class ActivationNotFound(NotFound):

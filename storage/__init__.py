@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memos.protocols import Clock, Derivation, NewId, Stores
+    from memos.protocols import Clock, Derivation, NewId, QueuePolicy, Stores
 
 __all__ = ["open_stores"]
 
@@ -20,6 +20,7 @@ def open_stores(
     new_id: NewId,
     clock: Clock,
     derivation: Derivation,
+    policy: QueuePolicy | None = None,
     lock_timeout: float = 10.0,
     statement_timeout: float = 30.0,
 ) -> Stores:
@@ -28,7 +29,8 @@ def open_stores(
     `url` is an SQLAlchemy URL of a SQLite file (`sqlite:////folder/memos.db`) or of PostgreSQL
     (`postgresql://user@host/database`). Timeouts are in seconds; `lock_timeout` is how long a write
     waits for others, `statement_timeout` bounds one statement on PostgreSQL. Many processes may
-    open the same database at once. `derivation` says how assertions become facts.
+    open the same database at once. `derivation` says how assertions become facts,
+    `policy` which jobs run next (None: first come, first served).
     `Stores.health.close()` closes all of them.
 
     Raises InvalidSetting for a URL that can't be used, MissingDependency without the driver,
@@ -41,6 +43,7 @@ def open_stores(
     from memos.storage.audit import AuditTrail
     from memos.storage.cubes import SqlCubeStore
     from memos.storage.engine import Database
+    from memos.storage.events import EventLog, SqlEventStore
     from memos.storage.feed import SqlChangeFeed
     from memos.storage.graph.deriving import Deriver
     from memos.storage.graph.store import SqlGraphStore
@@ -54,7 +57,9 @@ def open_stores(
     from memos.storage.notes import SqlNoteStore
     from memos.storage.past import SqlPastStore
     from memos.storage.receipts import SqlReceiptStore
+    from memos.storage.rules import SqlRuleStore
     from memos.storage.summaries import SqlSummaryStore
+    from memos.storage.timetable import SqlTimetable
 
     database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     try:
@@ -62,13 +67,19 @@ def open_stores(
     except BaseException:
         database.close()
         raise
-    jobs = SqlJobQueue(database, new_id=new_id, clock=clock)
+    events = EventLog(new_id=new_id, clock=clock)
+    jobs = SqlJobQueue(database, new_id=new_id, clock=clock, events=events, policy=policy)
     audit = AuditTrail(new_id=new_id, clock=clock)
     deriver = Deriver(derivation, new_id)
     return Stores(
         cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
         memories=SqlMemoryStore(
-            database, jobs=jobs, audit=audit, graph=GraphUpkeep(deriver, clock), clock=clock
+            database,
+            jobs=jobs,
+            audit=audit,
+            events=events,
+            graph=GraphUpkeep(deriver, clock),
+            clock=clock,
         ),
         past=SqlPastStore(database),
         feed=SqlChangeFeed(database),
@@ -80,5 +91,8 @@ def open_stores(
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
+        events=SqlEventStore(database, log=events),
+        rules=SqlRuleStore(database, jobs=jobs),
+        timetable=SqlTimetable(database, jobs=jobs, clock=clock),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

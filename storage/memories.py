@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from memos.errors import AlreadyExists, InvalidInput, MemoryNotFound, VersionConflict
-from memos.protocols import Clock, Indexed, Receipt
+from memos.protocols import Clock, Indexed, Receipt, Replacement
 from memos.storage.audit import AuditTrail
 from memos.storage.bulk import by_ids, load
 from memos.storage.engine import Database
 from memos.storage.errors import taken
+from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
@@ -33,7 +34,7 @@ from memos.storage.records import (
     version_row,
 )
 from memos.storage.tables import indexed, link, memory, memory_version, removed_link
-from memos.types import Kind, Memory, MemoryVersion, NewJob, Provenance, State
+from memos.types import Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
 
 _insert_version = insert(memory_version)
 _insert_indexed = insert(indexed)
@@ -54,12 +55,14 @@ class SqlMemoryStore:
         *,
         jobs: SqlJobQueue,
         audit: AuditTrail,
+        events: EventLog,
         graph: GraphUpkeep,
         clock: Clock,
     ) -> None:
         self._db = database
         self._jobs = jobs
         self._audit = audit
+        self._events = events
         self._graph = graph
         self._clock = clock
 
@@ -107,42 +110,69 @@ class SqlMemoryStore:
         reason: str | None,
         indexed: Indexed | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Memory:
+        change = Replacement(
+            memory=memory,
+            expected_version=expected_version,
+            operation=operation,
+            actor=actor,
+            reason=reason,
+            indexed=indexed,
+        )
+        return self.replace_all(memory.cube_id, [change], jobs=jobs, events=events)[0]
+
+    def replace_all(
+        self,
+        cube_id: str,
+        replacements: Sequence[Replacement],
+        *,
+        jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
+    ) -> tuple[Memory, ...]:
         with self._db.write() as connection:
-            seq, tenant_id = take_numbers(connection, memory.cube_id, 1)
-            present = _present(connection, memory.cube_id, memory.id)
-            if present.version != expected_version:
-                raise VersionConflict(
-                    f"memory {memory.id} is at version {present.version}, not {expected_version};"
-                    " read it again and repeat the change",
-                    expected=expected_version,
-                    actual=present.version,
-                )
-            stored = dataclasses.replace(
-                memory,
-                version=expected_version + 1,
-                position=present.position,
-                created_at=present.created_at,
+            last, tenant_id = take_numbers(connection, cube_id, len(replacements))
+            stored = []
+            files: list[NewJob] = []
+            for seq, change in enumerate(replacements, last - len(replacements) + 1):
+                stored.append(self._replace(connection, cube_id, change, seq))
+                if stored[-1].state is not State.ACTIVATED:
+                    files += after_forgetting(connection, tenant_id, cube_id, stored[-1].id)
+            self._jobs.add(connection, [*jobs, *files])
+            self._events.record(connection, tenant_id, events)
+        return tuple(stored)
+
+    def _replace(
+        self, connection: Connection, cube_id: str, change: Replacement, seq: int
+    ) -> Memory:
+        """One of them, in the caller's transaction, which holds the cube's lock."""
+        memory, expected = change.memory, change.expected_version
+        present = _present(connection, cube_id, memory.id)
+        if present.version != expected:
+            raise VersionConflict(
+                f"memory {memory.id} is at version {present.version}, not {expected};"
+                " read it again and repeat the change",
+                expected=expected,
+                actual=present.version,
             )
-            _update(connection, stored, seq)
-            connection.execute(
-                _insert_version,
-                checked(
-                    version_row(
-                        stored,
-                        operation=operation,
-                        changed_at=stored.updated_at,
-                        actor=actor,
-                        reason=reason,
-                    )
-                ),
-            )
-            _reindex(connection, stored, indexed)
-            self._graph.changed(connection, present, stored)
-            if stored.state is not State.ACTIVATED:
-                files = after_forgetting(connection, tenant_id, memory.cube_id, memory.id)
-                jobs = [*jobs, *files]
-            self._jobs.add(connection, jobs)
+        stored = dataclasses.replace(
+            memory,
+            cube_id=cube_id,
+            version=expected + 1,
+            position=present.position,
+            created_at=present.created_at,
+        )
+        _update(connection, stored, seq)
+        entry = version_row(
+            stored,
+            operation=change.operation,
+            changed_at=stored.updated_at,
+            actor=change.actor,
+            reason=change.reason,
+        )
+        connection.execute(_insert_version, checked(entry))
+        _reindex(connection, stored, change.indexed)
+        self._graph.changed(connection, present, stored)
         return stored
 
     def erase(
@@ -153,6 +183,7 @@ class SqlMemoryStore:
         actor: str | None,
         reason: str | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> None:
         with self._db.erasing() as connection:
             take_numbers(connection, cube_id, 0)
@@ -190,6 +221,7 @@ class SqlMemoryStore:
                 )
             self._graph.erased(connection, present)
             self._jobs.erase(connection, cube_id, memory_id)
+            self._events.erase(connection, tenant_id, memory_id)
             self._audit.record(
                 connection,
                 tenant_id=tenant_id,
@@ -200,6 +232,7 @@ class SqlMemoryStore:
             )
             files = after_forgetting(connection, tenant_id, cube_id, memory_id)
             self._jobs.add(connection, [*jobs, *files])
+            self._events.record(connection, tenant_id, events)
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
         with self._db.read() as connection:

@@ -124,11 +124,11 @@ def detach(caller: Caller, cube: CubeName, id: AdapterId) -> Response:
 
 @router.post(
     "/adapters/{id}/rollback",
-    operation_id="rollback",
+    operation_id="rollback_adapter",
     summary="Go back to the version before",
     response_model=Adapter,
 )
 @needs(Role.WRITER)
-def rollback(caller: Caller, cube: CubeName, id: AdapterId) -> Response:
+def rollback_adapter(caller: Caller, cube: CubeName, id: AdapterId) -> Response:
     """Attaches the newest usable version of the same name before this one, and returns that."""
-    return WireResponse(caller.memory.rollback(id, cube=cube))
+    return WireResponse(caller.memory.rollback_adapter(id, cube=cube))

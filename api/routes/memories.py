@@ -159,11 +159,11 @@ def update(
     if_match: IfMatch = None,
 ) -> Response:
     """Makes a new version; the former ones stay in the history."""
-    version = _version(if_match)
+    version = version_of(if_match)
     changes = body.changes()
     return once.do(
         lambda: versioned(caller.memory.update(id, cube=cube, if_version=version, **changes)),
-        recall=_version_again(caller, cube, id),
+        recall=version_again(caller, cube, id),
     )
 
 
@@ -180,7 +180,7 @@ def forget(
     if_match: IfMatch = None,
 ) -> Response:
     """Out of search, and back with `restore`; with `erase=true` gone from every store for good."""
-    version = _version(if_match)
+    version = version_of(if_match)
     return once.do(
         lambda: versioned(
             caller.memory.forget(
@@ -188,7 +188,7 @@ def forget(
             )
         ),
         # The tombstone has no text, and its version no memory to be read again.
-        recall=None if query.erase else _version_again(caller, cube, id),
+        recall=None if query.erase else version_again(caller, cube, id),
     )
 
 
@@ -206,7 +206,7 @@ def restore(
     reason = body.reason if body else None
     return once.do(
         lambda: versioned(caller.memory.restore(id, cube=cube, reason=reason)),
-        recall=_version_again(caller, cube, id),
+        recall=version_again(caller, cube, id),
     )
 
 
@@ -271,12 +271,12 @@ def unlink(caller: Caller, cube: CubeName, link_id: str, once: Repeatable) -> Re
     return once.do(write)
 
 
-def _version_again(caller: Caller, cube: str, id: str) -> Recall:
+def version_again(caller: Caller, cube: str, id: str) -> Recall:
     """Keeps the version that a write made; MemoryNotFound if it was erased since."""
 
     def answer(etag: str) -> Response:
         for entry in caller.memory.history(id, cube=cube):
-            if entry.version == _version(etag) and entry.memory is not None:
+            if entry.version == version_of(etag) and entry.memory is not None:
                 return versioned(entry.memory)
         raise MemoryNotFound(
             f"the request was done, but memory {id!r} has been erased since", memory_id=id
@@ -303,7 +303,7 @@ def _keywords(defaults: Defaults) -> dict[str, Any]:
     return {spec.name: getattr(defaults, spec.name) for spec in fields(Defaults)}
 
 
-def _version(header: str | None) -> int | None:
+def version_of(header: str | None) -> int | None:
     """The version that If-Match asks for; None for any."""
     if header is None or header.strip() == "*":
         return None

@@ -119,21 +119,21 @@ def get(session: Session, id: str, cube: str) -> None:
         _emit(session, memory.adapter(id, cube=cube))
 
 
-def _step(name: str, help: str) -> None:
+def _step(name: str, help: str, verb: str | None = None) -> None:
     @adapter.command(name, help=help)
     @click.argument("id")
     @cube_option
     @pass_session
     def step(session: Session, id: str, cube: str) -> None:
         with session.memories() as memory:
-            act: Callable[..., Adapter] = getattr(memory, name)
+            act: Callable[..., Adapter] = getattr(memory, verb or name)
             _emit(session, act(id, cube=cube))
 
 
 _step("evaluate", "Judge it again: what it recalls, and what it leaves alone.")
 _step("attach", "Give all answers of the cube with it.")
 _step("detach", "Answer without it again.")
-_step("rollback", "Attach the newest usable version before it.")
+_step("rollback", "Attach the newest usable version before it.", "rollback_adapter")
 
 
 @adapter.command("drop")

@@ -42,6 +42,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     kv_quality  what codecs and compression leave of a model's answers
     lora    adapters: what they recall and leave alone, beside reading and stored states
     kv_fuzz  the store of states under damage, kills, crowds and full disks
+    scheduler  the queue: waiting, throughput, fairness, and kill -9 of workers
     all     locomo, scale and crash in one go: bench all --out DIR [--data FILE]
     """
     code = _all(arguments) if name == "all" else _run(name, arguments)

@@ -95,7 +95,7 @@ class AdapterVerbs(ABC):
         """Answers are given without it again."""
         return self._send(requests.change(id, "detach", cube=cube))
 
-    def rollback(self, id: str, *, cube: str = "default") -> Adapter:
+    def rollback_adapter(self, id: str, *, cube: str = "default") -> Adapter:
         """Attaches the newest usable version before this one, and returns that."""
         return self._send(requests.change(id, "rollback", cube=cube))
 

@@ -95,7 +95,7 @@ class AsyncAdapterVerbs(ABC):
         """Answers are given without it again."""
         return await self._send(requests.change(id, "detach", cube=cube))
 
-    async def rollback(self, id: str, *, cube: str = "default") -> Adapter:
+    async def rollback_adapter(self, id: str, *, cube: str = "default") -> Adapter:
         """Attaches the newest usable version before this one, and returns that."""
         return await self._send(requests.change(id, "rollback", cube=cube))
 

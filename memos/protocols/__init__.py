@@ -6,6 +6,11 @@ third-party error to `memos.errors` with `from`. All are safe to call from many 
 
 from typing import TYPE_CHECKING
 
+from memos.protocols.events import (
+    EventStore,
+    RuleStore,
+    Timetable,
+)
 from memos.protocols.graph import (
     IMPORTED,
     NAME_LIMIT,
@@ -46,8 +51,10 @@ from memos.protocols.stores import (
     MemoryStore,
     NewId,
     PastStore,
+    QueuePolicy,
     Receipt,
     ReceiptStore,
+    Replacement,
     StoreHealth,
     Stores,
     artifact_name,
@@ -72,6 +79,7 @@ __all__ = [
     "Derivation",
     "Embedder",
     "EntityMention",
+    "EventStore",
     "Extractor",
     "Generator",
     "GraphChange",
@@ -86,14 +94,18 @@ __all__ = [
     "NewId",
     "NoteStore",
     "PastStore",
+    "QueuePolicy",
     "Reading",
     "Receipt",
     "ReceiptStore",
     "Recorded",
+    "Replacement",
+    "RuleStore",
     "StoreHealth",
     "Stores",
     "Stretch",
     "SummaryStore",
+    "Timetable",
     "Vector",
     "VectorIndex",
     "artifact_name",

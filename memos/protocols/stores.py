@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memos.protocols.events import EventStore, RuleStore, Timetable
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.types import (
     ApiKey,
     Artifact,
+    Books,
     Cube,
     CubeDescription,
     EmbeddingModel,
@@ -18,15 +20,22 @@ from memos.types import (
     Job,
     JobState,
     Kind,
+    KindReport,
+    Lane,
     Link,
     Memory,
     MemoryVersion,
+    NewEvent,
     NewJob,
+    Outcome,
+    Plan,
     State,
     Substrate,
 )
 
 if TYPE_CHECKING:
+    from random import Random
+
     from memos.protocols.models import Vector
 
 Clock = Callable[[], datetime]
@@ -76,6 +85,18 @@ class Change:
     metadata: str
     terms: str | None
     vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """A memory's next version: see `MemoryStore.replace`."""
+
+    memory: Memory
+    expected_version: int
+    operation: str
+    actor: str | None = None
+    reason: str | None = None
+    indexed: Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +165,25 @@ class MemoryStore(Protocol):
         reason: str | None,
         indexed: Indexed | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Memory:
         """Stores `memory` as version expected_version + 1 and appends to its history.
 
-        `indexed` None keeps the present indexed form. VersionConflict if the stored version is
-        another; MemoryNotFound if it is not in the cube.
+        `events` are recorded in the same transaction. `indexed` None keeps the present indexed
+        form. VersionConflict if the stored version is another; MemoryNotFound if it is not in the
+        cube.
         """
+        ...
+
+    def replace_all(
+        self,
+        cube_id: str,
+        replacements: Sequence[Replacement],
+        *,
+        jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
+    ) -> tuple[Memory, ...]:
+        """As `replace`, for several memories of one cube: all or none."""
         ...
 
     def erase(
@@ -160,9 +194,11 @@ class MemoryStore(Protocol):
         actor: str | None,
         reason: str | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> None:
-        """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row
-        in state `erased` and an `erase` history entry without content. MemoryNotFound if absent.
+        """Removes content, metadata, all versions' snapshots, vector, terms and links, and
+        the reasons of its events; leaves a row in state `erased` and an `erase` history entry
+        without content. MemoryNotFound if absent.
         """
         ...
 
@@ -274,20 +310,59 @@ class LinkStore(Protocol):
         ...
 
 
+class QueuePolicy(Protocol):
+    """Which jobs run next; pure, and the same for all workers."""
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """How many of a kind may run at once, over all workers; kinds not named have no limit."""
+        ...
+
+    def level(self, kind: str, *, mean: float, spent: float) -> int:
+        """How urgent a job is, 0 first, whose kind takes `mean` seconds and that has itself run for
+        `spent`."""
+        ...
+
+    def plan(
+        self, lanes: Sequence[Lane], books: Books, *, now: float, limit: int, rng: Random
+    ) -> Plan:
+        """What a worker takes of these lanes, which have due jobs: at most `limit` of them."""
+        ...
+
+
 class JobQueue(Protocol):
-    """Durable jobs with leases. At most one worker holds a job; an expired lease frees it."""
+    """Durable jobs with leases. At most one worker holds a job; an expired lease frees it.
+
+    What becomes of a job other than by plan is recorded as an event: `job.fail` (to be tried
+    again), `job.dead`, `job.lost` (its worker died), `job.cancel`, `job.requeue`; and one
+    `job.succeed` for all of a kind that succeeded together.
+    """
 
     def enqueue(self, job: NewJob) -> str: ...
 
-    def lease(self, worker: str, *, kinds: Sequence[str], limit: int, seconds: float) -> list[Job]:
-        """Takes due jobs (queued, failed with run_at passed, or running with an expired lease),
-        oldest first, and counts the attempt. A job with no attempts left goes to `dead` instead."""
+    def lease(
+        self,
+        worker: str,
+        *,
+        kinds: Sequence[str] | Mapping[str, int],
+        limit: int,
+        seconds: float,
+    ) -> list[Job]:
+        """Takes due jobs (queued, or failed with run_at passed) as the policy plans, in its order,
+        and counts the attempt; those whose lease has expired wait again before, or are dead if no
+        attempts are left. A mapping names the newest version of each kind's payload that the
+        worker knows. What was tried before comes alone, so that what kills its worker takes
+        nothing along."""
         ...
 
     def heartbeat(
         self, job_id: str, worker: str, *, seconds: float, progress: float | None = None
     ) -> bool:
         """Extends the lease. False if the worker no longer holds it."""
+        ...
+
+    def extend(self, worker: str, *, seconds: float) -> frozenset[str]:
+        """Extends all leases of a worker; the ids of the jobs that it holds."""
         ...
 
     def finish(
@@ -298,13 +373,18 @@ class JobQueue(Protocol):
         error: str | None = None,
         retry_in: float | None = None,
     ) -> None:
-        """Success without `error`; else failed (due again in `retry_in` s), or dead if attempts are
-        used up or `retry_in` is None. Does nothing if the worker no longer holds it."""
+        """`settle` for one job, at no cost."""
         ...
 
-    def postpone(self, job_id: str, worker: str, *, seconds: float) -> None:
-        """Gives a job back, the attempt uncounted, due in `seconds`. Does nothing if the worker no
-        longer holds it."""
+    def settle(self, worker: str, outcomes: Sequence[Outcome]) -> None:
+        """Success without `error`; else failed (due again in `retry_in` s), or dead if attempts are
+        used up or `retry_in` is None. Jobs that the worker no longer holds are passed over. Costs
+        go to the tenants' accounts and into the mean of the kind."""
+        ...
+
+    def postpone(self, job_id: str, worker: str, *, seconds: float, spent: float = 0.0) -> None:
+        """Gives a job back, the attempt uncounted, due in `seconds`; `spent` is how long it ran.
+        Does nothing if the worker no longer holds it."""
         ...
 
     def release(self, worker: str) -> int:
@@ -327,12 +407,24 @@ class JobQueue(Protocol):
         """Newest first (ids less than `before`)."""
         ...
 
-    def retry(self, tenant_id: str, job_id: str) -> Job:
+    def retry(self, tenant_id: str, job_id: str, *, actor: str | None = None) -> Job:
         """Queues a failed, dead or cancelled job with fresh attempts; StateConflict otherwise."""
+        ...
+
+    def stop(self, tenant_id: str, job_id: str, *, reason: str | None, actor: str | None) -> Job:
+        """Cancels a job. One that runs is no longer held by its worker, which notices at its next
+        beat. StateConflict if it has ended."""
         ...
 
     def counts(self) -> Mapping[tuple[str, str], int]:
         """Jobs by (kind, state), over all tenants, for metrics."""
+        ...
+
+    def report(
+        self, tenant_id: str | None, *, cube_id: str | None = None
+    ) -> tuple[KindReport, ...]:
+        """The queue kind by kind, of one tenant (and cube) or of all. Sums of runs are over all
+        tenants, and given for kinds of which there are jobs."""
         ...
 
 
@@ -474,4 +566,7 @@ class Stores:
     notes: NoteStore
     summaries: SummaryStore
     artifacts: ArtifactStore
+    events: EventStore
+    rules: RuleStore
+    timetable: Timetable
     health: StoreHealth

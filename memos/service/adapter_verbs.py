@@ -13,7 +13,7 @@ from memos.validation import to_member
 
 
 class AdapterVerbs(Verbs):
-    """distill, adapters, adapter, evaluate, attach, detach, rollback, drop_adapter."""
+    """distill, adapters, adapter, evaluate, attach, detach, rollback_adapter, drop_adapter."""
 
     def distill(
         self,
@@ -88,7 +88,7 @@ class AdapterVerbs(Verbs):
         """Answers are given without it again."""
         return self._service.adapters.detach(self._cube(cube), id)
 
-    def rollback(self, id: str, *, cube: str = "default") -> Adapter:
+    def rollback_adapter(self, id: str, *, cube: str = "default") -> Adapter:
         """Attaches the newest usable version before this one, and returns that."""
         return self._service.adapters.rollback(self._cube(cube), id)
 

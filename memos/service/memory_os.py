@@ -10,8 +10,10 @@ from types import TracebackType
 from memos.service.activation_verbs import ActivationVerbs
 from memos.service.adapter_verbs import AdapterVerbs
 from memos.service.cube_verbs import CubeVerbs
+from memos.service.event_verbs import EventVerbs
 from memos.service.graph_verbs import GraphVerbs
 from memos.service.job_verbs import JobVerbs
+from memos.service.lifecycle_verbs import LifecycleVerbs
 from memos.service.note_verbs import NoteVerbs
 from memos.service.read_verbs import ReadVerbs
 from memos.service.write_verbs import WriteVerbs
@@ -26,6 +28,8 @@ class MemoryOS(
     AdapterVerbs,
     CubeVerbs,
     JobVerbs,
+    EventVerbs,
+    LifecycleVerbs,
 ):
     """One tenant's memories. `memos.open()` makes one on the embedded default.
 

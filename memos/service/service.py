@@ -35,16 +35,20 @@ from memos.service.choosing import Chooser
 from memos.service.cubes import Cubes
 from memos.service.enriching import PATIENT, Enriching
 from memos.service.enrichment import Enrichment
+from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
-from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
+from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors, unless_cube_gone
 from memos.service.keys import Keys
 from memos.service.late_states import LateStates
 from memos.service.learning import Learning
+from memos.service.lifecycle import Lifecycle
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
 from memos.service.reading import Reader
+from memos.service.schedules import Schedules
+from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
 from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
@@ -116,6 +120,7 @@ class Service:
         )
         self.resolver = Resolver(stores.graph, embedder, new_id, clock)
         self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
+        self.explainer = Explainer(stores, self.graph)
         self.searcher = Searcher(
             stores.feed,
             stores.memories,
@@ -160,6 +165,14 @@ class Service:
             clock=clock,
             new_id=new_id,
         )
+        self.lifecycle = Lifecycle(
+            stores,
+            self.writer,
+            clock=clock,
+            gone=self.activations.forget_source,
+            purged=self.purge,
+        )
+        self.schedules = Schedules(stores, settings, clock=clock)
         self.doctor = Doctor(
             stores,
             indexer,
@@ -174,12 +187,18 @@ class Service:
             {
                 **Handlers(stores, indexer, source).table(),
                 **activation_jobs.table(),
+                **self._lifecycle_jobs(),
                 **self._enrichers(),
             },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT | {COMPILE, DISTILL, RETRAIN},
+            patient=PATIENT | {COMPILE, DISTILL, LIFECYCLE, RETRAIN},
+            chores=(self.schedules.fire,),
         )
+
+    def _lifecycle_jobs(self) -> Mapping[str, Handler]:
+        table = self.lifecycle.table()
+        return {kind: unless_cube_gone(handler) for kind, handler in table.items()}
 
     def _enrichers(self) -> Mapping[str, Handler]:
         """Handlers of the jobs that read facts, notes and summaries out of memories."""
@@ -288,6 +307,7 @@ class Service:
         and their bytes."""
         return {
             "jobs": self.stores.jobs.counts(),
+            "job_kinds": self.stores.jobs.report(None),
             "model_use": self._model_use(),
             **self.searcher.usage(),
             **self.graph.projections.usage(),

@@ -52,5 +52,5 @@ def adapter_story(memory: Any, said: Any) -> None:
     refused(
         "roll back what is gone",
         AdapterNotFound,
-        lambda: memory.rollback(made.id, cube="school"),
+        lambda: memory.rollback_adapter(made.id, cube="school"),
     )

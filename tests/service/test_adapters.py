@@ -97,10 +97,10 @@ def test_the_life_of_an_adapter(service: Service, memory: MemoryOS, ids: tuple[s
     assert (second.version, second.parent, len(second.sources)) == (2, first.id, 4)
     assert ask(memory, "What is a boat?").adapter == second.id
     assert [a.attached for a in memory.adapters().items] == [False, True]
-    assert memory.rollback(second.id).id == first.id
+    assert memory.rollback_adapter(second.id).id == first.id
     assert ask(memory).adapter == first.id
     with pytest.raises(StateConflict, match="no version before 1"):
-        memory.rollback(first.id)
+        memory.rollback_adapter(first.id)
     assert not memory.detach(first.id).attached
     assert ask(memory).adapter is None
     assert memory.attach(second.id).attached
