@@ -3,7 +3,8 @@
     MemosError
     ├── InvalidInput            the caller sent something that can't be used
     │   ├── InvalidFilter       a metadata filter with an unknown operator or shape
-    │   └── InvalidCursor       a page cursor that this service did not issue
+    │   ├── InvalidCursor       a page cursor that this service did not issue
+    │   └── PolicyContradiction rules of a policy that can't hold together
     ├── NotFound
     │   ├── CubeNotFound
     │   ├── MemoryNotFound
@@ -13,6 +14,7 @@
     │   ├── FactNotFound
     │   ├── RulingNotFound
     │   ├── NoteNotFound
+    │   ├── ActionNotFound
     │   └── ActivationNotFound
     ├── Conflict
     │   ├── AlreadyExists       the name is taken
@@ -87,6 +89,12 @@ class InvalidCursor(InvalidInput):
     code = "invalid-cursor"
 
 
+class PolicyContradiction(InvalidInput):
+    """Rules of a policy that can't all hold; `details` has `field`, the one to change."""
+
+    code = "policy-contradiction"
+
+
 class NotFound(MemosError):
     code = "not-found"
 
@@ -125,6 +133,10 @@ class NoteNotFound(NotFound):
 
 class ActivationNotFound(NotFound):
     code = "activation-not-found"
+
+
+class ActionNotFound(NotFound):
+    code = "action-not-found"
 
 
 class Conflict(MemosError):

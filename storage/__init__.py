@@ -47,6 +47,7 @@ def open_stores(
     from memos.storage.graph.upkeep import GraphUpkeep
     from memos.storage.health import SqlStoreHealth
     from memos.storage.jobs import SqlJobQueue
+    from memos.storage.keeping.store import SqlKeepingStore
     from memos.storage.keys import SqlKeyStore
     from memos.storage.links import SqlLinkStore
     from memos.storage.memories import SqlMemoryStore
@@ -65,11 +66,10 @@ def open_stores(
     jobs = SqlJobQueue(database, new_id=new_id, clock=clock)
     audit = AuditTrail(new_id=new_id, clock=clock)
     deriver = Deriver(derivation, new_id)
+    graph = GraphUpkeep(deriver, clock)
     return Stores(
         cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
-        memories=SqlMemoryStore(
-            database, jobs=jobs, audit=audit, graph=GraphUpkeep(deriver, clock), clock=clock
-        ),
+        memories=SqlMemoryStore(database, jobs=jobs, audit=audit, graph=graph, clock=clock),
         past=SqlPastStore(database),
         feed=SqlChangeFeed(database),
         links=SqlLinkStore(database),
@@ -80,5 +80,6 @@ def open_stores(
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
+        keeping=SqlKeepingStore(database, jobs=jobs, graph=graph, clock=clock, new_id=new_id),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

@@ -33,7 +33,8 @@ from memos.storage.records import (
     moment_or_none,
     storable,
 )
-from memos.storage.tables import cube, indexed, memory, metadata
+from memos.storage.schema import metadata
+from memos.storage.tables import cube, indexed, memory
 from memos.types import Cube, CubeDescription, EmbeddingModel, NewJob, State
 
 # Links first, for they refer to memories; jobs are cancelled, not deleted.

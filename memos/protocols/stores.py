@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
+from memos.protocols.keeping import KeepingStore
 from memos.types import (
     ApiKey,
     Artifact,
@@ -76,6 +77,16 @@ class Change:
     metadata: str
     terms: str | None
     vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """`memory_ids` were erased, the one asked for first; `removed` counts rows by store; `bereft`
+    has, for each that was made of others, those of them that stay: it can be made anew of them."""
+
+    memory_ids: tuple[str, ...]
+    removed: Mapping[str, int]
+    bereft: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +171,12 @@ class MemoryStore(Protocol):
         actor: str | None,
         reason: str | None,
         jobs: Sequence[NewJob] = (),
-    ) -> None:
+    ) -> Erasure:
         """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row
         in state `erased` and an `erase` history entry without content. MemoryNotFound if absent.
+
+        The same befalls what comes from it by lineage: memories made of it, and those that were
+        merged into it. Answers what was removed where.
         """
         ...
 
@@ -461,4 +475,5 @@ class Stores:
     notes: NoteStore
     summaries: SummaryStore
     artifacts: ArtifactStore
+    keeping: KeepingStore
     health: StoreHealth

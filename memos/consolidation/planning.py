@@ -1,0 +1,248 @@
+"""The plan of a consolidation: which memories are merged, retired, and made, and why.
+
+Reads the store through one protocol and changes nothing. What is planned are deeds: each names the
+versions that it was planned for, so that a memory changed meanwhile is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memos.consolidation.families import covered, families
+from memos.consolidation.recurrence import Recurring, recurring
+from memos.protocols import Clock, Deed, Held, KeepingStore, Move, Said
+from memos.types import ActionKind, Cube, Kind, Lineage, PlannedAction, Policy, Relation, State
+
+if TYPE_CHECKING:
+    from memos.protocols import Vector
+
+SOURCE = "consolidation"
+"""`provenance.source` of what is made here."""
+_PAGE = 2000
+_MERGED_KINDS = frozenset({Kind.EPISODIC, Kind.SEMANTIC, Kind.PROCEDURAL, Kind.CORE})
+_LEAST_COVERED = 0.6
+"""Share of a text that ended facts must cover before the memory is retired with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consolidation:
+    """What was found. `made` are to be embedded and stored; deeds of merging come first."""
+
+    looked_at: int
+    bytes_before: int
+    deeds: tuple[Deed, ...]
+    made: tuple[Recurring, ...]
+    held: tuple[Held, ...]
+    bytes_of: Mapping[str, int] = field(default_factory=dict)
+
+    def bytes_after(self) -> int:
+        """Of live memories, those to be made not counted."""
+        gone = {move.memory_id for deed in self.deeds for move in deed.moves}
+        return self.bytes_before - sum(self.bytes_of[id] for id in gone)
+
+
+class Planner:
+    def __init__(self, store: KeepingStore, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def plan(
+        self, cube: Cube, policy: Policy, *, beat: Callable[[], None] = lambda: None
+    ) -> Consolidation:
+        """Of the cube as it is. `beat` is called between pieces of work of a second at most."""
+        every = list(self._live(cube, beat))
+        looked = [item for item in every if item.memory.kind in _MERGED_KINDS]
+        vectors = _stacked(looked)
+        said = self._store.said(cube.id, [item.memory.id for item in looked])
+        beat()
+        deeds = self._superseded(cube, looked, said)
+        retired = {move.memory_id for deed in deeds for move in deed.moves}
+        deeds += _merges(looked, vectors, said, retired, beat)
+        gone = {move.memory_id for deed in deeds for move in deed.moves}
+        made = self._recurring(cube, looked, vectors, deeds, gone, beat) if policy.generalise else []
+        return Consolidation(
+            looked_at=len(every),
+            bytes_before=sum(item.bytes for item in every),
+            deeds=tuple(deeds),
+            made=tuple(made),
+            held=tuple(looked),
+            bytes_of={item.memory.id: item.bytes for item in every},
+        )
+
+    def _live(self, cube: Cube, beat: Callable[[], None]) -> Iterator[Held]:
+        after, now = 0, self._clock()
+        while rows := self._store.held(cube.id, after=after, limit=_PAGE):
+            after = rows[-1].memory.position
+            for item in rows:
+                if item.memory.expires_at is None or item.memory.expires_at > now:
+                    yield item
+            beat()
+
+    def _superseded(
+        self, cube: Cube, held: Sequence[Held], said: Mapping[str, Sequence[Said]]
+    ) -> list[Deed]:
+        """Memories all of whose assertions have ended: the newer one stands for them."""
+        items = {item.memory.id: item for item in held}
+        ended: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for one in self._store.ended(cube.id, now=self._clock()):
+            ended[one.memory_id].append((one.closer_id, one.rule))
+        deeds = []
+        for id, closers in sorted(ended.items()):
+            item, (closer, rule) = items.get(id), closers[-1]
+            if item is None or closer not in items or item.use.pinned:
+                continue
+            claims = said.get(id, ())
+            if len(closers) < len(claims) or covered(item.memory, claims) < _LEAST_COVERED:
+                continue
+            deeds.append(
+                Deed(
+                    ActionKind.SUPERSEDE,
+                    closer,
+                    f"all that it says has ended, by rule {rule or 'unnamed'}",
+                    {"assertions": len(claims)},
+                    moves=(Move(id, item.memory.version, State.MERGED),),
+                    lineage=(_line(closer, item, Relation.SUPERSEDED),),
+                )
+            )
+        return deeds
+
+    def _recurring(
+        self,
+        cube: Cube,
+        held: Sequence[Held],
+        vectors: Vector,
+        deeds: Sequence[Deed],
+        gone: set[str],
+        beat: Callable[[], None],
+    ) -> list[Recurring]:
+        kept = [row for row, item in enumerate(held) if _plain(item, gone)]
+        ids = [held[row].memory.id for row in kept]
+        times: dict[str, int] = defaultdict(lambda: 1)
+        known: dict[str, set[ActionKind]] = defaultdict(set)
+        for start in range(0, len(ids), _PAGE):
+            for row in self._store.lineage(cube.id, ids[start : start + _PAGE]):
+                if row.relation is Relation.MERGED:
+                    times[row.derived_id] += 1
+                elif row.relation is Relation.MADE_FROM:
+                    # Whatever was made of it: a memory is generalised once.
+                    known[row.source_id] |= set(ActionKind)
+        for deed in deeds:
+            if deed.kind is ActionKind.MERGE:
+                times[deed.about] += len(deed.moves)
+        found = recurring(
+            [held[row] for row in kept],
+            vectors[kept],
+            times,
+            {id: frozenset(kinds) for id, kinds in known.items()},
+            beat=beat,
+        )
+        return [_shifted(one, kept) for one in found]
+
+
+def shown(plan: Consolidation, limit: int) -> tuple[PlannedAction, ...]:
+    """The first actions in words, with the texts that they are about."""
+    texts = {item.memory.id: item.memory.content for item in plan.held}
+    items = []
+    for deed in plan.deeds[:limit]:
+        ids = tuple(move.memory_id for move in deed.moves)
+        items.append(
+            PlannedAction(
+                kind=deed.kind,
+                reason=deed.reason,
+                numbers=deed.numbers,
+                memory_ids=(deed.about, *ids),
+                text=texts[deed.about],
+                of=tuple(texts[id] for id in ids),
+            )
+        )
+    for one in plan.made[: max(0, limit - len(items))]:
+        members = [plan.held[row].memory for row in one.rows]
+        items.append(
+            PlannedAction(
+                kind=one.action,
+                reason=reason_of(one),
+                numbers=numbers_of(one),
+                memory_ids=tuple(memory.id for memory in members),
+                text=one.text,
+                of=tuple(memory.content for memory in members),
+            )
+        )
+    return tuple(items)
+
+
+def reason_of(one: Recurring) -> str:
+    """Why a memory is made of these."""
+    what = {
+        ActionKind.PROCEDURE: "an instruction or correction",
+        ActionKind.CORE: "a preference",
+        ActionKind.GENERALISE: "a topic",
+    }[one.action]
+    return f"{what} that came up {one.times} times on {one.days} days"
+
+
+def numbers_of(one: Recurring) -> Mapping[str, float]:
+    return {"times": one.times, "days": one.days, "least_cosine": round(one.cosine, 4)}
+
+
+def _merges(
+    held: Sequence[Held],
+    vectors: Vector,
+    said: Mapping[str, Sequence[Said]],
+    retired: set[str],
+    beat: Callable[[], None],
+) -> list[Deed]:
+    kept = [row for row, item in enumerate(held) if _plain(item, retired)]
+    deeds = []
+    found = families([held[row] for row in kept], vectors[kept], said, beat=beat)
+    for family in found:
+        head = held[kept[family.head]].memory
+        others = [held[kept[row]] for row in family.others]
+        others = [item for item in others if not item.use.pinned]
+        if not others:
+            continue
+        deeds.append(
+            Deed(
+                ActionKind.MERGE,
+                head.id,
+                f"{len(others) + 1} memories say the same by their {family.by}",
+                {"memories": len(others) + 1, "least_cosine": round(family.cosine, 4)},
+                moves=tuple(
+                    Move(item.memory.id, item.memory.version, State.MERGED) for item in others
+                ),
+                lineage=tuple(_line(head.id, item, Relation.MERGED) for item in others),
+            )
+        )
+    return deeds
+
+
+def _plain(item: Held, gone: set[str]) -> bool:
+    return item.memory.id not in gone and item.memory.provenance.source != SOURCE
+
+
+def _line(derived_id: str, item: Held, relation: Relation) -> Lineage:
+    return Lineage(
+        derived_id=derived_id,
+        source_id=item.memory.id,
+        source_version=item.memory.version,
+        relation=relation,
+    )
+
+
+def _shifted(one: Recurring, kept: Sequence[int]) -> Recurring:
+    rows = tuple(kept[row] for row in one.rows)
+    return Recurring(one.action, one.kind, rows, one.text, one.times, one.days, one.cosine)
+
+
+def _stacked(held: Sequence[Held]) -> Vector:
+    """(n, dimensions), zeros for those without a vector."""
+    width = next((len(item.vector) for item in held if item.vector is not None), 1)
+    rows = np.zeros((len(held), width), np.float32)
+    for row, item in zip(rows, held, strict=True):
+        if item.vector is not None and len(item.vector) == width:
+            row[:] = item.vector
+    return rows

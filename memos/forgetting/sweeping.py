@@ -1,0 +1,193 @@
+"""The plan of a sweep: what is archived, evicted for a budget, expires, and is purged, and why.
+
+Pinned memories never go, nor do those of kinds that do not decay (core, vault), and frozen ones are
+not looked at: only activated, archived and expired memories are. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from memos.forgetting import rules
+from memos.forgetting.strength import idle_days, strength
+from memos.protocols import Clock, Deed, Held, KeepingStore, Move
+from memos.types import ActionKind, Cube, PlannedAction, Policy, State
+
+_PAGE = 2000
+_DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """`purge` are ids to be erased; bytes are of live memories."""
+
+    looked_at: int
+    bytes_before: int
+    bytes_after: int
+    deeds: tuple[Deed, ...]
+    purge: tuple[str, ...]
+    texts: dict[str, str]
+
+
+class Sweeper:
+    def __init__(self, store: KeepingStore, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def plan(
+        self, cube: Cube, policy: Policy, *, beat: Callable[[], None] = lambda: None
+    ) -> Sweep:
+        """PolicyContradiction if a budget is below what must never go."""
+        now = self._clock()
+        live = list(self._every(cube, State.ACTIVATED, beat))
+        total = sum(item.bytes for item in live)
+        fixed = [item for item in live if not _may_go(item, policy)]
+        rules.check_budget(
+            policy, pinned=len(fixed), pinned_bytes=sum(item.bytes for item in fixed)
+        )
+        deeds = _faded(live, policy, now)
+        gone = {deed.about for deed in deeds}
+        deeds += _evicted([item for item in live if item.memory.id not in gone], policy, now)
+        gone = {deed.about for deed in deeds}
+        texts = {item.memory.id: item.memory.content for item in live if item.memory.id in gone}
+        if policy.expire_days:
+            archived = list(self._every(cube, State.ARCHIVED, beat))
+            expiring = _expired(archived, policy, now)
+            deeds += expiring
+            ids = {deed.about for deed in expiring}
+            texts |= {i.memory.id: i.memory.content for i in archived if i.memory.id in ids}
+        purge: list[str] = []
+        if policy.purge_days is not None:
+            for item in self._every(cube, State.EXPIRED, beat):
+                if _days_since(item.memory.updated_at, now) > policy.purge_days and _may_go(
+                    item, policy
+                ):
+                    purge.append(item.memory.id)
+                    texts[item.memory.id] = item.memory.content
+        return Sweep(
+            looked_at=len(live),
+            bytes_before=total,
+            bytes_after=total - sum(item.bytes for item in live if item.memory.id in gone),
+            deeds=tuple(deeds),
+            purge=tuple(purge),
+            texts=texts,
+        )
+
+    def _every(self, cube: Cube, state: State, beat: Callable[[], None]) -> Iterator[Held]:
+        after = 0
+        while rows := self._store.held(cube.id, after=after, limit=_PAGE, states=(state,)):
+            after = rows[-1].memory.position
+            yield from rows
+            beat()
+
+
+def shown(sweep: Sweep, limit: int) -> tuple[PlannedAction, ...]:
+    """The first actions in words, with the texts that they are about."""
+    items = [
+        PlannedAction(
+            kind=deed.kind,
+            reason=deed.reason,
+            numbers=deed.numbers,
+            memory_ids=(deed.about,),
+            text=sweep.texts[deed.about],
+        )
+        for deed in sweep.deeds[:limit]
+    ]
+    items += [
+        PlannedAction(
+            kind=ActionKind.PURGE,
+            reason="it expired long enough ago; it is erased for good",
+            numbers={},
+            memory_ids=(id,),
+            text=sweep.texts[id],
+        )
+        for id in sweep.purge[: max(0, limit - len(items))]
+    ]
+    return tuple(items)
+
+
+def _may_go(item: Held, policy: Policy) -> bool:
+    return not item.use.pinned and policy.half_life_days.get(item.memory.kind) is not None
+
+
+def _faded(live: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:
+    deeds = []
+    for item in live:
+        if not _may_go(item, policy):
+            continue
+        idle = idle_days(item, now=now)
+        most = policy.archive_days.get(item.memory.kind)
+        if most is not None and idle > most:
+            reason = f"not used for {idle:.0f} days; {item.memory.kind.value} ones may {most:g}"
+            deeds.append(_deed(ActionKind.ARCHIVE, item, reason, {"idle_days": round(idle, 3)}))
+        elif policy.archive_below is not None:
+            held = strength(item.memory, item.use, policy, now=now)
+            if held.strength < policy.archive_below:
+                numbers = {
+                    "strength": round(held.strength, 6),
+                    "importance": round(held.importance, 6),
+                    "retention": round(held.retention, 6),
+                    "uses": held.uses,
+                }
+                reason = f"its strength is {held.strength:.3f}, below {policy.archive_below:g}"
+                deeds.append(_deed(ActionKind.ARCHIVE, item, reason, numbers))
+    return deeds
+
+
+def _evicted(live: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:
+    """The least strength per byte goes first, until the budgets hold (greedy by density, as
+    Cao and Irani's GreedyDual-Size, "Cost-Aware WWW Proxy Caching Algorithms", USITS 1997)."""
+    count, size = len(live), sum(item.bytes for item in live)
+    most_bytes, most = policy.max_bytes, policy.max_memories
+    if (most_bytes is None or size <= most_bytes) and (most is None or count <= most):
+        return []
+    worth = {
+        item.memory.id: strength(item.memory, item.use, policy, now=now).strength / max(1, item.bytes)
+        for item in live
+    }
+    deeds = []
+    for item in sorted(live, key=lambda i: (worth[i.memory.id], i.memory.position)):
+        if (most_bytes is None or size <= most_bytes) and (most is None or count <= most):
+            break
+        if not _may_go(item, policy):
+            continue
+        size, count = size - item.bytes, count - 1
+        numbers = {
+            "strength_per_kilobyte": round(1000 * worth[item.memory.id], 6),
+            "bytes": item.bytes,
+        }
+        reason = "the cube is over its budget, and this is worth least per byte"
+        deeds.append(_deed(ActionKind.EVICT, item, reason, numbers))
+    return deeds
+
+
+def _expired(archived: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:
+    deeds = []
+    for item in archived:
+        most = policy.expire_days.get(item.memory.kind)
+        idle = idle_days(item, now=now)
+        if most is not None and idle > most and _may_go(item, policy):
+            reason = f"archived, and not used for {idle:.0f} days; it may {most:g}"
+            deeds.append(
+                _deed(
+                    ActionKind.EXPIRE, item, reason, {"idle_days": round(idle, 3)}, State.EXPIRED
+                )
+            )
+    return deeds
+
+
+def _deed(
+    kind: ActionKind,
+    item: Held,
+    reason: str,
+    numbers: dict[str, float],
+    to: State = State.ARCHIVED,
+) -> Deed:
+    move = Move(item.memory.id, item.memory.version, to)
+    return Deed(kind, item.memory.id, reason, numbers, moves=(move,))
+
+
+def _days_since(then: datetime, now: datetime) -> float:
+    return max(0.0, (now - then).total_seconds() / _DAY_SECONDS)

@@ -1,0 +1,1 @@
+"""How memories are kept, in SQL: actions and their steps, lineage, use, policies."""

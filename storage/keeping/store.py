@@ -1,0 +1,496 @@
+"""Actions over memories in SQL: done in one transaction, recorded with their steps, undone by them.
+
+Knows states, versions and lineage; what is worth doing is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, insert, select, text, update
+
+from memos.errors import ActionNotFound, StateConflict
+from memos.protocols import Clock, Deed, Indexed, NewId, Use
+from memos.storage.bulk import by_ids, change, load, matching, remove
+from memos.storage.engine import Database
+from memos.storage.feed import take_numbers
+from memos.storage.graph.upkeep import GraphUpkeep
+from memos.storage.jobs import SqlJobQueue
+from memos.storage.keeping import lineage
+from memos.storage.keeping.reads import KeepingReads
+from memos.storage.keeping.records import action_of, policy_of, policy_text, use_of
+from memos.storage.keeping.tables import action, action_step, memory_use
+from memos.storage.keeping.tables import lineage as lineage_table
+from memos.storage.keeping.tables import policy as policy_table
+from memos.storage.leftovers import forgetting
+from memos.storage.memories import memory_missing
+from memos.storage.records import (
+    checked,
+    indexed_row,
+    json_text,
+    memory_of,
+    memory_row,
+    micros,
+    micros_or_none,
+    snapshot_of,
+    storable,
+    version_row,
+)
+from memos.storage.tables import artifact_source, indexed, memory, memory_version
+from memos.types import Action, ActionKind, Lineage, Memory, Moved, NewJob, Policy, State
+
+UNDO = "undo"
+
+_use = text(
+    "INSERT INTO memory_use (cube_id, memory_id, uses, last_used_at, pinned)"
+    " SELECT :cube, :id, :count, :at, 0"
+    " WHERE EXISTS (SELECT 1 FROM memory WHERE cube_id = :cube AND id = :id)"
+    " ON CONFLICT (cube_id, memory_id) DO UPDATE SET uses = memory_use.uses + :count,"
+    " last_used_at = CASE WHEN memory_use.last_used_at > :at THEN memory_use.last_used_at"
+    " ELSE :at END"
+)
+_pin = text(
+    "INSERT INTO memory_use (cube_id, memory_id, uses, last_used_at, pinned)"
+    " VALUES (:cube, :id, 0, NULL, :pinned)"
+    " ON CONFLICT (cube_id, memory_id) DO UPDATE SET pinned = :pinned"
+)
+
+
+class SqlKeepingStore(KeepingReads):
+    """`memos.protocols.KeepingStore`."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        jobs: SqlJobQueue,
+        graph: GraphUpkeep,
+        clock: Clock,
+        new_id: NewId,
+    ) -> None:
+        super().__init__(database)
+        self._jobs = jobs
+        self._graph = graph
+        self._clock = clock
+        self._new_id = new_id
+
+    def apply(
+        self,
+        cube_id: str,
+        deeds: Sequence[Deed],
+        *,
+        actor: str | None,
+        run_id: str | None = None,
+        jobs: Sequence[NewJob] = (),
+    ) -> tuple[Action, ...]:
+        now = self._clock()
+        with self._db.write() as connection:
+            _, tenant_id = take_numbers(connection, cube_id, 0)
+            present = _present(connection, cube_id, deeds)
+            todo = _possible(deeds, present)
+            if not todo:
+                return ()
+            actions = [self._action(cube_id, deed, actor, run_id, now) for deed in todo]
+            pairs, notes = _moved(todo, present, now)
+            self._write(connection, cube_id, tenant_id, pairs, notes, actor)
+            made = [item for deed in todo for item in deed.made]
+            _insert(connection, cube_id, made, notes, actor)
+            _record(connection, actions)
+            for deed, done in zip(todo, actions, strict=True):
+                lineage.put(connection, cube_id, done.id, deed.lineage)
+            self._jobs.add(connection, jobs)
+        return tuple(actions)
+
+    def undo(
+        self,
+        cube_id: str,
+        action_id: str,
+        *,
+        forms: Mapping[str, Indexed],
+        actor: str | None,
+        reason: str | None,
+        jobs: Sequence[NewJob] = (),
+    ) -> Action:
+        now = self._clock()
+        with self._db.write() as connection:
+            _, tenant_id = take_numbers(connection, cube_id, 0)
+            done = _find(connection, cube_id, action_id)
+            _check_open(done)
+            rows = by_ids(connection, memory, cube_id, [step.memory_id for step in done.moved])
+            present = {row[1]: memory_of(row) for row in rows}
+            former = _former(connection, cube_id, done, present)
+            pairs = [
+                (
+                    present[id],
+                    dataclasses.replace(
+                        present[id], state=state, version=present[id].version + 1, updated_at=now
+                    ),
+                )
+                for id, state in former.items()
+            ]
+            notes = {new.id: (UNDO, reason or f"undone: {done.reason}") for _, new in pairs}
+            self._write(connection, cube_id, tenant_id, pairs, notes, actor)
+            _reindex(connection, [new for _, new in pairs], forms)
+            connection.execute(
+                delete(lineage_table).where(
+                    lineage_table.c.cube_id == cube_id, lineage_table.c.action_id == action_id
+                )
+            )
+            connection.execute(
+                update(action)
+                .where(action.c.cube_id == cube_id, action.c.id == action_id)
+                .values(undone_at=micros(now))
+            )
+            self._jobs.add(connection, jobs)
+        return dataclasses.replace(done, undone_at=now)
+
+    def action(self, cube_id: str, action_id: str) -> Action:
+        with self._db.read() as connection:
+            return _find(connection, cube_id, action_id)
+
+    def actions(
+        self,
+        cube_id: str,
+        *,
+        kinds: Sequence[ActionKind] = (),
+        memory_id: str | None = None,
+        before: str | None = None,
+        limit: int,
+    ) -> list[Action]:
+        query = select(action).where(action.c.cube_id == cube_id)
+        if kinds:
+            query = query.where(action.c.kind.in_([kind.value for kind in kinds]))
+        if before is not None:
+            query = query.where(action.c.id < before)
+        if memory_id is not None:
+            if not storable(memory_id):
+                return []
+            mine = exists().where(
+                action_step.c.cube_id == cube_id,
+                action_step.c.memory_id == memory_id,
+                action_step.c.action_id == action.c.id,
+            )
+            query = query.where((action.c.about == memory_id) | mine)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(action.c.id.desc()).limit(limit)).all()
+            return _with_steps(connection, cube_id, rows)
+
+    def lineage(self, cube_id: str, memory_ids: Sequence[str]) -> tuple[Lineage, ...]:
+        with self._db.read() as connection:
+            return tuple(lineage.of(connection, cube_id, memory_ids))
+
+    def use(self, cube_id: str, uses: Mapping[str, tuple[int, datetime]]) -> None:
+        if not uses:
+            return
+        rows = [
+            {"cube": cube_id, "id": id, "count": count, "at": micros(at)}
+            for id, (count, at) in sorted(uses.items())
+        ]
+        with self._db.write() as connection:
+            connection.execute(_use, rows)
+
+    def uses(self, cube_id: str, memory_ids: Sequence[str]) -> dict[str, Use]:
+        with self._db.read() as connection:
+            rows = matching(
+                connection,
+                memory_use,
+                cube_id,
+                ("memory_id",),
+                [(id,) for id in memory_ids],
+                columns="memory_id, uses, last_used_at, pinned",
+            )
+        return {row[0]: use_of(*row[1:]) for row in rows}
+
+    def pin(self, cube_id: str, memory_id: str, *, pinned: bool) -> None:
+        with self._db.write() as connection:
+            take_numbers(connection, cube_id, 0)
+            rows = by_ids(connection, memory, cube_id, [memory_id], "id, state")
+            if not rows or rows[0][1] == State.ERASED.value:
+                raise memory_missing(cube_id, memory_id)
+            connection.execute(_pin, {"cube": cube_id, "id": memory_id, "pinned": int(pinned)})
+
+    def policy(self, cube_id: str) -> Policy | None:
+        query = select(policy_table.c.content).where(policy_table.c.cube_id == cube_id)
+        with self._db.read() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else policy_of(found)
+
+    def put_policy(self, cube_id: str, policy: Policy, *, actor: str | None) -> None:
+        row = {
+            "cube_id": cube_id,
+            "content": policy_text(policy),
+            "actor": actor,
+            "updated_at": micros(self._clock()),
+        }
+        with self._db.write() as connection:
+            take_numbers(connection, cube_id, 0)
+            connection.execute(delete(policy_table).where(policy_table.c.cube_id == cube_id))
+            connection.execute(insert(policy_table), checked(row))
+
+    def _action(
+        self, cube_id: str, deed: Deed, actor: str | None, run_id: str | None, now: datetime
+    ) -> Action:
+        moved = [
+            Moved(memory_id=move.memory_id, before=move.version, after=move.version + 1)
+            for move in deed.moves
+        ]
+        moved += [Moved(memory_id=item.id, before=0, after=1) for item, _ in deed.made]
+        return Action(
+            id=self._new_id(),
+            cube_id=cube_id,
+            kind=deed.kind,
+            about=deed.about,
+            reason=deed.reason,
+            numbers=dict(deed.numbers),
+            moved=tuple(moved),
+            run_id=run_id,
+            actor=actor,
+            created_at=now,
+            undone_at=None,
+        )
+
+    def _write(
+        self,
+        connection: Connection,
+        cube_id: str,
+        tenant_id: str,
+        pairs: Sequence[tuple[Memory, Memory]],
+        notes: Mapping[str, tuple[str, str]],
+        actor: str | None,
+    ) -> None:
+        """Memories in their new states, with history, indexed forms and graph in step."""
+        if not pairs:
+            return
+        last, _ = take_numbers(connection, cube_id, len(pairs))
+        rows = [
+            (new.id, new.state.value, new.version, micros(new.updated_at), seq)
+            for seq, (_, new) in enumerate(pairs, last - len(pairs) + 1)
+        ]
+        change(
+            connection, memory, cube_id, ("id",), ("state", "version", "updated_at", "seq"), rows
+        )
+        load(connection, memory_version, [_version(new, notes, actor) for _, new in pairs])
+        known = dict(
+            map(
+                tuple,
+                matching(
+                    connection,
+                    indexed,
+                    cube_id,
+                    ("memory_id",),
+                    [(new.id,) for _, new in pairs],
+                    columns="memory_id, version",
+                ),
+            )
+        )
+        kept = [(new.id, new.version) for old, new in pairs if known.get(new.id) == old.version]
+        change(connection, indexed, cube_id, ("memory_id",), ("version",), kept)
+        self._graph.moved(connection, pairs)
+        self._drop_files(connection, tenant_id, cube_id, [new for _, new in pairs])
+
+    def _drop_files(
+        self, connection: Connection, tenant_id: str, cube_id: str, moved: Sequence[Memory]
+    ) -> None:
+        """Files that carry a memory which is not activated any more."""
+        gone = [(item.id,) for item in moved if item.state is not State.ACTIVATED]
+        made = matching(
+            connection, artifact_source, cube_id, ("memory_id",), gone, columns="memory_id"
+        )
+        ids = sorted({row[0] for row in made})
+        self._jobs.add(connection, [forgetting(tenant_id, id) for id in ids])
+
+
+def _present(connection: Connection, cube_id: str, deeds: Sequence[Deed]) -> dict[str, Memory]:
+    ids = [move.memory_id for deed in deeds for move in deed.moves]
+    ids += [row.source_id for deed in deeds for row in deed.lineage]
+    rows = by_ids(connection, memory, cube_id, list(dict.fromkeys(ids)))
+    return {row[1]: memory_of(row) for row in rows}
+
+
+def _possible(deeds: Sequence[Deed], present: Mapping[str, Memory]) -> list[Deed]:
+    """Those whose memories are still as they were when it was planned, each in one deed only."""
+    taken: set[str] = set()
+    todo = []
+    for deed in deeds:
+        versions = {move.memory_id: move.version for move in deed.moves}
+        versions |= {
+            row.source_id: row.source_version
+            for row in deed.lineage
+            if row.source_id not in versions
+        }
+        same = all(id in present and present[id].version == v for id, v in versions.items())
+        moving = {move.memory_id for move in deed.moves}
+        if same and not moving & taken:
+            taken |= moving
+            todo.append(deed)
+    return todo
+
+
+def _moved(
+    deeds: Sequence[Deed], present: Mapping[str, Memory], now: datetime
+) -> tuple[list[tuple[Memory, Memory]], dict[str, tuple[str, str]]]:
+    """(before, after) of each memory that moves, and (operation, reason) by memory."""
+    pairs, notes = [], {}
+    for deed in deeds:
+        for move in deed.moves:
+            old = present[move.memory_id]
+            new = dataclasses.replace(
+                old, state=move.to, version=old.version + 1, updated_at=max(now, old.updated_at)
+            )
+            pairs.append((old, new))
+            notes[old.id] = (deed.kind.value, deed.reason)
+        for item, _ in deed.made:
+            notes[item.id] = (deed.kind.value, deed.reason)
+    return pairs, notes
+
+
+def _version(
+    item: Memory, notes: Mapping[str, tuple[str, str]], actor: str | None
+) -> Sequence[Any]:
+    operation, reason = notes[item.id]
+    row = version_row(
+        item, operation=operation, changed_at=item.updated_at, actor=actor, reason=reason
+    )
+    return tuple(checked(row).values())
+
+
+def _insert(
+    connection: Connection,
+    cube_id: str,
+    made: Sequence[tuple[Memory, Indexed]],
+    notes: Mapping[str, tuple[str, str]],
+    actor: str | None,
+) -> None:
+    if not made:
+        return
+    last, _ = take_numbers(connection, cube_id, len(made))
+    stored = [
+        dataclasses.replace(item, cube_id=cube_id, version=1, position=position)
+        for position, (item, _) in enumerate(made, last - len(made) + 1)
+    ]
+    load(
+        connection,
+        memory,
+        [
+            tuple(memory_row(m, seq=m.position, position=m.position, version=1).values())
+            for m in stored
+        ],
+    )
+    load(connection, memory_version, [_version(item, notes, actor) for item in stored])
+    load(
+        connection,
+        indexed,
+        [
+            tuple(indexed_row(cube_id, item.id, 1, form).values())
+            for item, (_, form) in zip(stored, made, strict=True)
+        ],
+    )
+
+
+def _reindex(connection: Connection, moved: Sequence[Memory], forms: Mapping[str, Indexed]) -> None:
+    rows = [
+        tuple(indexed_row(item.cube_id, item.id, item.version, forms[item.id]).values())
+        for item in moved
+        if item.id in forms and item.state is State.ACTIVATED
+    ]
+    if rows:
+        remove(connection, indexed, rows[0][0], ("memory_id",), [(row[1],) for row in rows])
+        load(connection, indexed, rows)
+
+
+def _record(connection: Connection, actions: Sequence[Action]) -> None:
+    load(connection, action, [_row(done) for done in actions])
+    load(
+        connection,
+        action_step,
+        [
+            (done.cube_id, done.id, number, step.memory_id, step.before, step.after)
+            for done in actions
+            for number, step in enumerate(done.moved)
+        ],
+    )
+
+
+def _row(done: Action) -> Sequence[Any]:
+    row = {
+        "cube_id": done.cube_id,
+        "id": done.id,
+        "kind": done.kind.value,
+        "about": done.about,
+        "reason": done.reason,
+        "numbers": json_text(done.numbers),
+        "run_id": done.run_id,
+        "actor": done.actor,
+        "created_at": micros(done.created_at),
+        "undone_at": micros_or_none(done.undone_at),
+    }
+    return tuple(checked(row).values())
+
+
+def _find(connection: Connection, cube_id: str, action_id: str) -> Action:
+    rows = by_ids(connection, action, cube_id, [action_id])
+    if not rows:
+        raise ActionNotFound(
+            f"there is no action {action_id!r} in this cube", action_id=action_id, cube=cube_id
+        )
+    return _with_steps(connection, cube_id, rows)[0]
+
+
+def _with_steps(
+    connection: Connection, cube_id: str, rows: Sequence[Sequence[Any]]
+) -> list[Action]:
+    steps: dict[str, list[tuple[int, str, int, int]]] = {row[1]: [] for row in rows}
+    for id, *step in matching(
+        connection,
+        action_step,
+        cube_id,
+        ("action_id",),
+        [(row[1],) for row in rows],
+        columns="action_id, ordinal, memory_id, before, after",
+    ):
+        steps[id].append(tuple(step))
+    return [action_of(row, [step[1:] for step in sorted(steps[row[1]])]) for row in rows]
+
+
+def _check_open(done: Action) -> None:
+    if done.undone_at is not None:
+        raise StateConflict(
+            f"action {done.id} was undone already, at {done.undone_at.isoformat()}",
+            action_id=done.id,
+        )
+    if done.kind is ActionKind.PURGE:
+        raise StateConflict(
+            f"action {done.id} erased memories; what is erased can't come back", action_id=done.id
+        )
+
+
+def _former(
+    connection: Connection, cube_id: str, done: Action, present: Mapping[str, Memory]
+) -> dict[str, State]:
+    """The state that each memory has to go back to. StateConflict if one has changed since."""
+    keys = [(step.memory_id, step.before) for step in done.moved if step.before]
+    rows = matching(
+        connection,
+        memory_version,
+        cube_id,
+        ("memory_id", "version"),
+        keys,
+        columns="memory_id, snapshot",
+    )
+    snapshots = dict(map(tuple, rows))
+    former = {}
+    for step in done.moved:
+        now = present.get(step.memory_id)
+        text = snapshots.get(step.memory_id)
+        if now is None or now.version != step.after or (step.before and text is None):
+            raise StateConflict(
+                f"memory {step.memory_id} has changed since action {done.id}; "
+                "undo what was done to it later first",
+                action_id=done.id,
+                memory_id=step.memory_id,
+            )
+        former[now.id] = State.ARCHIVED if text is None else snapshot_of(text).state
+    return former
