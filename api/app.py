@@ -23,6 +23,7 @@ from memos.api.metrics import Metrics
 from memos.api.routes import (
     activations,
     cubes,
+    events,
     graph,
     health,
     jobs,
@@ -42,6 +43,7 @@ ROUTERS = (
     graph.router,
     notes.router,
     activations.router,
+    events.router,
     jobs.router,
     keys.router,
     health.router,

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from memos.api.bodies import JSONRequest
 from memos.errors import NotAuthenticated, PermissionDenied
-from memos.types import ApiKey, Job, Role
+from memos.types import ApiKey, Event, Job, Role
 
 if TYPE_CHECKING:
     from memos.service import MemoryOS, Service
@@ -51,6 +51,14 @@ class Principal:
                 f"this key does not reach the cube of job {job.id}", job_id=job.id
             )
         return job
+
+    def check_event(self, event: Event) -> Event:
+        """PermissionDenied for an event of a cube that the key doesn't reach."""
+        if not self.reaches(event.cube_id):
+            raise PermissionDenied(
+                f"this key does not reach the cube of event {event.id}", event_id=event.id
+            )
+        return event
 
     def check_cube(self, name_or_id: str) -> None:
         """PermissionDenied for another cube of the tenant; CubeNotFound if there is none such."""

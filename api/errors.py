@@ -38,6 +38,8 @@ STATUS: Mapping[type[errors.MemosError], int] = {
     errors.RulingNotFound: 404,
     errors.NoteNotFound: 404,
     errors.ActionNotFound: 404,
+    errors.EventNotFound: 404,
+    errors.ScheduleNotFound: 404,
     errors.ActivationNotFound: 404,
     errors.Conflict: 409,
     errors.AlreadyExists: 409,

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from memos.api.activation_examples import ACTIVATION_EXAMPLES
+from memos.api.event_examples import EVENT_EXAMPLES
 from memos.api.graph_examples import GRAPH_EXAMPLES
 from memos.api.routes.health import Health
 from memos.types import (
@@ -142,6 +143,7 @@ _RESULT = SearchResult(
 
 EXAMPLES: Mapping[str, Any] = {
     **ACTIVATION_EXAMPLES,
+    **EVENT_EXAMPLES,
     **GRAPH_EXAMPLES,
     "Added": Added(memories=(MEMORY,)),
     "ApiKey": _KEY,

@@ -29,6 +29,7 @@ TAGS = [
     {"name": "graph", "description": "Facts in two times, and the entities they are about."},
     {"name": "notes", "description": "What memories are about, one by one and together."},
     {"name": "activations", "description": "What the local model has read, and its answers."},
+    {"name": "events", "description": "What happened by itself, and why."},
     {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
     {"name": "jobs", "description": "Durable background work."},
     {"name": "keys", "description": "Who may do what."},

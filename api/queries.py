@@ -172,6 +172,16 @@ class SummariesQuery(Paging, Known):
     kind: SummaryKind | None = None
 
 
+class EventsQuery(Paging):
+    kinds: Annotated[
+        list[Label], Field(description="Such as job.dead; memory. means all that begin so.")
+    ] = []
+    cube: str | None = None
+    after: Annotated[
+        int, Field(ge=0, le=2**63 - 1, description="Only events with a greater `seq`.")
+    ] = 0
+
+
 class JobsQuery(Paging):
     state: list[JobState] = []
     cube: str | None = None

@@ -27,6 +27,7 @@ EntityName = Annotated[
     ),
 ]
 TypeName = Annotated[str, Path(min_length=1, max_length=512, description="The name to define.")]
+AnyId = Annotated[str, Path(description="The id of a memory, fact, job or event.")]
 KeyId = Annotated[str, Path(description="A key's id, not its secret.")]
 
 

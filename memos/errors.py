@@ -15,6 +15,8 @@
     │   ├── RulingNotFound
     │   ├── NoteNotFound
     │   ├── ActionNotFound
+    │   ├── EventNotFound
+    │   ├── ScheduleNotFound
     │   └── ActivationNotFound
     ├── Conflict
     │   ├── AlreadyExists       the name is taken
@@ -129,6 +131,14 @@ class RulingNotFound(NotFound):
 
 class NoteNotFound(NotFound):
     code = "note-not-found"
+
+
+class EventNotFound(NotFound):
+    code = "event-not-found"
+
+
+class ScheduleNotFound(NotFound):
+    code = "schedule-not-found"
 
 
 class ActivationNotFound(NotFound):

@@ -41,6 +41,7 @@ def open_stores(
     from memos.storage.audit import AuditTrail
     from memos.storage.cubes import SqlCubeStore
     from memos.storage.engine import Database
+    from memos.storage.events import EventLog, SqlEventStore
     from memos.storage.feed import SqlChangeFeed
     from memos.storage.graph.deriving import Deriver
     from memos.storage.graph.store import SqlGraphStore
@@ -65,11 +66,14 @@ def open_stores(
         raise
     jobs = SqlJobQueue(database, new_id=new_id, clock=clock)
     audit = AuditTrail(new_id=new_id, clock=clock)
+    events = EventLog(new_id=new_id, clock=clock)
     deriver = Deriver(derivation, new_id)
     graph = GraphUpkeep(deriver, clock)
     return Stores(
         cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
-        memories=SqlMemoryStore(database, jobs=jobs, audit=audit, graph=graph, clock=clock),
+        memories=SqlMemoryStore(
+            database, jobs=jobs, audit=audit, events=events, graph=graph, clock=clock
+        ),
         past=SqlPastStore(database),
         feed=SqlChangeFeed(database),
         links=SqlLinkStore(database),
@@ -80,6 +84,9 @@ def open_stores(
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
-        keeping=SqlKeepingStore(database, jobs=jobs, graph=graph, clock=clock, new_id=new_id),
+        keeping=SqlKeepingStore(
+            database, jobs=jobs, events=events, graph=graph, clock=clock, new_id=new_id
+        ),
+        events=SqlEventStore(database, log=events),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

@@ -23,8 +23,11 @@ from memos.protocols import Clock
 from memos.storage.audit import AuditTrail
 from memos.storage.engine import Database
 from memos.storage.errors import taken
+from memos.storage.events import event, event_subject
 from memos.storage.jobs import SqlJobQueue
+from memos.storage.keeping.tables import CONTENTS as KEPT
 from memos.storage.leftovers import after_deletion
+from memos.storage.lifecycle import lifecycle_rule
 from memos.storage.records import (
     checked,
     cube_of,
@@ -33,13 +36,22 @@ from memos.storage.records import (
     moment_or_none,
     storable,
 )
-from memos.storage.schema import metadata
-from memos.storage.tables import cube, indexed, memory
+from memos.storage.schedules import schedule
+from memos.storage.tables import cube, indexed, memory, metadata
 from memos.types import Cube, CubeDescription, EmbeddingModel, NewJob, State
 
 # Links first, for they refer to memories; jobs are cancelled, not deleted.
+# Tables that other modules define are named, so that they are there whatever was imported before.
+_TABLES = {
+    *metadata.tables.values(),
+    *KEPT,
+    event,
+    event_subject,
+    lifecycle_rule,
+    schedule,
+}
 _CONTENTS = sorted(
-    (table for table in metadata.tables.values() if "cube_id" in table.c and table.name != "job"),
+    (table for table in _TABLES if "cube_id" in table.c and table.name != "job"),
     key=lambda table: (table.name != "link", table is memory),
 )
 _COUNTERS = ("change_seq", "graph_seq", "graph_rules")

@@ -28,11 +28,13 @@ from sqlalchemy import (
 
 from memos.errors import JobNotFound, StateConflict
 from memos.protocols import Clock, NewId
+from memos.storage.accounts import account, job_kind
 from memos.storage.engine import Database
 from memos.storage.records import checked, job_of, json_text, micros
 from memos.storage.tables import job
 from memos.types import Job, JobState, NewJob
 
+_ACCOUNTS = (account, job_kind)
 _WAITING = (JobState.QUEUED.value, JobState.FAILED.value)
 _GIVEN_BACK: Mapping[str, Any] = {
     "state": JobState.QUEUED.value,
@@ -90,6 +92,10 @@ class SqlJobQueue:
                 "progress": 0.0,
                 "run_at": now if new.run_at is None else micros(new.run_at),
                 "created_at": now,
+                "version": 1,
+                "level": 0,
+                "spent": 0.0,
+                "charged": 0.0,
             }
         )
         if new.dedupe_key is None:

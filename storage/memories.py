@@ -19,6 +19,7 @@ from memos.storage.audit import AuditTrail
 from memos.storage.bulk import by_ids, load
 from memos.storage.engine import Database
 from memos.storage.errors import taken
+from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
@@ -35,7 +36,7 @@ from memos.storage.records import (
     version_row,
 )
 from memos.storage.tables import indexed, link, memory, memory_version, removed_link
-from memos.types import Kind, Memory, MemoryVersion, NewJob, Provenance, State
+from memos.types import Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
 
 _insert_version = insert(memory_version)
 _insert_indexed = insert(indexed)
@@ -56,12 +57,14 @@ class SqlMemoryStore:
         *,
         jobs: SqlJobQueue,
         audit: AuditTrail,
+        events: EventLog,
         graph: GraphUpkeep,
         clock: Clock,
     ) -> None:
         self._db = database
         self._jobs = jobs
         self._audit = audit
+        self._events = events
         self._graph = graph
         self._clock = clock
 
@@ -109,6 +112,7 @@ class SqlMemoryStore:
         reason: str | None,
         indexed: Indexed | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Memory:
         with self._db.write() as connection:
             seq, tenant_id = take_numbers(connection, memory.cube_id, 1)
@@ -145,6 +149,7 @@ class SqlMemoryStore:
                 files = after_forgetting(connection, tenant_id, memory.cube_id, memory.id)
                 jobs = [*jobs, *files]
             self._jobs.add(connection, jobs)
+            self._events.record(connection, tenant_id, events)
         return stored
 
     def erase(
@@ -155,23 +160,26 @@ class SqlMemoryStore:
         actor: str | None,
         reason: str | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Erasure:
         removed: Counter[str] = Counter()
+        files: list[str] = []
         with self._db.erasing() as connection:
             take_numbers(connection, cube_id, 0)
             present = _present(connection, cube_id, memory_id)
             if present.state is State.ERASED:
                 return Erasure((memory_id,), {})
             ids = lineage.doomed(connection, cube_id, memory_id)
-            bereft = lineage.bereft(connection, cube_id, ids)
             seq, tenant_id = take_numbers(connection, cube_id, len(ids))
             for number, id in enumerate(ids, seq - len(ids) + 1):
-                removed += self._erase_one(
-                    connection, tenant_id, _present(connection, cube_id, id), number, actor, reason
-                )
+                present = _present(connection, cube_id, id)
+                removed += self._erase_one(connection, tenant_id, present, number, actor, reason)
+                gone = after_forgetting(connection, tenant_id, cube_id, id)
+                files += self._jobs.add(connection, gone)
             removed["lineage"] += lineage.erase(connection, cube_id, ids)
             self._jobs.add(connection, jobs)
-        return Erasure(tuple(ids), removed, bereft)
+            self._events.record(connection, tenant_id, events)
+        return Erasure(tuple(ids), removed, tuple(files))
 
     def _erase_one(
         self,
@@ -213,6 +221,7 @@ class SqlMemoryStore:
             ).rowcount
         graph = self._graph.erased(connection, present)
         self._jobs.erase(connection, cube_id, memory_id)
+        self._events.erase(connection, tenant_id, memory_id)
         self._audit.record(
             connection,
             tenant_id=tenant_id,
@@ -221,15 +230,12 @@ class SqlMemoryStore:
             target=memory_id,
             detail={"cube": cube_id, "versions": tombstone.version},
         )
-        files = after_forgetting(connection, tenant_id, cube_id, memory_id)
-        self._jobs.add(connection, files)
         return Counter(
             texts=1,
             versions=former.rowcount,
             embeddings=forms.rowcount,
             terms=forms.rowcount,
             links=links,
-            states=len(files),
             **graph,
         )
 

@@ -103,6 +103,12 @@ memory = Table(
     Index("ix_memory_seq", "cube_id", "seq", unique=True),
     Index("ix_memory_position", "cube_id", "position", unique=True),
     Index("ix_memory_session", "cube_id", "session_id", "position"),
+    Index(
+        "ix_memory_expires",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
 )
 
 # No foreign keys from here and from `indexed` to `memory`: PostgreSQL plans their checks while the
@@ -197,7 +203,30 @@ job = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
-    Index("ix_job_due", "state", "run_at"),
+    # Of the payload: a worker that knows only smaller ones leaves the job to others.
+    Column("version", Integer, nullable=False, server_default="1"),
+    # How urgent, 0 first; seconds of work that went into it; what was charged for it in advance.
+    Column("level", Integer, nullable=False, server_default="0"),
+    Column("spent", Float(53), nullable=False, server_default="0"),
+    Column("charged", Float(53), nullable=False, server_default="0"),
+    Index(
+        "ix_job_lane",
+        "tenant_id",
+        "kind",
+        "version",
+        "level",
+        "run_at",
+        "id",
+        sqlite_where=text("state IN ('queued', 'failed')"),
+        postgresql_where=text("state IN ('queued', 'failed')"),
+    ),
+    Index(
+        "ix_job_lease",
+        "lease_until",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+    Index("ix_job_cube", "cube_id", "state"),
     Index("ix_job_tenant", "tenant_id", "id"),
     Index("ix_job_worker", "worker"),
     Index(

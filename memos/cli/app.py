@@ -31,7 +31,7 @@ COMMANDS = {
     "links": ("linking:links", "List the links of a memory."),
     "unlink": ("linking:unlink", "Remove a link."),
     "facts": ("facts:facts", "Ask for facts, add one, or import many."),
-    "why": ("graph:why", "Say why a fact is believed, and what closed it."),
+    "why": ("events:why", "Say why a memory, fact, job or event is as it is."),
     "entities": ("graph:entities", "List what facts are about."),
     "entity": ("graph:entity", "Show an entity."),
     "timeline": ("graph:timeline", "Show the facts of an entity in order of time."),

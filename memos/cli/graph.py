@@ -1,4 +1,4 @@
-"""`memos why`, `entities`, `entity`, `timeline`, `neighbours`, `paths`, `diff`, `vocabulary` and
+"""`memos entities`, `entity`, `timeline`, `neighbours`, `paths`, `diff`, `vocabulary` and
 `extract`."""
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from memos.cli import output
 from memos.cli.graph_views import (
     diff_view,
     entities_view,
-    explanation_view,
     facts_view,
     other_names,
     paths_view,
@@ -31,18 +30,6 @@ from memos.cli.options import (
 )
 from memos.cli.session import Session, pass_session
 from memos.types import Entity, Vocabulary
-
-
-@command("why")
-@click.argument("fact_id")
-@cube_option
-@known_option
-@pass_session
-def why(session: Session, fact_id: str, cube: str, known_as_of: datetime | None) -> None:
-    """Say why a fact is believed, and what closed it."""
-    with session.memories() as memory:
-        found = memory.why(fact_id, cube=cube, known_as_of=known_as_of)
-    output.emit(session, found, lambda: explanation_view(found), brief=found.text)
 
 
 @command("entities")

@@ -15,6 +15,7 @@ from memos.client import activation_requests, requests
 from memos.client.activation_verbs import ActivationVerbs
 from memos.client.batches import Splitter
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
+from memos.client.event_verbs import EventVerbs
 from memos.client.graph_verbs import GraphVerbs
 from memos.client.requests import Request
 from memos.errors import WaitTimeout
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client(GraphVerbs, ActivationVerbs):
+class Client(GraphVerbs, ActivationVerbs, EventVerbs):
     """The service at `base_url`. May be used by several threads at once.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one

@@ -64,7 +64,9 @@ class Planner:
         retired = {move.memory_id for deed in deeds for move in deed.moves}
         deeds += _merges(looked, vectors, said, retired, beat)
         gone = {move.memory_id for deed in deeds for move in deed.moves}
-        made = self._recurring(cube, looked, vectors, deeds, gone, beat) if policy.generalise else []
+        made = (
+            self._recurring(cube, looked, vectors, deeds, gone, beat) if policy.generalise else []
+        )
         return Consolidation(
             looked_at=len(every),
             bytes_before=sum(item.bytes for item in every),

@@ -115,8 +115,10 @@ def recurring(
 def is_instruction(memory: Memory) -> bool:
     """Whether it tells an agent how to do things, or corrects how it did them."""
     text = memory.content
-    return len(text) < 300 and not text.rstrip().endswith("?") and bool(
-        _INSTRUCTION.search(text) or _CORRECTION.search(text)
+    return (
+        len(text) < 300
+        and not text.rstrip().endswith("?")
+        and bool(_INSTRUCTION.search(text) or _CORRECTION.search(text))
     )
 
 

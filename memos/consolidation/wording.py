@@ -25,21 +25,27 @@ _PHRASES = re.compile(
     r"|i mean|in case you forgot|for the record|to be clear|let me tell you|did i mention"
     r"|i think i (?:said|mentioned) (?:that|this)|one more thing|once again|don't forget)\b"
 )
-_FILLERS = frozenset(
-    "a an the oh ah um uh hey hi hello well so just really actually anyway btw fyi please also too "
-    "very again basically honestly simply definitely certainly surely indeed yes yeah yep ok okay "
-    "alright now that".split()
-)
-_NEGATIONS = frozenset("not no never none nothing nobody neither nor without cannot".split())
-_MODALS = frozenset(
-    "will would shall should may might must can could if unless maybe perhaps probably almost "
-    "want wants wanted hope hopes hoped plan plans planned wish used going gonna tried try stop "
-    "stopped quit wonder think thought was were had".split()
-)
-_TIMES = frozenset(
-    "today tonight yesterday tomorrow morning afternoon evening week weekend month year ago next "
-    "last monday tuesday wednesday thursday friday saturday sunday recently lately soon".split()
-)
+_FILLERS_TEXT = """
+    a an the oh ah um uh hey hi hello well so just really actually anyway btw fyi please
+    also too very again basically honestly simply definitely certainly surely indeed yes
+    yeah yep ok okay alright now that
+"""
+_FILLERS = frozenset(_FILLERS_TEXT.split())
+_NEGATIONS_TEXT = """
+    not no never none nothing nobody neither nor without cannot
+"""
+_NEGATIONS = frozenset(_NEGATIONS_TEXT.split())
+_MODALS_TEXT = """
+    will would shall should may might must can could if unless maybe perhaps probably almost
+    want wants wanted hope hopes hoped plan plans planned wish used going gonna tried try
+    stop stopped quit wonder think thought was were had
+"""
+_MODALS = frozenset(_MODALS_TEXT.split())
+_TIMES_TEXT = """
+    today tonight yesterday tomorrow morning afternoon evening week weekend month year ago
+    next last monday tuesday wednesday thursday friday saturday sunday recently lately soon
+"""
+_TIMES = frozenset(_TIMES_TEXT.split())
 _CONTRACTIONS = {
     "'m": "am", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would", "n't": "not",
 }  # fmt: skip
@@ -54,18 +60,18 @@ _ALIKE = {
     "theater": "theatre", "center": "centre", "neighbor": "neighbour", "till": "until",
     "everyday": "daily", "apt": "apartment", "st": "street",
 }  # fmt: skip
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-).split()
+_UNITS_TEXT = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+    fifteen sixteen seventeen eighteen nineteen
+"""
 _TENS = dict(
     zip(
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(),
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
         range(20, 100, 10),
         strict=True,
     )
 )
-_NUMBERS = {word: number for number, word in enumerate(_UNITS)} | _TENS
+_NUMBERS = {word: number for number, word in enumerate(_UNITS_TEXT.split())} | _TENS
 _PAST = frozenset(
     form for form, base in IRREGULAR.items() if form != base and not form.endswith(("ren", "men"))
 )

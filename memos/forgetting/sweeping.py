@@ -36,9 +36,7 @@ class Sweeper:
         self._store = store
         self._clock = clock
 
-    def plan(
-        self, cube: Cube, policy: Policy, *, beat: Callable[[], None] = lambda: None
-    ) -> Sweep:
+    def plan(self, cube: Cube, policy: Policy, *, beat: Callable[[], None] = lambda: None) -> Sweep:
         """PolicyContradiction if a budget is below what must never go."""
         now = self._clock()
         live = list(self._every(cube, State.ACTIVATED, beat))
@@ -144,7 +142,8 @@ def _evicted(live: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:
     if (most_bytes is None or size <= most_bytes) and (most is None or count <= most):
         return []
     worth = {
-        item.memory.id: strength(item.memory, item.use, policy, now=now).strength / max(1, item.bytes)
+        item.memory.id: strength(item.memory, item.use, policy, now=now).strength
+        / max(1, item.bytes)
         for item in live
     }
     deeds = []
@@ -171,9 +170,7 @@ def _expired(archived: Sequence[Held], policy: Policy, now: datetime) -> list[De
         if most is not None and idle > most and _may_go(item, policy):
             reason = f"archived, and not used for {idle:.0f} days; it may {most:g}"
             deeds.append(
-                _deed(
-                    ActionKind.EXPIRE, item, reason, {"idle_days": round(idle, 3)}, State.EXPIRED
-                )
+                _deed(ActionKind.EXPIRE, item, reason, {"idle_days": round(idle, 3)}, State.EXPIRED)
             )
     return deeds
 

@@ -6,6 +6,9 @@ third-party error to `memos.errors` with `from`. All are safe to call from many 
 
 from typing import TYPE_CHECKING
 
+from memos.protocols.events import (
+    EventStore,
+)
 from memos.protocols.graph import (
     IMPORTED,
     NAME_LIMIT,
@@ -24,8 +27,8 @@ from memos.protocols.indexes import (
     VectorIndex,
 )
 from memos.protocols.keeping import (
-    Ended,
     Deed,
+    Ended,
     Held,
     KeepingStore,
     Move,
@@ -66,6 +69,9 @@ if TYPE_CHECKING:
     from memos.protocols.models import Vector
 
 __all__ = [
+    "FORGET_STATES",
+    "IMPORTED",
+    "NAME_LIMIT",
     "ActivationStore",
     "ArtifactStore",
     "Change",
@@ -76,15 +82,14 @@ __all__ = [
     "Derivation",
     "Embedder",
     "Ended",
-    "Erasure",
     "EntityMention",
+    "Erasure",
+    "EventStore",
     "Extractor",
-    "FORGET_STATES",
     "Generator",
     "GraphChange",
     "GraphStore",
     "Held",
-    "IMPORTED",
     "Indexed",
     "JobQueue",
     "KeepingStore",
@@ -93,7 +98,6 @@ __all__ = [
     "LocalStates",
     "MemoryStore",
     "Move",
-    "NAME_LIMIT",
     "NewEntity",
     "NewId",
     "NoteStore",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memos.protocols.events import EventStore
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.protocols.keeping import KeepingStore
 from memos.types import (
@@ -22,6 +23,7 @@ from memos.types import (
     Link,
     Memory,
     MemoryVersion,
+    NewEvent,
     NewJob,
     State,
     Substrate,
@@ -81,12 +83,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """`memory_ids` were erased, the one asked for first; `removed` counts rows by store; `bereft`
-    has, for each that was made of others, those of them that stay: it can be made anew of them."""
+    """`memory_ids` were erased, the one asked for first; `removed` counts rows by store;
+    `file_jobs` delete the files that were made of them."""
 
     memory_ids: tuple[str, ...]
     removed: Mapping[str, int]
-    bereft: tuple[tuple[str, ...], ...] = ()
+    file_jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +157,13 @@ class MemoryStore(Protocol):
         reason: str | None,
         indexed: Indexed | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Memory:
         """Stores `memory` as version expected_version + 1 and appends to its history.
 
-        `indexed` None keeps the present indexed form. VersionConflict if the stored version is
-        another; MemoryNotFound if it is not in the cube.
+        `events` are recorded in the same transaction. `indexed` None keeps the present indexed
+        form. VersionConflict if the stored version is another; MemoryNotFound if it is not in the
+        cube.
         """
         ...
 
@@ -171,9 +175,11 @@ class MemoryStore(Protocol):
         actor: str | None,
         reason: str | None,
         jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
     ) -> Erasure:
-        """Removes content, metadata, all versions' snapshots, vector, terms and links; leaves a row
-        in state `erased` and an `erase` history entry without content. MemoryNotFound if absent.
+        """Removes content, metadata, all versions' snapshots, vector, terms and links, and
+        the reasons of its events; leaves a row in state `erased` and an `erase` history entry
+        without content. MemoryNotFound if absent.
 
         The same befalls what comes from it by lineage: memories made of it, and those that were
         merged into it. Answers what was removed where.
@@ -476,4 +482,5 @@ class Stores:
     summaries: SummaryStore
     artifacts: ArtifactStore
     keeping: KeepingStore
+    events: EventStore
     health: StoreHealth

@@ -138,18 +138,27 @@ class WriteVerbs(Verbs):
         With `erase` its text, versions, vector, terms and links are removed from every store for
         good, and a tombstone without content is left.
         """
-        target = self._cube(cube)
-        gone = self._service.writer.forget(
-            target, id, erase=erase, if_version=if_version, reason=reason, actor=self._actor
-        )
+        target, service = self._cube(cube), self._service
         if erase:
-            self._service.purge(target)
-        self._service.activations.forget_source(target, id)
+            service.eraser.erase(
+                target, id, if_version=if_version, reason=reason, actor=self._actor
+            )
+            return service.stores.memories.get(target.id, [id])[id]
+        gone = service.writer.forget(
+            target, id, if_version=if_version, reason=reason, actor=self._actor
+        )
+        for done in service.keeping.follow(target, gone, actor=self._actor):
+            for step in done.moved:
+                service.activations.forget_source(target, step.memory_id)
+        service.activations.forget_source(target, id)
         return gone
 
     def restore(self, id: str, *, cube: str = "default", reason: str | None = None) -> Memory:
         """Undoes `forget`. StateConflict if the memory was not forgotten."""
-        return self._service.writer.restore(self._cube(cube), id, reason=reason, actor=self._actor)
+        target, service = self._cube(cube), self._service
+        back = service.writer.restore(target, id, reason=reason, actor=self._actor)
+        service.keeping.followed(target, back, actor=self._actor)
+        return back
 
     def link(
         self,

@@ -201,17 +201,6 @@ class ReceiptCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """Why one text was not stored as any other. `memory_id` is what it repeats, or itself if it was
-    put aside."""
-
-    item: int
-    verdict: str
-    reasons: tuple[str, ...]
-    memory_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRate:
     """How many memories of a cube are of one sort; the first of them as examples."""
 

@@ -22,7 +22,6 @@ from memos.storage.records import micros
 from memos.storage.tables import assertion, mention, note, reading, summary_source
 from memos.types import COUNTED, Memory, State
 
-
 _STORES = {
     "graph": (assertion, mention, reading),
     "notes": (note,),

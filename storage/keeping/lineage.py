@@ -72,23 +72,6 @@ def doomed(connection: Connection, cube_id: str, memory_id: str) -> list[str]:
     return found
 
 
-def bereft(connection: Connection, cube_id: str, ids: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Of each memory among these that was made of others: those of its sources that stay."""
-    rows = matching(
-        connection,
-        lineage,
-        cube_id,
-        ("derived_id",),
-        [(id,) for id in ids],
-        columns="derived_id, source_id, relation",
-    )
-    left: dict[str, list[str]] = {}
-    for derived, source, relation in rows:
-        if relation == Relation.MADE_FROM.value and source not in ids:
-            left.setdefault(derived, []).append(source)
-    return tuple(tuple(sorted(left[id])) for id in sorted(left))
-
-
 def erase(connection: Connection, cube_id: str, ids: Sequence[str]) -> int:
     """Takes memories out of lineage, actions and use; how many rows that were."""
     keys = [(id,) for id in ids]

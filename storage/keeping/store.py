@@ -16,6 +16,7 @@ from memos.errors import ActionNotFound, StateConflict
 from memos.protocols import Clock, Deed, Indexed, NewId, Use
 from memos.storage.bulk import by_ids, change, load, matching, remove
 from memos.storage.engine import Database
+from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
@@ -40,7 +41,18 @@ from memos.storage.records import (
     version_row,
 )
 from memos.storage.tables import artifact_source, indexed, memory, memory_version
-from memos.types import Action, ActionKind, Lineage, Memory, Moved, NewJob, Policy, State
+from memos.types import (
+    Action,
+    ActionKind,
+    Lineage,
+    Memory,
+    Moved,
+    NewEvent,
+    NewJob,
+    Policy,
+    State,
+    UndoStep,
+)
 
 UNDO = "undo"
 
@@ -67,12 +79,14 @@ class SqlKeepingStore(KeepingReads):
         database: Database,
         *,
         jobs: SqlJobQueue,
+        events: EventLog,
         graph: GraphUpkeep,
         clock: Clock,
         new_id: NewId,
     ) -> None:
         super().__init__(database)
         self._jobs = jobs
+        self._events = events
         self._graph = graph
         self._clock = clock
         self._new_id = new_id
@@ -102,6 +116,7 @@ class SqlKeepingStore(KeepingReads):
             for deed, done in zip(todo, actions, strict=True):
                 lineage.put(connection, cube_id, done.id, deed.lineage)
             self._jobs.add(connection, jobs)
+            self._events.record(connection, tenant_id, [_event(done) for done in actions])
         return tuple(actions)
 
     def undo(
@@ -145,6 +160,8 @@ class SqlKeepingStore(KeepingReads):
                 .values(undone_at=micros(now))
             )
             self._jobs.add(connection, jobs)
+            undone = dataclasses.replace(done, actor=actor, reason=reason or done.reason)
+            self._events.record(connection, tenant_id, [_event(undone, UNDO)])
         return dataclasses.replace(done, undone_at=now)
 
     def action(self, cube_id: str, action_id: str) -> Action:
@@ -411,6 +428,21 @@ def _record(connection: Connection, actions: Sequence[Action]) -> None:
             for done in actions
             for number, step in enumerate(done.moved)
         ],
+    )
+
+
+def _event(done: Action, verb: str | None = None) -> NewEvent:
+    """What was done to which memories, by which numbers; how to take it back."""
+    return NewEvent(
+        kind=f"memory.{verb or done.kind.value}",
+        subjects=(done.id, done.about, *(step.memory_id for step in done.moved)),
+        reason=done.reason,
+        numbers=done.numbers,
+        actor=done.actor,
+        cube_id=done.cube_id,
+        undo=tuple(
+            UndoStep(memory_id=step.memory_id, version=step.before or None) for step in done.moved
+        ),
     )
 
 

@@ -18,8 +18,8 @@ from memos.testing import HashEmbedder
 from memos.types import (
     AddedFacts,
     Entity,
+    Explanation,
     Fact,
-    FactExplanation,
     GraphDiff,
     Job,
     Memory,
@@ -205,7 +205,7 @@ def test_a_bad_row_stops_and_what_was_before_it_stays(
 
 def test_why_a_fact_is_closed(run: Run, moves: str) -> None:
     [porto] = ids(run, moves, "-o", "Porto")
-    why = run("why", porto, "-c", moves, "--json").json(FactExplanation)
+    why = run("why", porto, "-c", moves, "--json").json(Explanation).fact
     assert why.closed_by.object.name == "Lisbon"
     shown = run("why", porto, "-c", moves).out
     assert "Ana lives_in Porto" in shown

@@ -19,7 +19,7 @@ from memos.graph.validity import Rules
 from memos.protocols import Stores
 from memos.storage import migrations, open_stores
 from memos.storage.engine import Database
-from memos.storage.schema import metadata
+from memos.storage.tables import metadata
 from tests.storage import samples
 from tests.storage.graph_world import Saying, World, day
 from tests.storage.samples import Clock, new_id

@@ -1,0 +1,41 @@
+"""What the core needs of the record of events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from memos.types import Event, NewEvent
+
+
+class EventStore(Protocol):
+    """Append-only. What changes something records its events in the same transaction (`events=` of
+    the stores' writes); `append` is for those that change nothing else."""
+
+    def append(self, tenant_id: str, events: Sequence[NewEvent]) -> tuple[str, ...]:
+        """Ids in the order of `events`."""
+        ...
+
+    def get(self, tenant_id: str, event_id: str) -> Event:
+        """EventNotFound if the tenant has none such."""
+        ...
+
+    def about(self, tenant_id: str, subject: str, *, limit: int) -> list[Event]:
+        """The newest `limit` that name `subject`, oldest first."""
+        ...
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: int,
+        kinds: Sequence[str] = (),
+        cube_id: str | None = None,
+        limit: int,
+    ) -> list[Event]:
+        """By `seq`, greater than `after`. A kind that ends in a dot means all that begin so."""
+        ...
+
+    def last(self, tenant_id: str) -> int:
+        """The newest `seq`, 0 before the first event."""
+        ...

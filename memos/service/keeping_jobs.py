@@ -1,0 +1,69 @@
+"""The jobs of consolidation and forgetting. Each may run twice and does no harm.
+
+consolidate  merges, retires and makes memories as planned at its start
+sweep        archives, expires and purges by the cube's policy
+remake       after an erase: makes again of the rest what was made of an erased memory
+
+A run gives way to requests between its parts: it works when nobody asks for anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from memos.protocols import Stores
+from memos.scheduler import Foreground, Handler, JobContext
+from memos.service.erasing import Eraser
+from memos.service.jobs import unless_cube_gone
+from memos.service.keeping import CONSOLIDATE, REMAKE, SWEEP, Keeping
+from memos.types import ActionKind, Cube
+
+
+class KeepingJobs:
+    def __init__(
+        self, stores: Stores, keeping: Keeping, eraser: Eraser, foreground: Foreground
+    ) -> None:
+        self._stores = stores
+        self._keeping = keeping
+        self._eraser = eraser
+        self._foreground = foreground
+
+    def table(self) -> Mapping[str, Handler]:
+        return {
+            CONSOLIDATE: unless_cube_gone(self._consolidate),
+            SWEEP: unless_cube_gone(self._sweep),
+            REMAKE: unless_cube_gone(self._remake),
+        }
+
+    def _consolidate(self, context: JobContext) -> None:
+        self._keeping.consolidate(
+            self._cube(context), run_id=context.job.id, beat=self._beat(context)
+        )
+
+    def _sweep(self, context: JobContext) -> None:
+        cube = self._cube(context)
+
+        def erase(memory_id: str) -> None:
+            reason = "it expired long enough ago"
+            self._eraser.erase(cube, memory_id, if_version=None, reason=reason, actor=None)
+
+        self._keeping.run_sweep(cube, run_id=context.job.id, erase=erase, beat=self._beat(context))
+
+    def _remake(self, context: JobContext) -> None:
+        payload = context.job.payload
+        self._keeping.remake(
+            self._cube(context), ActionKind(payload["action"]), payload["source_ids"]
+        )
+
+    def _beat(self, context: JobContext) -> Callable[[float], None]:
+        pace = self._foreground.pace()
+
+        def beat(progress: float) -> None:
+            pace.step()
+            context.beat(min(1.0, progress))
+            context.check_stop()
+
+        return beat
+
+    def _cube(self, context: JobContext) -> Cube:
+        return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")
