@@ -37,7 +37,6 @@ STATUS: Mapping[type[errors.MemosError], int] = {
     errors.FactNotFound: 404,
     errors.RulingNotFound: 404,
     errors.NoteNotFound: 404,
-    errors.ActionNotFound: 404,
     errors.EventNotFound: 404,
     errors.ScheduleNotFound: 404,
     errors.ActivationNotFound: 404,

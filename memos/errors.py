@@ -3,8 +3,8 @@
     MemosError
     ├── InvalidInput            the caller sent something that can't be used
     │   ├── InvalidFilter       a metadata filter with an unknown operator or shape
-    │   ├── InvalidCursor       a page cursor that this service did not issue
-    │   └── PolicyContradiction rules of a policy that can't hold together
+    │   ├── PolicyContradiction rules that can't all hold
+    │   └── InvalidCursor       a page cursor that this service did not issue
     ├── NotFound
     │   ├── CubeNotFound
     │   ├── MemoryNotFound
@@ -14,7 +14,6 @@
     │   ├── FactNotFound
     │   ├── RulingNotFound
     │   ├── NoteNotFound
-    │   ├── ActionNotFound
     │   ├── EventNotFound
     │   ├── ScheduleNotFound
     │   └── ActivationNotFound
@@ -143,10 +142,6 @@ class ScheduleNotFound(NotFound):
 
 class ActivationNotFound(NotFound):
     code = "activation-not-found"
-
-
-class ActionNotFound(NotFound):
-    code = "action-not-found"
 
 
 class Conflict(MemosError):

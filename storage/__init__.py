@@ -56,6 +56,7 @@ def open_stores(
     from memos.storage.notes import SqlNoteStore
     from memos.storage.past import SqlPastStore
     from memos.storage.receipts import SqlReceiptStore
+    from memos.storage.rules import SqlRuleStore
     from memos.storage.summaries import SqlSummaryStore
 
     database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
@@ -84,9 +85,8 @@ def open_stores(
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
-        keeping=SqlKeepingStore(
-            database, jobs=jobs, events=events, graph=graph, clock=clock, new_id=new_id
-        ),
+        keeping=SqlKeepingStore(database, jobs=jobs, events=events, graph=graph, clock=clock),
         events=SqlEventStore(database, log=events),
+        rules=SqlRuleStore(database, jobs=jobs),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

@@ -1,4 +1,4 @@
-"""Tables of the rules by which memories go through their lives."""
+"""The table of the rules by which memories go through their lives."""
 
 from __future__ import annotations
 

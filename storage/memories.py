@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from memos.errors import AlreadyExists, InvalidInput, MemoryNotFound, VersionConflict
-from memos.protocols import Clock, Erasure, Indexed, Receipt
+from memos.protocols import Clock, Erasure, Indexed, Receipt, Replacement
 from memos.storage.audit import AuditTrail
 from memos.storage.bulk import by_ids, load
 from memos.storage.engine import Database
@@ -114,42 +114,67 @@ class SqlMemoryStore:
         jobs: Sequence[NewJob] = (),
         events: Sequence[NewEvent] = (),
     ) -> Memory:
+        change = Replacement(
+            memory=memory,
+            expected_version=expected_version,
+            operation=operation,
+            actor=actor,
+            reason=reason,
+            indexed=indexed,
+        )
+        return self.replace_all(memory.cube_id, [change], jobs=jobs, events=events)[0]
+
+    def replace_all(
+        self,
+        cube_id: str,
+        replacements: Sequence[Replacement],
+        *,
+        jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
+    ) -> tuple[Memory, ...]:
         with self._db.write() as connection:
-            seq, tenant_id = take_numbers(connection, memory.cube_id, 1)
-            present = _present(connection, memory.cube_id, memory.id)
-            if present.version != expected_version:
-                raise VersionConflict(
-                    f"memory {memory.id} is at version {present.version}, not {expected_version};"
-                    " read it again and repeat the change",
-                    expected=expected_version,
-                    actual=present.version,
-                )
-            stored = dataclasses.replace(
-                memory,
-                version=expected_version + 1,
-                position=present.position,
-                created_at=present.created_at,
-            )
-            _update(connection, stored, seq)
-            connection.execute(
-                _insert_version,
-                checked(
-                    version_row(
-                        stored,
-                        operation=operation,
-                        changed_at=stored.updated_at,
-                        actor=actor,
-                        reason=reason,
-                    )
-                ),
-            )
-            _reindex(connection, stored, indexed)
-            self._graph.changed(connection, present, stored)
-            if stored.state is not State.ACTIVATED:
-                files = after_forgetting(connection, tenant_id, memory.cube_id, memory.id)
-                jobs = [*jobs, *files]
-            self._jobs.add(connection, jobs)
+            last, tenant_id = take_numbers(connection, cube_id, len(replacements))
+            stored = []
+            files: list[NewJob] = []
+            for seq, change in enumerate(replacements, last - len(replacements) + 1):
+                stored.append(self._replace(connection, cube_id, change, seq))
+                if stored[-1].state is not State.ACTIVATED:
+                    files += after_forgetting(connection, tenant_id, cube_id, stored[-1].id)
+            self._jobs.add(connection, [*jobs, *files])
             self._events.record(connection, tenant_id, events)
+        return tuple(stored)
+
+    def _replace(
+        self, connection: Connection, cube_id: str, change: Replacement, seq: int
+    ) -> Memory:
+        """One of them, in the caller's transaction, which holds the cube's lock."""
+        memory, expected = change.memory, change.expected_version
+        present = _present(connection, cube_id, memory.id)
+        if present.version != expected:
+            raise VersionConflict(
+                f"memory {memory.id} is at version {present.version}, not {expected};"
+                " read it again and repeat the change",
+                expected=expected,
+                actual=present.version,
+            )
+        stored = dataclasses.replace(
+            memory,
+            cube_id=cube_id,
+            version=expected + 1,
+            position=present.position,
+            created_at=present.created_at,
+        )
+        _update(connection, stored, seq)
+        entry = version_row(
+            stored,
+            operation=change.operation,
+            changed_at=stored.updated_at,
+            actor=change.actor,
+            reason=change.reason,
+        )
+        connection.execute(_insert_version, checked(entry))
+        _reindex(connection, stored, change.indexed)
+        self._graph.changed(connection, present, stored)
         return stored
 
     def erase(

@@ -1,4 +1,4 @@
-"""Which rules a policy may have, and which can't hold together. Knows no memories."""
+"""Which values a policy may have, and when it can't be kept. Knows no memories."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from memos.types import Kind, Policy
 
 
 def checked(policy: Policy) -> Policy:
-    """The policy with kinds as members. InvalidInput for values out of range, PolicyContradiction
-    for rules that can't all hold."""
-    for name in ("half_life_days", "archive_days", "expire_days"):
-        for kind, days in getattr(policy, name).items():
-            _positive(f"{name} of {Kind(kind).value}", name, days, none=name == "half_life_days")
-    _positive("purge_days", "purge_days", policy.purge_days)
+    """The policy. InvalidInput for values out of range."""
+    for kind, days in policy.half_life_days.items():
+        _positive(f"half_life_days of {Kind(kind).value}", "half_life_days", days)
     _positive("max_memories", "max_memories", policy.max_memories)
     _positive("max_bytes", "max_bytes", policy.max_bytes)
     _between("archive_below", policy.archive_below)
@@ -26,30 +23,7 @@ def checked(policy: Policy) -> Policy:
         value = getattr(policy, name)
         if not math.isfinite(value) or value < 0:
             raise InvalidInput(f"{name} is {value}; the minimum is 0", field=name)
-    _check_order(policy)
     return policy
-
-
-def _check_order(policy: Policy) -> None:
-    for kind, days in policy.expire_days.items():
-        archived = policy.archive_days.get(kind)
-        if archived is not None and days <= archived:
-            raise PolicyContradiction(
-                f"{kind.value} memories would expire after {days:g} days, before they are archived "
-                f"after {archived:g}; let expire_days be more than archive_days",
-                field="expire_days",
-            )
-        if archived is None and policy.archive_below is None:
-            raise PolicyContradiction(
-                f"{kind.value} memories would expire after {days:g} days, but nothing archives "
-                "them, and only what is archived expires; set archive_days or archive_below",
-                field="expire_days",
-            )
-    if policy.purge_days is not None and not policy.expire_days:
-        raise PolicyContradiction(
-            f"purge_days is {policy.purge_days:g}, but nothing ever expires; set expire_days",
-            field="purge_days",
-        )
 
 
 def check_budget(policy: Policy, *, pinned: int, pinned_bytes: int) -> None:
@@ -78,10 +52,10 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
     return checked(Policy(**given))
 
 
-def _positive(what: str, field: str, value: float | None, *, none: bool = True) -> None:
-    if value is None and none:
+def _positive(what: str, field: str, value: float | None) -> None:
+    if value is None:
         return
-    if value is None or not math.isfinite(value) or value <= 0:
+    if not math.isfinite(value) or value <= 0:
         raise InvalidInput(f"{what} is {value}; it must be more than 0", field=field)
 
 

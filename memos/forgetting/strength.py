@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
-from memos.protocols import Held, Use
+from memos.protocols import Use
 from memos.retrieval.telling import telling
 from memos.types import Memory, Policy, Strength
 
@@ -62,9 +62,3 @@ def importance(memory: Memory) -> float:
     captions = sum(len(image.caption or "") for image in memory.images)
     told = min(1.0, (found.told + captions + 20 * found.names) / _TOLD)
     return min(1.0, max(0.0, memory.priority * (0.25 + 0.75 * math.sqrt(told))))
-
-
-def idle_days(item: Held, *, now: datetime) -> float:
-    """Since it was last used or, never used, since it came."""
-    last = max(item.memory.created_at, item.use.last_used_at or item.memory.created_at)
-    return max(0.0, (now - last) / _DAY)

@@ -1,7 +1,7 @@
-"""The plan of a sweep: what is archived, evicted for a budget, expires, and is purged, and why.
+"""The plan of a sweep: what is archived because it has faded, or evicted for a budget, and why.
 
-Pinned memories never go, nor do those of kinds that do not decay (core, vault), and frozen ones are
-not looked at: only activated, archived and expired memories are. Changes nothing.
+Pinned memories never go, nor do those of kinds that do not decay (core, vault); frozen ones are not
+even looked at. When what is archived expires and is erased, lifecycle rules say. Changes nothing.
 """
 
 from __future__ import annotations
@@ -11,23 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from memos.forgetting import rules
-from memos.forgetting.strength import idle_days, strength
+from memos.forgetting.strength import strength
 from memos.protocols import Clock, Deed, Held, KeepingStore, Move
 from memos.types import ActionKind, Cube, PlannedAction, Policy, State
 
 _PAGE = 2000
-_DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`purge` are ids to be erased; bytes are of live memories."""
+    """Bytes are of live memories."""
 
     looked_at: int
     bytes_before: int
     bytes_after: int
     deeds: tuple[Deed, ...]
-    purge: tuple[str, ...]
     texts: dict[str, str]
 
 
@@ -50,26 +48,11 @@ class Sweeper:
         deeds += _evicted([item for item in live if item.memory.id not in gone], policy, now)
         gone = {deed.about for deed in deeds}
         texts = {item.memory.id: item.memory.content for item in live if item.memory.id in gone}
-        if policy.expire_days:
-            archived = list(self._every(cube, State.ARCHIVED, beat))
-            expiring = _expired(archived, policy, now)
-            deeds += expiring
-            ids = {deed.about for deed in expiring}
-            texts |= {i.memory.id: i.memory.content for i in archived if i.memory.id in ids}
-        purge: list[str] = []
-        if policy.purge_days is not None:
-            for item in self._every(cube, State.EXPIRED, beat):
-                if _days_since(item.memory.updated_at, now) > policy.purge_days and _may_go(
-                    item, policy
-                ):
-                    purge.append(item.memory.id)
-                    texts[item.memory.id] = item.memory.content
         return Sweep(
             looked_at=len(live),
             bytes_before=total,
             bytes_after=total - sum(item.bytes for item in live if item.memory.id in gone),
             deeds=tuple(deeds),
-            purge=tuple(purge),
             texts=texts,
         )
 
@@ -83,7 +66,7 @@ class Sweeper:
 
 def shown(sweep: Sweep, limit: int) -> tuple[PlannedAction, ...]:
     """The first actions in words, with the texts that they are about."""
-    items = [
+    return tuple(
         PlannedAction(
             kind=deed.kind,
             reason=deed.reason,
@@ -92,18 +75,7 @@ def shown(sweep: Sweep, limit: int) -> tuple[PlannedAction, ...]:
             text=sweep.texts[deed.about],
         )
         for deed in sweep.deeds[:limit]
-    ]
-    items += [
-        PlannedAction(
-            kind=ActionKind.PURGE,
-            reason="it expired long enough ago; it is erased for good",
-            numbers={},
-            memory_ids=(id,),
-            text=sweep.texts[id],
-        )
-        for id in sweep.purge[: max(0, limit - len(items))]
-    ]
-    return tuple(items)
+    )
 
 
 def _may_go(item: Held, policy: Policy) -> bool:
@@ -111,26 +83,22 @@ def _may_go(item: Held, policy: Policy) -> bool:
 
 
 def _faded(live: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:
+    if policy.archive_below is None:
+        return []
     deeds = []
     for item in live:
         if not _may_go(item, policy):
             continue
-        idle = idle_days(item, now=now)
-        most = policy.archive_days.get(item.memory.kind)
-        if most is not None and idle > most:
-            reason = f"not used for {idle:.0f} days; {item.memory.kind.value} ones may {most:g}"
-            deeds.append(_deed(ActionKind.ARCHIVE, item, reason, {"idle_days": round(idle, 3)}))
-        elif policy.archive_below is not None:
-            held = strength(item.memory, item.use, policy, now=now)
-            if held.strength < policy.archive_below:
-                numbers = {
-                    "strength": round(held.strength, 6),
-                    "importance": round(held.importance, 6),
-                    "retention": round(held.retention, 6),
-                    "uses": held.uses,
-                }
-                reason = f"its strength is {held.strength:.3f}, below {policy.archive_below:g}"
-                deeds.append(_deed(ActionKind.ARCHIVE, item, reason, numbers))
+        held = strength(item.memory, item.use, policy, now=now)
+        if held.strength < policy.archive_below:
+            numbers = {
+                "strength": round(held.strength, 6),
+                "importance": round(held.importance, 6),
+                "retention": round(held.retention, 6),
+                "uses": held.uses,
+            }
+            reason = f"its strength is {held.strength:.3f}, below {policy.archive_below:g}"
+            deeds.append(_deed(ActionKind.ARCHIVE, item, reason, numbers))
     return deeds
 
 
@@ -162,29 +130,11 @@ def _evicted(live: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:
     return deeds
 
 
-def _expired(archived: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:
-    deeds = []
-    for item in archived:
-        most = policy.expire_days.get(item.memory.kind)
-        idle = idle_days(item, now=now)
-        if most is not None and idle > most and _may_go(item, policy):
-            reason = f"archived, and not used for {idle:.0f} days; it may {most:g}"
-            deeds.append(
-                _deed(ActionKind.EXPIRE, item, reason, {"idle_days": round(idle, 3)}, State.EXPIRED)
-            )
-    return deeds
-
-
 def _deed(
     kind: ActionKind,
     item: Held,
     reason: str,
     numbers: dict[str, float],
-    to: State = State.ARCHIVED,
 ) -> Deed:
-    move = Move(item.memory.id, item.memory.version, to)
+    move = Move(item.memory.id, item.memory.version, State.ARCHIVED)
     return Deed(kind, item.memory.id, reason, numbers, moves=(move,))
-
-
-def _days_since(then: datetime, now: datetime) -> float:
-    return max(0.0, (now - then).total_seconds() / _DAY_SECONDS)

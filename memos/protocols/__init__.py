@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from memos.protocols.events import (
     EventStore,
+    RuleStore,
 )
 from memos.protocols.graph import (
     IMPORTED,
@@ -59,6 +60,7 @@ from memos.protocols.stores import (
     PastStore,
     Receipt,
     ReceiptStore,
+    Replacement,
     StoreHealth,
     Stores,
     artifact_name,
@@ -106,6 +108,8 @@ __all__ = [
     "Receipt",
     "ReceiptStore",
     "Recorded",
+    "Replacement",
+    "RuleStore",
     "Said",
     "StoreHealth",
     "Stores",

@@ -1,11 +1,11 @@
-"""What the core needs of the record of events."""
+"""What the core needs of the record of events, and of the rules that cause them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from memos.types import Event, NewEvent
+from memos.types import Event, LifecycleRule, NewEvent, NewJob
 
 
 class EventStore(Protocol):
@@ -38,4 +38,17 @@ class EventStore(Protocol):
 
     def last(self, tenant_id: str) -> int:
         """The newest `seq`, 0 before the first event."""
+        ...
+
+
+class RuleStore(Protocol):
+    """The lifecycle rules of cubes, at most one per kind of memory."""
+
+    def all(self, cube_id: str) -> tuple[LifecycleRule, ...]:
+        """By kind."""
+        ...
+
+    def put(self, cube_id: str, rule: LifecycleRule, *, jobs: Sequence[NewJob] = ()) -> None:
+        """Replaces the one of its kind, or takes it away if it has no span; queues `jobs` in the
+        same transaction. CubeNotFound."""
         ...

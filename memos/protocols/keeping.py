@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from memos.types import (
-    Action,
     ActionKind,
     Lineage,
     Memory,
@@ -83,7 +82,7 @@ class Deed:
 
 
 class KeepingStore(Protocol):
-    """Actions with their steps, lineage, use and policy of cubes."""
+    """What planning reads and does; lineage, use and policy of cubes."""
 
     def held(
         self,
@@ -113,40 +112,9 @@ class KeepingStore(Protocol):
         actor: str | None,
         run_id: str | None = None,
         jobs: Sequence[NewJob] = (),
-    ) -> tuple[Action, ...]:
-        """Does these in one transaction, and records them. A deed with a memory that is not in its
+    ) -> tuple[Deed, ...]:
+        """Does these in one transaction, and records an event of each; gives those that were done. A deed with a memory that is not in its
         version any more, or whose lifecycle has no such step, is passed over."""
-        ...
-
-    def undo(
-        self,
-        cube_id: str,
-        action_id: str,
-        *,
-        forms: Mapping[str, Indexed],
-        actor: str | None,
-        reason: str | None,
-        jobs: Sequence[NewJob] = (),
-    ) -> Action:
-        """Brings every memory of an action back to the state it was in; what was made is archived.
-        `forms` are indexed anew. ActionNotFound; StateConflict if it was undone already, if one of
-        its memories was erased or changed since, or if it can't be undone."""
-        ...
-
-    def action(self, cube_id: str, action_id: str) -> Action:
-        """ActionNotFound."""
-        ...
-
-    def actions(
-        self,
-        cube_id: str,
-        *,
-        kinds: Sequence[ActionKind] = (),
-        memory_id: str | None = None,
-        before: str | None = None,
-        limit: int,
-    ) -> list[Action]:
-        """Newest first, ids less than `before`; of one memory with `memory_id`."""
         ...
 
     def lineage(self, cube_id: str, memory_ids: Sequence[str]) -> tuple[Lineage, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memos.protocols.events import EventStore
+from memos.protocols.events import EventStore, RuleStore
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.protocols.keeping import KeepingStore
 from memos.types import (
@@ -79,6 +79,18 @@ class Change:
     metadata: str
     terms: str | None
     vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """A memory's next version: see `MemoryStore.replace`."""
+
+    memory: Memory
+    expected_version: int
+    operation: str
+    actor: str | None = None
+    reason: str | None = None
+    indexed: Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +177,17 @@ class MemoryStore(Protocol):
         form. VersionConflict if the stored version is another; MemoryNotFound if it is not in the
         cube.
         """
+        ...
+
+    def replace_all(
+        self,
+        cube_id: str,
+        replacements: Sequence[Replacement],
+        *,
+        jobs: Sequence[NewJob] = (),
+        events: Sequence[NewEvent] = (),
+    ) -> tuple[Memory, ...]:
+        """As `replace`, for several memories of one cube: all or none."""
         ...
 
     def erase(
@@ -483,4 +506,5 @@ class Stores:
     artifacts: ArtifactStore
     keeping: KeepingStore
     events: EventStore
+    rules: RuleStore
     health: StoreHealth

@@ -5,7 +5,8 @@ Knows which stores there are beside SQL and how each is reached; what SQL remove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from memos.forgetting.receipts import Signer
 from memos.protocols import Clock, Erasure, NewId, Stores
@@ -59,9 +60,10 @@ class Eraser:
         if_version: int | None,
         reason: str | None,
         actor: str | None,
+        numbers: Mapping[str, Any] | None = None,
     ) -> ErasureReceipt:
         """MemoryNotFound, VersionConflict. What was made of the memory besides is made again of
-        the rest by a job; what it had superseded is back."""
+        the rest by a job; what it had superseded is back. `numbers`: a rule asked for it."""
         lines = self._stores.keeping.lineage(cube.id, [memory_id])
         going = [memory_id] + [
             line.source_id
@@ -76,7 +78,13 @@ class Eraser:
             for job in self._keeping.remaking(cube, line.derived_id, leave=going)
         ]
         done = self._writer.erase(
-            cube, memory_id, if_version=if_version, reason=reason, actor=actor, jobs=jobs
+            cube,
+            memory_id,
+            if_version=if_version,
+            reason=reason,
+            actor=actor,
+            numbers=numbers,
+            jobs=jobs,
         )
         self._keeping.reopened(cube, lines, done.memory_ids)
         indexed = self._purge(cube)

@@ -7,7 +7,7 @@ stores and plans; not when a run is due.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from memos.config import Settings
 from memos.consolidation import planning
@@ -18,17 +18,15 @@ from memos.forgetting import rules, sweeping
 from memos.forgetting.strength import strength
 from memos.forgetting.sweeping import Sweeper
 from memos.protocols import Clock, Deed, Indexed, Move, NewId, Stores, Use
-from memos.service import cursors
 from memos.service.indexing import Indexer
 from memos.types import (
-    Action,
     ActionKind,
     Cube,
+    Event,
     Kind,
     Lineage,
     Memory,
     NewJob,
-    Page,
     Plan,
     Policy,
     Provenance,
@@ -37,7 +35,7 @@ from memos.types import (
     Strength,
     Work,
 )
-from memos.validation import check_limit, check_text
+from memos.validation import check_limit
 
 CONSOLIDATE, SWEEP, REMAKE = "consolidate", "sweep", "remake"
 _PART = 64
@@ -46,6 +44,7 @@ _MADE_PART = 16
 _FEWEST_LEFT = 2
 """Of fewer sources nothing is made again."""
 
+_EVENTS = 50
 _EVERY = 500
 """A policy's `consolidate_after` is looked at once for so many new memories."""
 _KINDS = {
@@ -106,12 +105,11 @@ class Keeping:
         if work is Work.SWEEP:
             sweep = self._sweeper.plan(cube, policy)
             counts = Counter(deed.kind.value for deed in sweep.deeds)
-            counts[ActionKind.PURGE.value] += len(sweep.purge)
             return Plan(
                 cube_id=cube.id,
                 work=work,
                 memories=sweep.looked_at,
-                actions=+counts,
+                actions=dict(counts),
                 bytes_before=sweep.bytes_before,
                 bytes_after=sweep.bytes_after,
                 items=sweeping.shown(sweep, limit),
@@ -151,26 +149,10 @@ class Keeping:
         done = self._apply(cube, found.deeds, run_id, lambda share: beat(0.2 + 0.7 * share))
         return done + self._make(cube, found, run_id, lambda share: beat(0.9 + 0.1 * share))
 
-    def run_sweep(
-        self, cube: Cube, *, run_id: str, erase: Callable[[str], object], beat: Beat
-    ) -> int:
-        """How many actions it took; `erase` removes one memory for good."""
+    def run_sweep(self, cube: Cube, *, run_id: str, beat: Beat) -> int:
+        """How many memories went."""
         found = self._sweeper.plan(cube, self.policy(cube), beat=lambda: beat(0.1))
-        done = self._apply(cube, found.deeds, run_id, lambda share: beat(0.2 + 0.7 * share))
-        for id in found.purge:
-            try:
-                erase(id)
-            except MemoryNotFound:
-                continue
-            self._store.apply(
-                cube.id,
-                [Deed(ActionKind.PURGE, id, "it expired long enough ago")],
-                actor=None,
-                run_id=run_id,
-            )
-            done += 1
-            beat(0.95)
-        return done
+        return self._apply(cube, found.deeds, run_id, lambda share: beat(0.2 + 0.8 * share))
 
     def remake(self, cube: Cube, kind: ActionKind, source_ids: Sequence[str]) -> Memory | None:
         """After an erase: makes of what is left what was made of it all. None: too little is."""
@@ -196,61 +178,14 @@ class Keeping:
         done = self._store.apply(cube.id, [deed], actor=None, jobs=self._sync_jobs(cube))
         return made if done else None
 
-    # Actions
-
-    def actions(
-        self,
-        cube: Cube,
-        *,
-        kinds: Sequence[ActionKind],
-        memory_id: str | None,
-        cursor: str | None,
-        limit: int,
-    ) -> Page[Action]:
-        """Newest first."""
-        check_limit("limit", limit, self._settings)
-        listing = f"actions {cube.id} {[kind.value for kind in kinds]} {memory_id}"
-        rows = self._store.actions(
-            cube.id,
-            kinds=kinds,
-            memory_id=memory_id,
-            before=cursors.decode(listing, cursor) if cursor else None,
-            limit=limit + 1,
-        )
-        more = len(rows) > limit
-        return Page(
-            items=tuple(rows[:limit]),
-            next_cursor=cursors.encode(listing, rows[limit - 1].id) if more else None,
-        )
-
-    def undo(self, cube: Cube, action_id: str, *, reason: str | None, actor: str | None) -> Action:
-        """Brings an action's memories back to where they were. ActionNotFound, StateConflict."""
-        if reason is not None:
-            check_text("reason", reason)
-        done = self._store.action(cube.id, action_id)
-        ids = [step.memory_id for step in done.moved if step.before]
-        found = list(self._stores.memories.get(cube.id, ids).values())
-        forms: Mapping[str, Indexed] = {}
-        if found:
-            self._indexer.check_model(cube)
-            # What comes back is indexed afresh: the model may have changed while it was away.
-            made = self._indexer.full(cube.id, found)
-            forms = {memory.id: form for memory, form in zip(found, made, strict=True)}
-        return self._store.undo(
-            cube.id,
-            action_id,
-            forms=forms,
-            actor=actor,
-            reason=reason,
-            jobs=self._sync_jobs(cube),
-        )
+    # Lineage
 
     def lineage(self, cube: Cube, memory_id: str) -> tuple[Lineage, ...]:
         """What a memory comes from, and what comes from it. MemoryNotFound."""
         self._get(cube, memory_id)
         return self._store.lineage(cube.id, [memory_id])
 
-    def follow(self, cube: Cube, gone: Memory, *, actor: str | None) -> tuple[Action, ...]:
+    def follow(self, cube: Cube, gone: Memory, *, actor: str | None) -> tuple[Deed, ...]:
         """After a memory was forgotten: those merged into it go along, what was made of it too and
         is made again of the rest, and what it had superseded is back."""
         deeds = self._following(cube, gone)
@@ -279,15 +214,22 @@ class Keeping:
         ]
         self._store.apply(cube.id, deeds, actor=None, jobs=self._sync_jobs(cube))
 
-    def followed(self, cube: Cube, back: Memory, *, actor: str | None) -> None:
-        """After a memory was restored: what had followed it comes back too."""
-        for done in self._store.actions(
-            cube.id, kinds=(ActionKind.FOLLOW,), memory_id=back.id, limit=1
-        ):
-            if done.about == back.id and done.undone_at is None:
-                self.undo(cube, done.id, reason="its memory was restored", actor=actor)
+    def followed(self, cube: Cube, back: Memory) -> Event | None:
+        """After a memory was restored: the event in which others followed it when it was forgotten;
+        it can be undone unless they have changed since."""
+        events = self._stores.events.about(cube.tenant_id, back.id, limit=_EVENTS)
+        for event in reversed(events):
+            if event.kind == f"memory.{ActionKind.FOLLOW.value}" and event.subjects[0] == back.id:
+                undone = any(other.cause == event.id for other in events)
+                return None if undone else event
+        return None
 
     # Strength
+
+    def pinned(self, cube: Cube, memory_ids: Sequence[str]) -> frozenset[str]:
+        """Those of some memories that are pinned."""
+        uses = self._store.uses(cube.id, memory_ids)
+        return frozenset(id for id, use in uses.items() if use.pinned)
 
     def pin(self, cube: Cube, memory_id: str, *, pinned: bool) -> Strength:
         self._store.pin(cube.id, memory_id, pinned=pinned)

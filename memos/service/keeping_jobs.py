@@ -1,7 +1,7 @@
 """The jobs of consolidation and forgetting. Each may run twice and does no harm.
 
 consolidate  merges, retires and makes memories as planned at its start
-sweep        archives, expires and purges by the cube's policy
+sweep        archives what has faded and what is over the budget, by the cube's policy
 remake       after an erase: makes again of the rest what was made of an erased memory
 
 A run gives way to requests between its parts: it works when nobody asks for anything.
@@ -13,19 +13,15 @@ from collections.abc import Callable, Mapping
 
 from memos.protocols import Stores
 from memos.scheduler import Foreground, Handler, JobContext
-from memos.service.erasing import Eraser
 from memos.service.jobs import unless_cube_gone
 from memos.service.keeping import CONSOLIDATE, REMAKE, SWEEP, Keeping
 from memos.types import ActionKind, Cube
 
 
 class KeepingJobs:
-    def __init__(
-        self, stores: Stores, keeping: Keeping, eraser: Eraser, foreground: Foreground
-    ) -> None:
+    def __init__(self, stores: Stores, keeping: Keeping, foreground: Foreground) -> None:
         self._stores = stores
         self._keeping = keeping
-        self._eraser = eraser
         self._foreground = foreground
 
     def table(self) -> Mapping[str, Handler]:
@@ -41,13 +37,9 @@ class KeepingJobs:
         )
 
     def _sweep(self, context: JobContext) -> None:
-        cube = self._cube(context)
-
-        def erase(memory_id: str) -> None:
-            reason = "it expired long enough ago"
-            self._eraser.erase(cube, memory_id, if_version=None, reason=reason, actor=None)
-
-        self._keeping.run_sweep(cube, run_id=context.job.id, erase=erase, beat=self._beat(context))
+        self._keeping.run_sweep(
+            self._cube(context), run_id=context.job.id, beat=self._beat(context)
+        )
 
     def _remake(self, context: JobContext) -> None:
         payload = context.job.payload

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from memos.service.verbs import Verbs
 from memos.types import (
-    Action,
-    ActionKind,
     Audit,
     Context,
     ErasureReceipt,
     Job,
     Lineage,
-    Page,
     Plan,
     Policy,
     ReceiptCheck,
@@ -29,7 +25,7 @@ _HITS = 20
 
 
 class KeepingVerbs(Verbs):
-    """plan, consolidate, sweep, actions, undo, lineage, policy, set_policy, pin_memory,
+    """plan, consolidate, sweep, lineage, policy, set_policy, pin_memory,
     unpin_memory, strength, erase, check_receipt, audit, segments, context."""
 
     def plan(
@@ -46,34 +42,9 @@ class KeepingVerbs(Verbs):
         return self._queued(self._service.keeping.consolidation(self._cube(cube)))
 
     def sweep(self, *, cube: str = "default") -> Job:
-        """Queues what the cube's policy says of forgetting: archive, expire, purge, budgets."""
+        """Queues what the cube's policy says of forgetting: what has faded
+        is archived, and what is over the budgets."""
         return self._queued(self._service.keeping.sweep(self._cube(cube)))
-
-    def actions(
-        self,
-        *,
-        kinds: Sequence[ActionKind] = (),
-        memory_id: str | None = None,
-        cube: str = "default",
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> Page[Action]:
-        """What was done by itself, newest first; of one memory with `memory_id`."""
-        check_label("memory_id", memory_id)
-        return self._service.keeping.actions(
-            self._cube(cube),
-            kinds=tuple(to_member("kinds", kind, ActionKind) for kind in kinds),
-            memory_id=memory_id,
-            cursor=cursor,
-            limit=limit,
-        )
-
-    def undo(self, action_id: str, *, cube: str = "default", reason: str | None = None) -> Action:
-        """Takes an action back: its memories are as before, what it made is archived.
-        StateConflict if one of them has changed since."""
-        return self._service.keeping.undo(
-            self._cube(cube), action_id, reason=reason, actor=self._actor
-        )
 
     def lineage(self, id: str, *, cube: str = "default") -> tuple[Lineage, ...]:
         """What a memory comes from or stands for, and what comes from it."""

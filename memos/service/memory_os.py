@@ -13,6 +13,7 @@ from memos.service.event_verbs import EventVerbs
 from memos.service.graph_verbs import GraphVerbs
 from memos.service.job_verbs import JobVerbs
 from memos.service.keeping_verbs import KeepingVerbs
+from memos.service.lifecycle_verbs import LifecycleVerbs
 from memos.service.note_verbs import NoteVerbs
 from memos.service.read_verbs import ReadVerbs
 from memos.service.write_verbs import WriteVerbs
@@ -28,6 +29,7 @@ class MemoryOS(
     CubeVerbs,
     JobVerbs,
     EventVerbs,
+    LifecycleVerbs,
 ):
     """One tenant's memories. `memos.open()` makes one on the embedded default.
 

@@ -42,14 +42,16 @@ from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
-from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors
+from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors, unless_cube_gone
 from memos.service.keeping import CONSOLIDATE, SWEEP
 from memos.service.keeping_jobs import KeepingJobs
 from memos.service.keys import Keys
 from memos.service.late_states import LateStates
+from memos.service.lifecycle import Lifecycle
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
 from memos.service.reading import Reader
+from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
 from memos.service.uses import Uses
 from memos.service.vectors import LateVectorIndex
@@ -171,6 +173,14 @@ class Service:
             clock=clock,
             new_id=new_id,
         )
+        self.lifecycle = Lifecycle(
+            stores,
+            self.writer,
+            clock=clock,
+            gone=self.activations.forget_source,
+            erase=self.eraser.erase,
+            pinned=self.keeping.pinned,
+        )
         self.doctor = Doctor(
             stores,
             indexer,
@@ -185,13 +195,18 @@ class Service:
             {
                 **Handlers(stores, indexer, source).table(),
                 **activation_jobs.table(),
-                **KeepingJobs(stores, self.keeping, self.eraser, self.foreground).table(),
+                **KeepingJobs(stores, self.keeping, self.foreground).table(),
+                **self._lifecycle_jobs(),
                 **self._enrichers(),
             },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT | {COMPILE, CONSOLIDATE, SWEEP},
+            patient=PATIENT | {COMPILE, LIFECYCLE, CONSOLIDATE, SWEEP},
         )
+
+    def _lifecycle_jobs(self) -> Mapping[str, Handler]:
+        table = self.lifecycle.table()
+        return {kind: unless_cube_gone(handler) for kind, handler in table.items()}
 
     def _enrichers(self) -> Mapping[str, Handler]:
         """Handlers of the jobs that read facts, notes and summaries out of memories."""

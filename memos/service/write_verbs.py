@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from memos.errors import Conflict
 from memos.messages import Defaults, Item, as_items, in_parts
 from memos.service.verbs import Verbs
 from memos.types import UNSET, Added, AddProgress, Image, Kind, Link, Memory, Unset
@@ -148,8 +150,8 @@ class WriteVerbs(Verbs):
             target, id, if_version=if_version, reason=reason, actor=self._actor
         )
         for done in service.keeping.follow(target, gone, actor=self._actor):
-            for step in done.moved:
-                service.activations.forget_source(target, step.memory_id)
+            for move in done.moves:
+                service.activations.forget_source(target, move.memory_id)
         service.activations.forget_source(target, id)
         return gone
 
@@ -157,7 +159,10 @@ class WriteVerbs(Verbs):
         """Undoes `forget`. StateConflict if the memory was not forgotten."""
         target, service = self._cube(cube), self._service
         back = service.writer.restore(target, id, reason=reason, actor=self._actor)
-        service.keeping.followed(target, back, actor=self._actor)
+        followed = service.keeping.followed(target, back)
+        if followed is not None:
+            with suppress(Conflict):  # one of them has changed since, and stays as it is
+                service.lifecycle.undo(target, followed, reason=reason, actor=self._actor)
         return back
 
     def link(

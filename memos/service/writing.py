@@ -21,14 +21,25 @@ from memos.errors import (
     StateConflict,
     VersionConflict,
 )
-from memos.lifecycle import check_step
+from memos.lifecycle import check_verb
 from memos.messages import Defaults, Item, normalise
-from memos.protocols import Clock, Erasure, NewId, Receipt, Stores
+from memos.protocols import Clock, Erasure, NewId, Receipt, Replacement, Stores
 from memos.service.admission import Admission
 from memos.service.enriching import Enriching
 from memos.service.indexing import Indexer
 from memos.service.keeping import Keeping
-from memos.types import Added, Cube, Judgement, Memory, NewJob, NewMemory, State
+from memos.service.sweeps import sweeps
+from memos.types import (
+    Added,
+    Cube,
+    Judgement,
+    Memory,
+    NewEvent,
+    NewJob,
+    NewMemory,
+    State,
+    UndoStep,
+)
 from memos.validation import (
     check_content,
     check_label,
@@ -127,7 +138,7 @@ class Writer:
                 cube.id,
                 memories,
                 indexed,
-                jobs=[*indexing, *enriching, *self.sync_jobs(cube)],
+                jobs=[*indexing, *enriching, *self.sync_jobs(cube), *sweeps(cube, memories)],
                 receipt=receipt,
             )
         except IdempotencyConflict:
@@ -252,7 +263,7 @@ class Writer:
         """A new version with `changes` applied; nothing to change is an InvalidInput."""
         if not changes:
             raise InvalidInput("there is nothing to update; give at least one field")
-        old = self._current(cube, memory_id, if_version)
+        old = self.current(cube, memory_id, if_version)
         if old.state is not State.ACTIVATED:
             raise StateConflict(
                 f"memory {memory_id} is {old.state.value}; restore it before changing it",
@@ -274,6 +285,7 @@ class Writer:
             jobs=[
                 *self._enriching.after_write(cube),
                 *(self.sync_jobs(cube) if texts_changed else ()),
+                *(sweeps(cube, [new]) if new.expires_at != old.expires_at else ()),
             ],
         )
 
@@ -292,9 +304,9 @@ class Writer:
         actor: str | None,
     ) -> Memory:
         """Archived, to be restored at will."""
-        old = self._current(cube, memory_id, if_version)
+        old = self.current(cube, memory_id, if_version)
         reason = _checked_reason(reason)
-        return self._move(cube, old, State.ARCHIVED, "forget", reason, actor)
+        return self.move(cube, old, "archive", reason=reason, actor=actor, operation="forget")
 
     def erase(
         self,
@@ -304,65 +316,132 @@ class Writer:
         if_version: int | None,
         reason: str | None,
         actor: str | None,
+        numbers: Mapping[str, Any] | None = None,
         jobs: Sequence[NewJob] = (),
     ) -> Erasure:
         """Removed from every store, with what comes from it, leaving tombstones; `jobs` are queued
-        in the same transaction."""
-        old = self._current(cube, memory_id, if_version)
-        check_step(memory_id, old.state, State.ERASED)
+        in the same transaction.
+
+        `numbers`: a rule asked for it, by these; its reason quotes nothing and stays.
+        """
+        old = self.current(cube, memory_id, if_version)
+        check_verb(old, "erase")
+        reason = _checked_reason(reason)
+        told = None if numbers is None else reason
+        event = self.event(cube, "erase", old, reason=told, actor=actor, numbers=numbers or {})
         return self._stores.memories.erase(
             cube.id,
             memory_id,
             actor=actor,
-            reason=_checked_reason(reason),
-            jobs=[
-                *jobs,
-                *self._enriching.after_forgetting(cube, old),
-                *self.sync_jobs(cube),
-            ],
+            reason=reason,
+            jobs=[*jobs, *self._enriching.after_forgetting(cube, old), *self.sync_jobs(cube)],
+            events=[event],
         )
 
     def restore(
         self, cube: Cube, memory_id: str, *, reason: str | None, actor: str | None
     ) -> Memory:
-        """Undoes a `forget`. StateConflict if the memory is not forgotten."""
-        old = self._current(cube, memory_id, None)
-        if old.state is State.ACTIVATED:
-            raise StateConflict(
-                f"memory {memory_id} is activated; there is nothing to restore",
-                memory_id=memory_id,
-                state=old.state.value,
-            )
-        return self._move(cube, old, State.ACTIVATED, "restore", _checked_reason(reason), actor)
+        """Undoes a `forget`, a merge or an expiry. StateConflict if there was none. An `expires_at`
+        that is over is taken away, else it would be gone again at once."""
+        old = self.current(cube, memory_id, None)
+        # What was put aside at its admission was never activated.
+        verb = "activate" if old.state is State.GENERATED else "restore"
+        return self.move(cube, old, verb, reason=_checked_reason(reason), actor=actor)
 
-    def _move(
+    def move(
         self,
         cube: Cube,
         old: Memory,
-        state: State,
+        verb: str,
+        *,
+        reason: str | None,
+        actor: str | None,
+        automatic: bool = False,
+        numbers: Mapping[str, Any] | None = None,
+        cause: str | None = None,
+        operation: str | None = None,
+    ) -> Memory:
+        """One step of the lifecycle (`memos.lifecycle.VERBS`, but for update and erase), with its
+        event. StateConflict if it is not allowed, VersionConflict if the memory is no longer `old`.
+        `automatic`: nobody asked for it. `operation` is its name in the history, if another."""
+        to = check_verb(old, verb, automatic=automatic)
+        new = replace(old, state=to, updated_at=self._clock())
+        if to is State.ACTIVATED:
+            new = self.unexpired(new)
+        event = self.event(
+            cube, verb, old, reason=reason, actor=actor, numbers=numbers or {}, cause=cause
+        )
+        change, jobs = self.change(
+            cube, old, new, operation=operation or verb, reason=reason, actor=actor
+        )
+        stored = self._stores.memories.replace_all(cube.id, [change], jobs=jobs, events=[event])
+        return stored[0]
+
+    def change(
+        self,
+        cube: Cube,
+        old: Memory,
+        new: Memory,
+        *,
         operation: str,
         reason: str | None,
         actor: str | None,
-    ) -> Memory:
-        check_step(old.id, old.state, state)
+    ) -> tuple[Replacement, list[NewJob]]:
+        """What makes `new` of `old`, indexed as it needs, and the jobs that have to follow."""
+        back = new.state is State.ACTIVATED
         # What comes back is indexed afresh: the model may have changed while it was away.
-        back = state is State.ACTIVATED
-        if back:
+        fresh = back and (
+            old.state is not State.ACTIVATED
+            or new.content != old.content
+            or new.images != old.images
+        )
+        if fresh:
             self._indexer.check_model(cube)
+        if back:
             enriching = self._enriching.after_write(cube)
         else:
             enriching = self._enriching.after_forgetting(cube, old)
-        return self._stores.memories.replace(
-            replace(old, state=state, updated_at=self._clock()),
+        replacement = Replacement(
+            memory=new,
             expected_version=old.version,
             operation=operation,
             actor=actor,
             reason=reason,
-            indexed=self._indexer.full(cube.id, [old])[0] if back else None,
-            jobs=[*enriching, *self.sync_jobs(cube)],
+            indexed=self._indexer.full(cube.id, [new])[0] if fresh else None,
+        )
+        return replacement, [*enriching, *self.sync_jobs(cube)]
+
+    def unexpired(self, memory: Memory) -> Memory:
+        """Without its `expires_at` if that is over."""
+        over = memory.expires_at is not None and memory.expires_at <= self._clock()
+        return replace(memory, expires_at=None) if over else memory
+
+    def event(
+        self,
+        cube: Cube,
+        verb: str,
+        old: Memory,
+        *,
+        reason: str | None,
+        actor: str | None,
+        numbers: Mapping[str, Any],
+        cause: str | None = None,
+    ) -> NewEvent:
+        """That `verb` was done to `old`, undone by going back to it; an erase can't be."""
+        step = UndoStep(memory_id=old.id, version=old.version)
+        return NewEvent(
+            kind=f"memory.{verb}",
+            subjects=(old.id,),
+            reason=reason,
+            numbers=numbers,
+            actor=actor,
+            cube_id=cube.id,
+            undo=() if verb == "erase" else (step,),
+            cause=cause,
         )
 
-    def _current(self, cube: Cube, memory_id: str, if_version: int | None) -> Memory:
+    def current(self, cube: Cube, memory_id: str, if_version: int | None = None) -> Memory:
+        """MemoryNotFound, also if it was erased; VersionConflict if it is at another version."""
         found = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
         if found is None or found.state is State.ERASED:
             raise MemoryNotFound(

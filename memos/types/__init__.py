@@ -71,7 +71,6 @@ from memos.types.jobs import (
 )
 from memos.types.keeping import (
     COUNTED,
-    Action,
     ActionKind,
     Audit,
     AuditRate,
@@ -80,7 +79,6 @@ from memos.types.keeping import (
     Erased,
     ErasureReceipt,
     Lineage,
-    Moved,
     Plan,
     PlannedAction,
     Policy,
@@ -95,6 +93,7 @@ from memos.types.keys import (
     IssuedKey,
     Role,
 )
+from memos.types.lifecycle import LifecycleRule
 from memos.types.memories import (
     Added,
     AddProgress,
@@ -120,7 +119,6 @@ from memos.types.searching import (
 __all__ = [
     "COUNTED",
     "UNSET",
-    "Action",
     "ActionKind",
     "Activation",
     "ActivationStats",
@@ -166,13 +164,13 @@ __all__ = [
     "Kept",
     "Kind",
     "LanguageModel",
+    "LifecycleRule",
     "Lineage",
     "Link",
     "Memory",
     "MemoryVersion",
     "MentionDraft",
     "Message",
-    "Moved",
     "Neighbour",
     "NewEvent",
     "NewFact",

@@ -19,11 +19,8 @@ class ActionKind(str, Enum):
     PROCEDURE = "procedure"
     CORE = "core"
     FOLLOW = "follow"
-    QUARANTINE = "quarantine"
     ARCHIVE = "archive"
     EVICT = "evict"
-    EXPIRE = "expire"
-    PURGE = "purge"
 
 
 class Relation(str, Enum):
@@ -40,33 +37,6 @@ class Work(str, Enum):
 
     CONSOLIDATE = "consolidate"
     SWEEP = "sweep"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """One memory in an action, by its version before and after; 0 before: it was made."""
-
-    memory_id: str
-    before: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """One automatic decision over memories, with why. `about` is the memory that stands for the
-    others, or the one it was done to. `numbers` are what it was decided by."""
-
-    id: str
-    cube_id: str
-    kind: ActionKind
-    about: str
-    reason: str
-    numbers: Mapping[str, float]
-    moved: tuple[Moved, ...]
-    run_id: str | None
-    actor: str | None
-    created_at: datetime
-    undone_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +77,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a cube keeps its memories. The default loses nothing: it merges, but never forgets.
+    """How a cube keeps its memories. The default loses nothing: it merges, but never forgets. When
+    what is archived expires and is erased, lifecycle rules say.
 
     half_life_days        by kind; None: its strength does not decay
     archive_below         archive what is weaker than this, in (0, 1)
-    archive_days          by kind: archive what was not used for so long
-    expire_days           by kind: what was archived and not used for so long expires
-    purge_days            erase what expired so long ago; can't be undone
     max_memories          most live memories; the least worth per byte are archived
     max_bytes             most bytes of live memories (text, vector, terms)
     consolidate_after     consolidate after so many new memories; 0: only on request
@@ -136,9 +104,6 @@ class Policy:
         }
     )
     archive_below: float | None = None
-    archive_days: Mapping[Kind, float] = field(default_factory=dict)
-    expire_days: Mapping[Kind, float] = field(default_factory=dict)
-    purge_days: float | None = None
     max_memories: int | None = None
     max_bytes: int | None = None
     consolidate_after: int = 10_000

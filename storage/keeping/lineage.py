@@ -11,14 +11,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from memos.storage.bulk import by_ids, load, matching, remove
-from memos.storage.keeping.tables import action_step, lineage, memory_use
+from memos.storage.keeping.tables import lineage, memory_use
 from memos.storage.tables import memory
 from memos.types import Lineage, Relation, State
 
 _COLUMNS = "derived_id, source_id, source_version, relation"
 
 
-def put(connection: Connection, cube_id: str, action_id: str, rows: Sequence[Lineage]) -> None:
+def put(connection: Connection, cube_id: str, rows: Sequence[Lineage]) -> None:
     """Adds what is not there yet; the newest version counts where it is."""
     if not rows:
         return
@@ -35,7 +35,6 @@ def put(connection: Connection, cube_id: str, action_id: str, rows: Sequence[Lin
                 row.source_id,
                 row.source_version,
                 row.relation.value,
-                action_id,
             )
             for row in once.values()
         ],
@@ -73,12 +72,11 @@ def doomed(connection: Connection, cube_id: str, memory_id: str) -> list[str]:
 
 
 def erase(connection: Connection, cube_id: str, ids: Sequence[str]) -> int:
-    """Takes memories out of lineage, actions and use; how many rows that were."""
+    """Takes memories out of lineage and use; how many rows that were."""
     keys = [(id,) for id in ids]
     places: list[tuple[Any, str]] = [
         (lineage, "derived_id"),
         (lineage, "source_id"),
-        (action_step, "memory_id"),
         (memory_use, "memory_id"),
     ]
     count = 0

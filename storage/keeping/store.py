@@ -1,4 +1,5 @@
-"""Actions over memories in SQL: done in one transaction, recorded with their steps, undone by them.
+"""Deeds over memories in SQL: done in one transaction, and recorded in events that say how to undo
+them.
 
 Knows states, versions and lineage; what is worth doing is decided elsewhere.
 """
@@ -10,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text
 
-from memos.errors import ActionNotFound, StateConflict
-from memos.protocols import Clock, Deed, Indexed, NewId, Use
-from memos.storage.bulk import by_ids, change, load, matching, remove
+from memos.protocols import Clock, Deed, Indexed, Use
+from memos.storage.bulk import by_ids, change, load, matching
 from memos.storage.engine import Database
 from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
@@ -22,39 +22,29 @@ from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
 from memos.storage.keeping import lineage
 from memos.storage.keeping.reads import KeepingReads
-from memos.storage.keeping.records import action_of, policy_of, policy_text, use_of
-from memos.storage.keeping.tables import action, action_step, memory_use
-from memos.storage.keeping.tables import lineage as lineage_table
+from memos.storage.keeping.records import policy_of, policy_text, use_of
+from memos.storage.keeping.tables import memory_use
 from memos.storage.keeping.tables import policy as policy_table
 from memos.storage.leftovers import forgetting
 from memos.storage.memories import memory_missing
 from memos.storage.records import (
     checked,
     indexed_row,
-    json_text,
     memory_of,
     memory_row,
     micros,
-    micros_or_none,
-    snapshot_of,
-    storable,
     version_row,
 )
 from memos.storage.tables import artifact_source, indexed, memory, memory_version
 from memos.types import (
-    Action,
-    ActionKind,
     Lineage,
     Memory,
-    Moved,
     NewEvent,
     NewJob,
     Policy,
     State,
     UndoStep,
 )
-
-UNDO = "undo"
 
 _use = text(
     "INSERT INTO memory_use (cube_id, memory_id, uses, last_used_at, pinned)"
@@ -82,14 +72,12 @@ class SqlKeepingStore(KeepingReads):
         events: EventLog,
         graph: GraphUpkeep,
         clock: Clock,
-        new_id: NewId,
     ) -> None:
         super().__init__(database)
         self._jobs = jobs
         self._events = events
         self._graph = graph
         self._clock = clock
-        self._new_id = new_id
 
     def apply(
         self,
@@ -99,7 +87,7 @@ class SqlKeepingStore(KeepingReads):
         actor: str | None,
         run_id: str | None = None,
         jobs: Sequence[NewJob] = (),
-    ) -> tuple[Action, ...]:
+    ) -> tuple[Deed, ...]:
         now = self._clock()
         with self._db.write() as connection:
             _, tenant_id = take_numbers(connection, cube_id, 0)
@@ -107,93 +95,15 @@ class SqlKeepingStore(KeepingReads):
             todo = _possible(deeds, present)
             if not todo:
                 return ()
-            actions = [self._action(cube_id, deed, actor, run_id, now) for deed in todo]
             pairs, notes = _moved(todo, present, now)
             self._write(connection, cube_id, tenant_id, pairs, notes, actor)
             made = [item for deed in todo for item in deed.made]
             _insert(connection, cube_id, made, notes, actor)
-            _record(connection, actions)
-            for deed, done in zip(todo, actions, strict=True):
-                lineage.put(connection, cube_id, done.id, deed.lineage)
+            lineage.put(connection, cube_id, [line for deed in todo for line in deed.lineage])
             self._jobs.add(connection, jobs)
-            self._events.record(connection, tenant_id, [_event(done) for done in actions])
-        return tuple(actions)
-
-    def undo(
-        self,
-        cube_id: str,
-        action_id: str,
-        *,
-        forms: Mapping[str, Indexed],
-        actor: str | None,
-        reason: str | None,
-        jobs: Sequence[NewJob] = (),
-    ) -> Action:
-        now = self._clock()
-        with self._db.write() as connection:
-            _, tenant_id = take_numbers(connection, cube_id, 0)
-            done = _find(connection, cube_id, action_id)
-            _check_open(done)
-            rows = by_ids(connection, memory, cube_id, [step.memory_id for step in done.moved])
-            present = {row[1]: memory_of(row) for row in rows}
-            former = _former(connection, cube_id, done, present)
-            pairs = [
-                (
-                    present[id],
-                    dataclasses.replace(
-                        present[id], state=state, version=present[id].version + 1, updated_at=now
-                    ),
-                )
-                for id, state in former.items()
-            ]
-            notes = {new.id: (UNDO, reason or f"undone: {done.reason}") for _, new in pairs}
-            self._write(connection, cube_id, tenant_id, pairs, notes, actor)
-            _reindex(connection, [new for _, new in pairs], forms)
-            connection.execute(
-                delete(lineage_table).where(
-                    lineage_table.c.cube_id == cube_id, lineage_table.c.action_id == action_id
-                )
-            )
-            connection.execute(
-                update(action)
-                .where(action.c.cube_id == cube_id, action.c.id == action_id)
-                .values(undone_at=micros(now))
-            )
-            self._jobs.add(connection, jobs)
-            undone = dataclasses.replace(done, actor=actor, reason=reason or done.reason)
-            self._events.record(connection, tenant_id, [_event(undone, UNDO)])
-        return dataclasses.replace(done, undone_at=now)
-
-    def action(self, cube_id: str, action_id: str) -> Action:
-        with self._db.read() as connection:
-            return _find(connection, cube_id, action_id)
-
-    def actions(
-        self,
-        cube_id: str,
-        *,
-        kinds: Sequence[ActionKind] = (),
-        memory_id: str | None = None,
-        before: str | None = None,
-        limit: int,
-    ) -> list[Action]:
-        query = select(action).where(action.c.cube_id == cube_id)
-        if kinds:
-            query = query.where(action.c.kind.in_([kind.value for kind in kinds]))
-        if before is not None:
-            query = query.where(action.c.id < before)
-        if memory_id is not None:
-            if not storable(memory_id):
-                return []
-            mine = exists().where(
-                action_step.c.cube_id == cube_id,
-                action_step.c.memory_id == memory_id,
-                action_step.c.action_id == action.c.id,
-            )
-            query = query.where((action.c.about == memory_id) | mine)
-        with self._db.read() as connection:
-            rows = connection.execute(query.order_by(action.c.id.desc()).limit(limit)).all()
-            return _with_steps(connection, cube_id, rows)
+            told = [_event(cube_id, deed, actor, run_id) for deed in todo]
+            self._events.record(connection, tenant_id, told)
+        return tuple(todo)
 
     def lineage(self, cube_id: str, memory_ids: Sequence[str]) -> tuple[Lineage, ...]:
         with self._db.read() as connection:
@@ -246,28 +156,6 @@ class SqlKeepingStore(KeepingReads):
             take_numbers(connection, cube_id, 0)
             connection.execute(delete(policy_table).where(policy_table.c.cube_id == cube_id))
             connection.execute(insert(policy_table), checked(row))
-
-    def _action(
-        self, cube_id: str, deed: Deed, actor: str | None, run_id: str | None, now: datetime
-    ) -> Action:
-        moved = [
-            Moved(memory_id=move.memory_id, before=move.version, after=move.version + 1)
-            for move in deed.moves
-        ]
-        moved += [Moved(memory_id=item.id, before=0, after=1) for item, _ in deed.made]
-        return Action(
-            id=self._new_id(),
-            cube_id=cube_id,
-            kind=deed.kind,
-            about=deed.about,
-            reason=deed.reason,
-            numbers=dict(deed.numbers),
-            moved=tuple(moved),
-            run_id=run_id,
-            actor=actor,
-            created_at=now,
-            undone_at=None,
-        )
 
     def _write(
         self,
@@ -407,122 +295,17 @@ def _insert(
     )
 
 
-def _reindex(connection: Connection, moved: Sequence[Memory], forms: Mapping[str, Indexed]) -> None:
-    rows = [
-        tuple(indexed_row(item.cube_id, item.id, item.version, forms[item.id]).values())
-        for item in moved
-        if item.id in forms and item.state is State.ACTIVATED
-    ]
-    if rows:
-        remove(connection, indexed, rows[0][0], ("memory_id",), [(row[1],) for row in rows])
-        load(connection, indexed, rows)
-
-
-def _record(connection: Connection, actions: Sequence[Action]) -> None:
-    load(connection, action, [_row(done) for done in actions])
-    load(
-        connection,
-        action_step,
-        [
-            (done.cube_id, done.id, number, step.memory_id, step.before, step.after)
-            for done in actions
-            for number, step in enumerate(done.moved)
-        ],
-    )
-
-
-def _event(done: Action, verb: str | None = None) -> NewEvent:
+def _event(cube_id: str, deed: Deed, actor: str | None, run_id: str | None) -> NewEvent:
     """What was done to which memories, by which numbers; how to take it back."""
+    steps = [UndoStep(memory_id=move.memory_id, version=move.version) for move in deed.moves]
+    steps += [UndoStep(memory_id=item.id) for item, _ in deed.made]
+    ids = (deed.about, *(step.memory_id for step in steps), *(() if run_id is None else (run_id,)))
     return NewEvent(
-        kind=f"memory.{verb or done.kind.value}",
-        subjects=(done.id, done.about, *(step.memory_id for step in done.moved)),
-        reason=done.reason,
-        numbers=done.numbers,
-        actor=done.actor,
-        cube_id=done.cube_id,
-        undo=tuple(
-            UndoStep(memory_id=step.memory_id, version=step.before or None) for step in done.moved
-        ),
+        kind=f"memory.{deed.kind.value}",
+        subjects=tuple(dict.fromkeys(ids)),
+        reason=deed.reason,
+        numbers=dict(deed.numbers),
+        actor=actor,
+        cube_id=cube_id,
+        undo=tuple(steps),
     )
-
-
-def _row(done: Action) -> Sequence[Any]:
-    row = {
-        "cube_id": done.cube_id,
-        "id": done.id,
-        "kind": done.kind.value,
-        "about": done.about,
-        "reason": done.reason,
-        "numbers": json_text(done.numbers),
-        "run_id": done.run_id,
-        "actor": done.actor,
-        "created_at": micros(done.created_at),
-        "undone_at": micros_or_none(done.undone_at),
-    }
-    return tuple(checked(row).values())
-
-
-def _find(connection: Connection, cube_id: str, action_id: str) -> Action:
-    rows = by_ids(connection, action, cube_id, [action_id])
-    if not rows:
-        raise ActionNotFound(
-            f"there is no action {action_id!r} in this cube", action_id=action_id, cube=cube_id
-        )
-    return _with_steps(connection, cube_id, rows)[0]
-
-
-def _with_steps(
-    connection: Connection, cube_id: str, rows: Sequence[Sequence[Any]]
-) -> list[Action]:
-    steps: dict[str, list[tuple[int, str, int, int]]] = {row[1]: [] for row in rows}
-    for id, *step in matching(
-        connection,
-        action_step,
-        cube_id,
-        ("action_id",),
-        [(row[1],) for row in rows],
-        columns="action_id, ordinal, memory_id, before, after",
-    ):
-        steps[id].append(tuple(step))
-    return [action_of(row, [step[1:] for step in sorted(steps[row[1]])]) for row in rows]
-
-
-def _check_open(done: Action) -> None:
-    if done.undone_at is not None:
-        raise StateConflict(
-            f"action {done.id} was undone already, at {done.undone_at.isoformat()}",
-            action_id=done.id,
-        )
-    if done.kind is ActionKind.PURGE:
-        raise StateConflict(
-            f"action {done.id} erased memories; what is erased can't come back", action_id=done.id
-        )
-
-
-def _former(
-    connection: Connection, cube_id: str, done: Action, present: Mapping[str, Memory]
-) -> dict[str, State]:
-    """The state that each memory has to go back to. StateConflict if one has changed since."""
-    keys = [(step.memory_id, step.before) for step in done.moved if step.before]
-    rows = matching(
-        connection,
-        memory_version,
-        cube_id,
-        ("memory_id", "version"),
-        keys,
-        columns="memory_id, snapshot",
-    )
-    snapshots = dict(map(tuple, rows))
-    former = {}
-    for step in done.moved:
-        now = present.get(step.memory_id)
-        text = snapshots.get(step.memory_id)
-        if now is None or now.version != step.after or (step.before and text is None):
-            raise StateConflict(
-                f"memory {step.memory_id} has changed since action {done.id}; "
-                "undo what was done to it later first",
-                action_id=done.id,
-                memory_id=step.memory_id,
-            )
-        former[now.id] = State.ARCHIVED if text is None else snapshot_of(text).state
-    return former
