@@ -24,6 +24,11 @@ def _sign(name: str, weight: float, pattern: str) -> Sign:
     return name, weight, lambda text: bool(compiled.search(text))
 
 
+# Zero width, direction overrides, and the tag characters that mirror ASCII unseen.
+_HIDDEN = frozenset(
+    map(chr, [0x200B, 0x2060, 0x2062, 0x2063, *range(0x202A, 0x202F), *range(0xE0020, 0xE007F)])
+)
+
 _SIGNS: tuple[Sign, ...] = (
     _sign(
         "it voids earlier instructions",
@@ -72,8 +77,4 @@ _SIGNS: tuple[Sign, ...] = (
         0.6,
         lambda text: any(char in text for char in _HIDDEN),
     ),
-)
-# Zero width, direction overrides, and the tag characters that mirror ASCII unseen.
-_HIDDEN = frozenset(
-    map(chr, [0x200B, 0x2060, 0x2062, 0x2063, *range(0x202A, 0x202F), *range(0xE0020, 0xE007F)])
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +63,7 @@ class Planner:
         deeds = self._superseded(cube, looked, said)
         retired = {move.memory_id for deed in deeds for move in deed.moves}
         deeds += _merges(looked, vectors, said, retired, beat)
+        deeds = self._unruled(cube, deeds)
         gone = {move.memory_id for deed in deeds for move in deed.moves}
         made = (
             self._recurring(cube, looked, vectors, deeds, gone, beat) if policy.generalise else []
@@ -84,6 +85,22 @@ class Planner:
                 if item.memory.expires_at is None or item.memory.expires_at > now:
                     yield item
             beat()
+
+    def _unruled(self, cube: Cube, deeds: Sequence[Deed]) -> list[Deed]:
+        """Without live memories that had been merged or retired: somebody brought them back."""
+        ids = [move.memory_id for deed in deeds for move in deed.moves]
+        back = {
+            line.source_id
+            for start in range(0, len(ids), _PAGE)
+            for line in self._store.lineage(cube.id, ids[start : start + _PAGE])
+            if line.relation is not Relation.MADE_FROM
+        }
+        # An id may stand on either side of a line; only who was merged away counts.
+        back &= set(ids)
+        if not back:
+            return list(deeds)
+        found = [_without(deed, back) for deed in deeds]
+        return [deed for deed in found if deed.moves]
 
     def _superseded(
         self, cube: Cube, held: Sequence[Held], said: Mapping[str, Sequence[Said]]
@@ -220,6 +237,14 @@ def _merges(
             )
         )
     return deeds
+
+
+def _without(deed: Deed, ids: set[str]) -> Deed:
+    return replace(
+        deed,
+        moves=tuple(move for move in deed.moves if move.memory_id not in ids),
+        lineage=tuple(line for line in deed.lineage if line.source_id not in ids),
+    )
 
 
 def _plain(item: Held, gone: set[str]) -> bool:

@@ -113,8 +113,9 @@ class KeepingStore(Protocol):
         run_id: str | None = None,
         jobs: Sequence[NewJob] = (),
     ) -> tuple[Deed, ...]:
-        """Does these in one transaction, and records an event of each; gives those that were done. A deed with a memory that is not in its
-        version any more, or whose lifecycle has no such step, is passed over."""
+        """Does these in one transaction, records an event of each, and gives those that were done.
+
+        A deed with a memory that is not in its version any more is passed over."""
         ...
 
     def lineage(self, cube_id: str, memory_ids: Sequence[str]) -> tuple[Lineage, ...]:

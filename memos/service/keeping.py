@@ -356,7 +356,10 @@ class Keeping:
         ]
         if len(left) < _FEWEST_LEFT:
             return []
-        payload = {"action": _ACTIONS[found.kind].value, "source_ids": sorted(left)}
+        payload: dict[str, object] = {
+            "action": _ACTIONS[found.kind].value,
+            "source_ids": sorted(left),
+        }
         return [self._job(cube, REMAKE, payload)]
 
     def _job(

@@ -26,15 +26,17 @@ class Uses:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._started = False
 
     def start(self) -> None:
         """Does nothing if it runs already."""
-        if self._thread is not None:
+        if self._started or self._stopping.is_set():
             return
         with self._lock:
-            if self._thread is None and not self._stopping.is_set():
+            if not self._started:
                 self._thread = threading.Thread(target=self._run, name="uses", daemon=True)
                 self._thread.start()
+                self._started = True
 
     def flush(self) -> None:
         """Writes what was counted. The store's errors come through, and the counts are lost."""

@@ -27,7 +27,8 @@ Count = Callable[[Sequence[str]], list[int]]
 
 def packed(tiers: dict[str, Sequence[Sequence[Memory]]], budget: int, count: Count) -> Context:
     """`tiers` has for each part its groups, most wanted first; a group is taken whole or not at
-    all; a memory stands in the first part that has it, and not beside what was made of it. `count` gives the tokens of texts."""
+    all; a memory stands in the first part that has it, and not beside what was made of it.
+    `count` gives the tokens of texts."""
     seen: set[str] = set()
     left_out: list[str] = []
     parts: dict[str, ContextPart] = {}
