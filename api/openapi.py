@@ -30,6 +30,7 @@ TAGS = [
     {"name": "notes", "description": "What memories are about, one by one and together."},
     {"name": "activations", "description": "What the local model has read, and its answers."},
     {"name": "events", "description": "What happened by itself, and why."},
+    {"name": "keeping", "description": "Consolidation, forgetting, erasure, audit, context."},
     {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
     {"name": "jobs", "description": "Durable background work."},
     {"name": "keys", "description": "Who may do what."},
@@ -39,7 +40,7 @@ TAGS = [
 _READ = (400, 401, 403, 404, 422, 500, 503)
 _WRITE = (*_READ, 408, 409, 413, 415, 507)
 _OPEN: dict[str, tuple[int, ...]] = {"health": (500,), "ready": (500, 503), "metrics": (500, 503)}
-_PRECONDITION = {"update", "forget"}
+_PRECONDITION = {"update", "forget", "erase"}
 _TAGGED = {"get", "update", "forget", "restore"}
 
 _PROBLEM = {

@@ -159,7 +159,7 @@ def update(
     if_match: IfMatch = None,
 ) -> Response:
     """Makes a new version; the former ones stay in the history."""
-    version = _version(if_match)
+    version = version_of(if_match)
     changes = body.changes()
     return once.do(
         lambda: versioned(caller.memory.update(id, cube=cube, if_version=version, **changes)),
@@ -180,7 +180,7 @@ def forget(
     if_match: IfMatch = None,
 ) -> Response:
     """Out of search, and back with `restore`; with `erase=true` gone from every store for good."""
-    version = _version(if_match)
+    version = version_of(if_match)
     return once.do(
         lambda: versioned(
             caller.memory.forget(
@@ -276,7 +276,7 @@ def _version_again(caller: Caller, cube: str, id: str) -> Recall:
 
     def answer(etag: str) -> Response:
         for entry in caller.memory.history(id, cube=cube):
-            if entry.version == _version(etag) and entry.memory is not None:
+            if entry.version == version_of(etag) and entry.memory is not None:
                 return versioned(entry.memory)
         raise MemoryNotFound(
             f"the request was done, but memory {id!r} has been erased since", memory_id=id
@@ -303,7 +303,7 @@ def _keywords(defaults: Defaults) -> dict[str, Any]:
     return {spec.name: getattr(defaults, spec.name) for spec in fields(Defaults)}
 
 
-def _version(header: str | None) -> int | None:
+def version_of(header: str | None) -> int | None:
     """The version that If-Match asks for; None for any."""
     if header is None or header.strip() == "*":
         return None

@@ -15,6 +15,7 @@ from memos.client import activation_requests, requests
 from memos.client.async_activation_verbs import AsyncActivationVerbs
 from memos.client.async_event_verbs import AsyncEventVerbs
 from memos.client.async_graph_verbs import AsyncGraphVerbs
+from memos.client.async_keeping_verbs import AsyncKeepingVerbs
 from memos.client.batches import Splitter, in_order
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
 from memos.client.requests import Request
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncGraphVerbs, AsyncActivationVerbs, AsyncEventVerbs):
+class AsyncClient(AsyncGraphVerbs, AsyncActivationVerbs, AsyncKeepingVerbs, AsyncEventVerbs):
     """The service at `base_url`. Belongs to one event loop.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one

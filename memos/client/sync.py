@@ -17,6 +17,7 @@ from memos.client.batches import Splitter
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
 from memos.client.event_verbs import EventVerbs
 from memos.client.graph_verbs import GraphVerbs
+from memos.client.keeping_verbs import KeepingVerbs
 from memos.client.requests import Request
 from memos.errors import WaitTimeout
 from memos.messages import Item
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client(GraphVerbs, ActivationVerbs, EventVerbs):
+class Client(GraphVerbs, ActivationVerbs, KeepingVerbs, EventVerbs):
     """The service at `base_url`. May be used by several threads at once.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one

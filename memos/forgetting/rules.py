@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from memos.errors import InvalidInput, PolicyContradiction
@@ -11,7 +12,7 @@ from memos.types import Kind, Policy
 
 
 def checked(policy: Policy) -> Policy:
-    """The policy. InvalidInput for values out of range."""
+    """The policy, kinds that it leaves out as by default. InvalidInput for values out of range."""
     for kind, days in policy.half_life_days.items():
         _positive(f"half_life_days of {Kind(kind).value}", "half_life_days", days)
     _positive("max_memories", "max_memories", policy.max_memories)
@@ -23,7 +24,8 @@ def checked(policy: Policy) -> Policy:
         value = getattr(policy, name)
         if not math.isfinite(value) or value < 0:
             raise InvalidInput(f"{name} is {value}; the minimum is 0", field=name)
-    return policy
+    half_lives = {**Policy().half_life_days, **policy.half_life_days}
+    return replace(policy, half_life_days=half_lives)
 
 
 def check_budget(policy: Policy, *, pinned: int, pinned_bytes: int) -> None:

@@ -90,7 +90,7 @@ class Keeping:
     def set_policy(self, cube: Cube, policy: Policy, *, actor: str | None) -> Policy:
         """InvalidInput, or PolicyContradiction if its rules can't all hold, also with what is
         pinned now."""
-        rules.checked(policy)
+        policy = rules.checked(policy)
         if policy.max_bytes is not None or policy.max_memories is not None:
             self._sweeper.plan(cube, policy)
         self._store.put_policy(cube.id, policy, actor=actor)

@@ -34,6 +34,10 @@ BODIES = {
     "define_predicate": {"functional": True},
     "define_type": {"description": "x"},
     "undo_note": {},
+    "erase": {},
+    "set_policy": {"generalise": False},
+    "check_receipt": {"receipt": {}},
+    "context": {"query": "x"},
     "extract": {"again": True},
     "compile": {"text": "x"},
     "generate": {"prompt": "x", "max_new_tokens": 1},
@@ -41,6 +45,7 @@ BODIES = {
 }
 # What each operation must be told in the query.
 QUERIES = {
+    "segments": {"session_id": "x"},
     "paths": {"target": "Lisbon"},
     "diff": {"since": "2024-01-01T00:00:00Z", "until": "2024-02-01T00:00:00Z"},
 }
