@@ -38,7 +38,7 @@ _TEXT = 60
 @click.option("--no-wait", is_flag=True, help="Only queue the job.")
 @click.option("--timeout", type=float, default=3600.0, show_default=True, help="In seconds.")
 @pass_session
-def consolidate(session: Session, cube: str, dry_run: bool, limit: int, **how: Any) -> None:
+def consolidate(session: Session, /, cube: str, dry_run: bool, limit: int, **how: Any) -> None:
     """Merge what says the same, retire what no longer holds, make memories of what recurs.
 
     Each action is an event: `memos why ID` tells it, `memos undo EVENT` takes it back.
@@ -53,7 +53,7 @@ def consolidate(session: Session, cube: str, dry_run: bool, limit: int, **how: A
 @click.option("--no-wait", is_flag=True, help="Only queue the job.")
 @click.option("--timeout", type=float, default=3600.0, show_default=True, help="In seconds.")
 @pass_session
-def sweep(session: Session, cube: str, dry_run: bool, limit: int, **how: Any) -> None:
+def sweep(session: Session, /, cube: str, dry_run: bool, limit: int, **how: Any) -> None:
     """Archive what has faded and what is over the budget, by the cube's policy."""
     _run(session, WorkKind.SWEEP, cube, dry_run, limit, **how)
 
@@ -282,7 +282,7 @@ def _audit_brief(found: Audit) -> list[str]:
 @click.option("--token-budget", type=int, default=2000, show_default=True)
 @view_options
 @pass_session
-def context(session: Session, query: str | None, **wanted: Any) -> None:
+def context(session: Session, /, query: str | None, **wanted: Any) -> None:
     """Print what to put before an agent that is asked QUERY: what is known, within a budget."""
     from rich.text import Text
 

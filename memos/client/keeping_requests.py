@@ -38,11 +38,10 @@ _PATIENCE = 540.0
 
 
 def plan(work: Work, *, cube: str, limit: int) -> Request[Plan]:
-    name = work.value if isinstance(work, Work) else str(work)
     return Request(
         method="GET",
         path=f"{cube_path(cube)}/plan",
-        query=[("work", name), ("limit", str(limit))],
+        query=[("work", str(getattr(work, "value", work))), ("limit", str(limit))],
         read=reader(Plan),
         patience=_PATIENCE,
     )

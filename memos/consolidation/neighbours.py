@@ -25,7 +25,7 @@ TABLES = 16
 WINDOW = 6
 """Rows that each row is compared with, in each table."""
 _BITS = 24
-_PART = 8192
+_PART = 2048
 _SEED = 20_240_501
 """Fixed, so that two runs over the same vectors plan the same."""
 
@@ -41,7 +41,7 @@ def near_pairs(
     """Pairs (i < j), shape (m, 2), of at least `cosine`, and their cosines; each pair once.
 
     `vectors` (n, dimensions) have length 1, or 0 for those without one. A pair can be missed, with
-    a chance that falls with its cosine; none is wrong. `beat` is called after each table.
+    a chance that falls with its cosine; none is wrong. `beat` is called every few milliseconds.
     """
     count, width = vectors.shape
     if count < 2:
@@ -50,23 +50,25 @@ def near_pairs(
     found: list[Pairs] = []
     for _ in range(tables):
         planes = chance.standard_normal((width, _BITS)).astype(np.float32)
-        order = np.argsort(_words(vectors, planes), kind="stable")
-        found.append(_close(vectors, order, window, cosine))
-        beat()
+        order = np.argsort(_words(vectors, planes, beat), kind="stable")
+        found.append(_close(vectors, order, window, cosine, beat))
     pairs = np.unique(np.concatenate(found), axis=0)
     return pairs, _cosines(vectors, pairs)
 
 
-def _words(vectors: Vector, planes: Vector) -> NDArray[np.int64]:
+def _words(vectors: Vector, planes: Vector, beat: Callable[[], None]) -> NDArray[np.int64]:
     """One word of bits per row."""
     weights = 1 << np.arange(planes.shape[1], dtype=np.int64)
     words = np.zeros(len(vectors), np.int64)
     for start in range(0, len(vectors), _PART):
         words[start : start + _PART] = (vectors[start : start + _PART] @ planes > 0) @ weights
+        beat()
     return words
 
 
-def _close(vectors: Vector, order: Pairs, window: int, cosine: float) -> Pairs:
+def _close(
+    vectors: Vector, order: Pairs, window: int, cosine: float, beat: Callable[[], None]
+) -> Pairs:
     found: list[Pairs] = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(order), _PART):
         rows = order[start : start + _PART + window]
@@ -78,6 +80,7 @@ def _close(vectors: Vector, order: Pairs, window: int, cosine: float) -> Pairs:
             near = np.einsum("ij,ij->i", block[:here], block[step : step + here]) >= cosine
             left, right = rows[:here][near], rows[step : step + here][near]
             found.append(np.stack([np.minimum(left, right), np.maximum(left, right)], axis=1))
+        beat()
     return np.concatenate(found)
 
 

@@ -110,25 +110,70 @@ class Planner:
         ended: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for one in self._store.ended(cube.id, now=self._clock()):
             ended[one.memory_id].append((one.closer_id, one.rule))
+        heads = self._heads(cube, {id for found in ended.values() for id, _ in found}, items)
         deeds = []
         for id, closers in sorted(ended.items()):
             item, (closer, rule) = items.get(id), closers[-1]
-            if item is None or closer not in items or item.use.pinned:
+            about = heads.get(closer)
+            if item is None or about is None or about == id or item.use.pinned:
                 continue
             claims = said.get(id, ())
-            if len(closers) < len(claims) or covered(item.memory, claims) < _LEAST_COVERED:
-                continue
-            deeds.append(
-                Deed(
-                    ActionKind.SUPERSEDE,
-                    closer,
-                    f"all that it says has ended, by rule {rule or 'unnamed'}",
-                    {"assertions": len(claims)},
-                    moves=(Move(id, item.memory.version, State.MERGED),),
-                    lineage=(_line(closer, item, Relation.SUPERSEDED),),
-                )
+            if len(closers) >= len(claims) and covered(item.memory, claims) >= _LEAST_COVERED:
+                reason = f"all that it says has ended, by rule {rule or 'unnamed'}"
+                deeds.append(_retirement(item, about, reason, {"assertions": len(claims)}))
+        return deeds + self._outdated(cube, held, {deed.moves[0].memory_id for deed in deeds})
+
+    def _heads(self, cube: Cube, ids: set[str], live: Mapping[str, Held]) -> dict[str, str]:
+        """By memory the live one that stands for it, by way of those it was merged into."""
+        up: dict[str, str] = {}
+        todo = {id for id in ids if id not in live}
+        while todo:
+            lines = self._store.lineage(cube.id, sorted(todo))
+            new = {
+                line.source_id: line.derived_id
+                for line in lines
+                if line.source_id in todo and line.relation is not Relation.MADE_FROM
+            }
+            up.update({id: to for id, to in new.items() if id not in up})
+            todo = {id for id in new.values() if id not in live and id not in up}
+        found = {}
+        for id in ids:
+            head: str | None = id
+            for _ in range(len(up) + 1):
+                if head is None or head in live:
+                    break
+                head = up.get(head)
+            if head is not None and head in live:
+                found[id] = head
+        return found
+
+    def _outdated(self, cube: Cube, held: Sequence[Held], retired: set[str]) -> list[Deed]:
+        """Memories made here of sources that have all been retired, now or before."""
+        made = {i.memory.id: i for i in held if i.memory.provenance.source == SOURCE}
+        if not made:
+            return []
+        sources: dict[str, set[str]] = defaultdict(set)
+        for line in self._store.lineage(cube.id, sorted(made)):
+            if line.derived_id in made and line.relation is Relation.MADE_FROM:
+                sources[line.derived_id].add(line.source_id)
+        every = sorted({id for ids in sources.values() for id in ids})
+        over = {
+            line.source_id: line.derived_id
+            for line in self._store.lineage(cube.id, every)
+            if line.relation is Relation.SUPERSEDED
+        }
+        live = {item.memory.id for item in held}
+        gone = retired | {id for id in over if id not in live}
+        return [
+            _retirement(
+                made[id],
+                over.get(next(iter(sorted(ids))), id),
+                "all that it was made of has ended",
+                {"sources": len(ids)},
             )
-        return deeds
+            for id, ids in sorted(sources.items())
+            if ids and ids <= gone and not made[id].use.pinned
+        ]
 
     def _recurring(
         self,
@@ -237,6 +282,17 @@ def _merges(
             )
         )
     return deeds
+
+
+def _retirement(item: Held, about: str, reason: str, numbers: Mapping[str, float]) -> Deed:
+    return Deed(
+        ActionKind.SUPERSEDE,
+        about,
+        reason,
+        numbers,
+        moves=(Move(item.memory.id, item.memory.version, State.MERGED),),
+        lineage=(_line(about, item, Relation.SUPERSEDED),) if about != item.memory.id else (),
+    )
 
 
 def _without(deed: Deed, ids: set[str]) -> Deed:

@@ -38,6 +38,7 @@ _DAYS = {ActionKind.GENERALISE: 2, ActionKind.PROCEDURE: 1, ActionKind.CORE: 2}
 _TOLD = 40
 """Characters of assertions that a memory of a topic has at least."""
 _QUOTED = 3
+_PIECE = 256
 _SHARE = 50
 """At most one memory of a topic is made of so many."""
 
@@ -89,14 +90,11 @@ def recurring(
         (ActionKind.PROCEDURE, Kind.PROCEDURAL, is_instruction),
         (ActionKind.CORE, Kind.CORE, is_preference),
     ):
-        rows = [row for row, item in enumerate(held) if _eligible(item, action, known, picked)]
+        rows = _eligible_rows(held, action, known, picked, beat)
         found += _grouped(action, kind, rows, held, vectors, times, _ALIKE, strict=True, beat=beat)
     taken = {row for one in found for row in one.rows}
-    rows = [
-        row
-        for row, item in enumerate(held)
-        if row not in taken and _eligible(item, ActionKind.GENERALISE, known, _tells)
-    ]
+    rows = _eligible_rows(held, ActionKind.GENERALISE, known, _tells, beat)
+    rows = [row for row in rows if row not in taken]
     topics = _grouped(
         ActionKind.GENERALISE,
         Kind.SEMANTIC,
@@ -132,6 +130,22 @@ def _tells(memory: Memory) -> bool:
     return telling(memory.content, None).told >= _TOLD
 
 
+def _eligible_rows(
+    held: Sequence[Held],
+    action: ActionKind,
+    known: Mapping[str, frozenset[ActionKind]],
+    picked: Callable[[Memory], bool],
+    beat: Callable[[], None],
+) -> list[int]:
+    rows = []
+    for row, item in enumerate(held):
+        if _eligible(item, action, known, picked):
+            rows.append(row)
+        if row % _PIECE == 0:
+            beat()
+    return rows
+
+
 def _eligible(
     item: Held,
     action: ActionKind,
@@ -164,7 +178,9 @@ def _grouped(
     mine = vectors[list(rows)]
     pairs, _ = near_pairs(mine, cosine=cosine, beat=beat)
     near: dict[int, set[int]] = defaultdict(set)
-    for left, right in pairs.tolist():
+    for number, (left, right) in enumerate(pairs.tolist()):
+        if number % _PIECE == 0:
+            beat()
         if _akin(held[rows[left]].memory, held[rows[right]].memory, strict=strict):
             near[left].add(right)
             near[right].add(left)

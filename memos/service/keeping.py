@@ -38,7 +38,7 @@ from memos.types import (
 from memos.validation import check_limit
 
 CONSOLIDATE, SWEEP, REMAKE = "consolidate", "sweep", "remake"
-_PART = 64
+_PART = 32
 """Deeds in one transaction: tens of milliseconds."""
 _MADE_PART = 16
 _FEWEST_LEFT = 2

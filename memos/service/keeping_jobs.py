@@ -9,6 +9,7 @@ A run gives way to requests between its parts: it works when nobody asks for any
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from memos.protocols import Stores
@@ -16,6 +17,9 @@ from memos.scheduler import Foreground, Handler, JobContext
 from memos.service.jobs import unless_cube_gone
 from memos.service.keeping import CONSOLIDATE, REMAKE, SWEEP, Keeping
 from memos.types import ActionKind, Cube
+
+_TELL_SECONDS = 1.0
+"""Work goes on in pieces of milliseconds; its progress is written less often."""
 
 
 class KeepingJobs:
@@ -49,11 +53,15 @@ class KeepingJobs:
 
     def _beat(self, context: JobContext) -> Callable[[float], None]:
         pace = self._foreground.pace()
+        told = time.monotonic()
 
         def beat(progress: float) -> None:
+            nonlocal told
             pace.step()
-            context.beat(min(1.0, progress))
             context.check_stop()
+            if time.monotonic() - told >= _TELL_SECONDS:
+                context.beat(min(1.0, progress))
+                told = time.monotonic()
 
         return beat
 

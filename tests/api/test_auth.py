@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from memos.api.app import ROUTERS
 from memos.api.auth import Gate
+from memos.api.keeping_schemas import ReceiptIn
 from memos.types import Role
 from tests.server import Running
 
@@ -36,7 +37,7 @@ BODIES = {
     "undo_note": {},
     "erase": {},
     "set_policy": {"generalise": False},
-    "check_receipt": {"receipt": {}},
+    "check_receipt": ReceiptIn.model_config["json_schema_extra"]["examples"][0],
     "context": {"query": "x"},
     "extract": {"again": True},
     "compile": {"text": "x"},
