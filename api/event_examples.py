@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from memos.types import Event, Explanation, Page, UndoStep
+from memos.types import (
+    Event,
+    Explanation,
+    Kind,
+    KindReport,
+    LifecycleRule,
+    Page,
+    QueueReport,
+    Schedule,
+    UndoStep,
+)
 
 _THEN = datetime(2024, 5, 1, 18, 30, tzinfo=timezone.utc)
 _MEMORY_ID = "01HXA8Q5T9V0J4M2K7N3P6R8SD"
@@ -36,6 +46,32 @@ EVENT_EXAMPLES: Mapping[str, Any] = {
         ),
         event=EVENT,
     ),
+    "LifecycleRule": LifecycleRule(
+        kind=Kind.EPISODIC,
+        archive_after=90.0,
+        expire_after=365.0,
+        updated_at=_THEN,
+        actor="key:01HXA8Q5T9V0J4M2K7N3P6R8SA",
+    ),
     "Page_Event_": Page(items=(EVENT,)),
+    "QueueReport": QueueReport(
+        at=_THEN,
+        kinds=(KindReport(kind="index", queued=3, running=1, seconds=0.04, runs=120),),
+        running=(),
+        last_seq=12,
+    ),
+    "Schedule": Schedule(
+        name="nightly",
+        cube_id="01HXA8Q5T9V0J4M2K7N3P6R8SB",
+        cron="30 3 * * *",
+        zone="Europe/Lisbon",
+        kind="lifecycle",
+        payload={},
+        next_at=_THEN,
+        last_at=None,
+        last_job=None,
+        created_at=_THEN,
+        actor=None,
+    ),
 }
 """By the name of the schema."""

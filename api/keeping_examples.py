@@ -14,7 +14,7 @@ from memos.types import (
     ContextPart,
     Erased,
     ErasureReceipt,
-    Plan,
+    KeepingPlan,
     PlannedAction,
     Policy,
     ReceiptCheck,
@@ -57,7 +57,7 @@ KEEPING_EXAMPLES: Mapping[str, Any] = {
         key_id="0123456789abcdef",
         signature="5f2b" * 16,
     ),
-    "Plan": Plan(
+    "KeepingPlan": KeepingPlan(
         cube_id=_CUBE_ID,
         work=Work.CONSOLIDATE,
         memories=100,

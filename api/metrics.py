@@ -5,7 +5,7 @@ Knows names and labels. Counts of jobs are read from the service at each scrape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from memos.extraction.ledger import ModelUse
-from memos.types import SearchResult
+from memos.types import KindReport, SearchResult
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -108,10 +108,38 @@ class _Present(Collector):
         yield GaugeMetricFamily(
             "memos_job_queue_depth", "Jobs that wait to be run, first time or again.", value=depth
         )
+        yield from _runs(snapshot.pop("job_kinds"))
         yield from _model_use(snapshot.pop("model_use"))
         for name, value in snapshot.items():
             yield GaugeMetricFamily(f"memos_{name}", f"{name.replace('_', ' ')}.", value=value)
 
+
+def _runs(kinds: Sequence[KindReport]) -> Iterator[Metric]:
+    """What the queue knows of each kind, over all tenants and workers: it is the same whichever
+    process is asked, so sums must not be added up over processes."""
+    for field, meaning in _RUNS.items():
+        counter = CounterMetricFamily(f"memos_job_{field}", meaning, labels=("kind",))
+        for kind in kinds:
+            counter.add_metric((kind.kind,), getattr(kind, field))
+        yield counter
+    for field, (name, meaning) in _NOW.items():
+        gauge = GaugeMetricFamily(f"memos_job_{name}", meaning, labels=("kind",))
+        for kind in kinds:
+            gauge.add_metric((kind.kind,), getattr(kind, field))
+        yield gauge
+
+
+_RUNS = {
+    "runs": "Runs of jobs that have ended.",
+    "failures": "Those of them that failed.",
+    "deaths": "Jobs that were given up.",
+    "run_seconds": "How long runs took, all together.",
+    "wait_seconds": "How long jobs waited after they were due, all together.",
+}
+_NOW = {
+    "seconds": ("mean_seconds", "The moving mean of a run, by which the queue plans."),
+    "oldest_wait": ("oldest_wait_seconds", "How long the first job in line has waited."),
+}
 
 _USE = {
     "requests": "Requests sent to a language model.",

@@ -31,6 +31,7 @@ TAGS = [
     {"name": "activations", "description": "What the local model has read, and its answers."},
     {"name": "events", "description": "What happened by itself, and why."},
     {"name": "keeping", "description": "Consolidation, forgetting, erasure, audit, context."},
+    {"name": "lifecycle", "description": "How memories are kept, and for how long."},
     {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
     {"name": "jobs", "description": "Durable background work."},
     {"name": "keys", "description": "Who may do what."},
@@ -40,8 +41,9 @@ TAGS = [
 _READ = (400, 401, 403, 404, 422, 500, 503)
 _WRITE = (*_READ, 408, 409, 413, 415, 507)
 _OPEN: dict[str, tuple[int, ...]] = {"health": (500,), "ready": (500, 503), "metrics": (500, 503)}
-_PRECONDITION = {"update", "forget", "erase"}
-_TAGGED = {"get", "update", "forget", "restore"}
+_STEPS = {"archive", "freeze", "thaw", "expire", "rollback"}
+_PRECONDITION = {"update", "forget", "undo", "erase"} | _STEPS
+_TAGGED = {"get", "update", "forget", "restore"} | _STEPS
 
 _PROBLEM = {
     "type": "object",
@@ -162,6 +164,13 @@ def _complete(operation: dict[str, Any]) -> None:
         answers[str(status)] = _problem_answer(status)
     if name == "add_batch":
         _complete_batch(operation)
+    if name == "follow":
+        operation["responses"]["200"]["content"] = {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'id: 12\nevent: job.dead\ndata: {"seq": 12, "kind": "job.dead"}\n\n',
+            }
+        }
     if name == "generate_stream":
         operation["responses"]["200"]["content"] = {
             NDJSON: {"schema": _PIECE_LINE, "example": to_builtins(PIECE)}

@@ -192,6 +192,29 @@ class SegmentsQuery(View):
     user_id: Label | None = None
 
 
+class StreamQuery(Query):
+    kinds: Annotated[
+        list[Label], Field(description="Such as job.dead; memory. means all that begin so.")
+    ] = []
+    cube: str | None = None
+    after: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**63 - 1,
+            description="Only events with a greater `seq`; default: those from now on.",
+        ),
+    ] = None
+    seconds: Annotated[
+        float | None,
+        Field(ge=0, le=86400, allow_inf_nan=False, description="End the stream after so long."),
+    ] = None
+
+
+class QueueQuery(Query):
+    cube: str | None = None
+
+
 class JobsQuery(Paging):
     state: list[JobState] = []
     cube: str | None = None

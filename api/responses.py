@@ -15,6 +15,7 @@ MemoryId = Annotated[str, Path(description="A memory's id.")]
 ActivationId = Annotated[str, Path(description="An activation memory's id.")]
 JobId = Annotated[str, Path(description="A job's id.")]
 FactId = Annotated[str, Path(description="A fact's id.")]
+EventId = Annotated[str, Path(description="An event's id.")]
 RulingId = Annotated[str, Path(description="A ruling's id.")]
 EntityName = Annotated[
     str,
@@ -28,6 +29,9 @@ EntityName = Annotated[
 ]
 TypeName = Annotated[str, Path(min_length=1, max_length=512, description="The name to define.")]
 AnyId = Annotated[str, Path(description="The id of a memory, fact, job or event.")]
+ScheduleName = Annotated[
+    str, Path(min_length=1, max_length=512, description="A schedule's name.", examples=["nightly"])
+]
 KeyId = Annotated[str, Path(description="A key's id, not its secret.")]
 
 

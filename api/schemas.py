@@ -321,6 +321,20 @@ class ReasonIn(Body):
     reason: str | None = None
 
 
+class ScheduleIn(Body):
+    """Which job is queued when: five fields of cron, in a zone of the tz database."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"cron": "30 3 * * *", "kind": "lifecycle", "zone": "Europe/Lisbon"}]
+        }
+    )
+
+    cron: Label
+    kind: Label
+    zone: Label | None = None
+
+
 class LinkIn(Body):
     """A connection to another memory of the same cube."""
 

@@ -54,13 +54,20 @@ def build(
     """
     from memos.embedding import CachedEmbedder, LazyEmbedder
     from memos.graph.validity import Rules
+    from memos.service.queueing import queue_policy
     from memos.storage import open_stores
 
     new_id = new_id or UlidMaker()
     ledger = Ledger()
     configured = make_extractor(settings, ledger)
     _make_data_dir(settings)
-    stores = open_stores(settings.sql_url, new_id=new_id, clock=clock, derivation=Rules())
+    stores = open_stores(
+        settings.sql_url,
+        new_id=new_id,
+        clock=clock,
+        derivation=Rules(),
+        policy=queue_policy(settings),
+    )
     cached = CachedEmbedder(embedder or LazyEmbedder(lambda: make_embedder(settings)))
     try:
         return Service(

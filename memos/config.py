@@ -136,7 +136,10 @@ class Settings:
     max_limit: int = _setting(1000, "most hits or items in one answer", minimum=1)
     worker_in_process: bool = _setting(True, "`memos serve` also runs background jobs")
     lease_seconds: float = _setting(
-        30.0, "how long a worker holds a job without a heartbeat", minimum=1
+        30.0, "how long a worker holds a job without a heartbeat", minimum=1, maximum=3600
+    )
+    job_limits: str = _setting(
+        "", "most jobs of a kind that run at once over all workers, such as compile=1,extract=4"
     )
     job_attempts: int = _setting(5, "tries before a job is dead", minimum=1)
     receipt_key: str = _setting(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memos.protocols import Clock, Derivation, NewId, Stores
+    from memos.protocols import Clock, Derivation, NewId, QueuePolicy, Stores
 
 __all__ = ["open_stores"]
 
@@ -20,6 +20,7 @@ def open_stores(
     new_id: NewId,
     clock: Clock,
     derivation: Derivation,
+    policy: QueuePolicy | None = None,
     lock_timeout: float = 10.0,
     statement_timeout: float = 30.0,
 ) -> Stores:
@@ -28,7 +29,8 @@ def open_stores(
     `url` is an SQLAlchemy URL of a SQLite file (`sqlite:////folder/memos.db`) or of PostgreSQL
     (`postgresql://user@host/database`). Timeouts are in seconds; `lock_timeout` is how long a write
     waits for others, `statement_timeout` bounds one statement on PostgreSQL. Many processes may
-    open the same database at once. `derivation` says how assertions become facts.
+    open the same database at once. `derivation` says how assertions become facts,
+    `policy` which jobs run next (None: first come, first served).
     `Stores.health.close()` closes all of them.
 
     Raises InvalidSetting for a URL that can't be used, MissingDependency without the driver,
@@ -58,6 +60,7 @@ def open_stores(
     from memos.storage.receipts import SqlReceiptStore
     from memos.storage.rules import SqlRuleStore
     from memos.storage.summaries import SqlSummaryStore
+    from memos.storage.timetable import SqlTimetable
 
     database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     try:
@@ -65,9 +68,9 @@ def open_stores(
     except BaseException:
         database.close()
         raise
-    jobs = SqlJobQueue(database, new_id=new_id, clock=clock)
-    audit = AuditTrail(new_id=new_id, clock=clock)
     events = EventLog(new_id=new_id, clock=clock)
+    jobs = SqlJobQueue(database, new_id=new_id, clock=clock, events=events, policy=policy)
+    audit = AuditTrail(new_id=new_id, clock=clock)
     deriver = Deriver(derivation, new_id)
     graph = GraphUpkeep(deriver, clock)
     return Stores(
@@ -88,5 +91,6 @@ def open_stores(
         keeping=SqlKeepingStore(database, jobs=jobs, events=events, graph=graph, clock=clock),
         events=SqlEventStore(database, log=events),
         rules=SqlRuleStore(database, jobs=jobs),
+        timetable=SqlTimetable(database, jobs=jobs, clock=clock),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

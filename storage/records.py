@@ -261,6 +261,9 @@ def job_of(row: Sequence[Any]) -> Job:
         created_at=moment(row[14]),
         started_at=moment_or_none(row[15]),
         finished_at=moment_or_none(row[16]),
+        version=row[17],
+        level=row[18],
+        seconds=row[19],
     )
 
 

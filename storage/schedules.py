@@ -1,4 +1,4 @@
-"""Schedules in SQL: jobs that are queued at the times of a cron expression."""
+"""The table of schedules: jobs that are queued at the times of a cron expression."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ schedule = Table(
     metadata,
     Column("tenant_id", Id, nullable=False),
     Column("name", Id, nullable=False),
-    Column("cube_id", Id),
+    Column("cube_id", Id, nullable=False),
     Column("cron", Text, nullable=False),
     Column("zone", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -21,6 +21,6 @@ schedule = Table(
     Column("last_job", Id),
     Column("created_at", BigInteger, nullable=False),
     Column("actor", Text),
-    PrimaryKeyConstraint("tenant_id", "name", name="pk_schedule"),
+    PrimaryKeyConstraint("cube_id", "name", name="pk_schedule"),
     Index("ix_schedule_next", "next_at"),
 )

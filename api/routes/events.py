@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header, Request
 from fastapi import Query as Parameters
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from memos.api import event_stream
 from memos.api.auth import Caller, Gate, needs
-from memos.api.queries import EventsQuery, Known
+from memos.api.queries import EventsQuery, Known, StreamQuery
 from memos.api.responses import AnyId, CubeName, WireResponse
+from memos.errors import InvalidInput
 from memos.types import Event, Explanation, Page, Role
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=Gate)
@@ -51,3 +54,55 @@ def events(caller: Caller, query: Annotated[EventsQuery, Parameters()]) -> Respo
     )
     items = tuple(event for event in page.items if caller.reaches(event.cube_id))
     return WireResponse(Page(items=items, next_cursor=page.next_cursor))
+
+
+@router.get(
+    "/events/stream",
+    operation_id="follow",
+    summary="Follow events as they happen",
+    response_class=Response,
+)
+@needs(Role.READER)
+async def follow(
+    request: Request,
+    caller: Caller,
+    query: Annotated[StreamQuery, Parameters()],
+    last_event_id: Annotated[
+        str | None,
+        Header(alias="Last-Event-ID", description="Go on after this event; wins over `after`."),
+    ] = None,
+) -> Response:
+    """Server-sent events: the event's `seq` as id, its kind as type, itself as JSON. Without
+    `after` and Last-Event-ID those from now on."""
+    after = _after(last_event_id, query.after)
+    if query.cube is not None:
+        await run_in_threadpool(caller.check_cube, query.cube)
+    kinds = tuple(query.kinds)
+    service = request.app.state.service
+    part = min(event_stream.PART, service.settings.max_limit)
+
+    def page(after: int) -> list[Event]:
+        found = caller.memory.events(kinds=kinds, cube=query.cube, after=after, limit=part)
+        return list(found.items)
+
+    if after is None:
+        after = await run_in_threadpool(service.stores.events.last, caller.key.tenant_id)
+    return event_stream.answer(
+        page,
+        after,
+        stopping=request.app.state.stopping,
+        seconds=query.seconds,
+        reaches=lambda event: caller.reaches(event.cube_id),
+    )
+
+
+def _after(header: str | None, after: int | None) -> int | None:
+    if header is None or not header.strip():
+        return after
+    text = header.strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidInput(
+            f"Last-Event-ID is {header[:40]!r}; it must be an id that this stream sent",
+            field="Last-Event-ID",
+        )
+    return int(text)

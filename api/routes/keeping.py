@@ -20,8 +20,8 @@ from memos.types import (
     Context,
     ErasureReceipt,
     Job,
+    KeepingPlan,
     Lineage,
-    Plan,
     Policy,
     ReceiptCheck,
     Role,
@@ -32,7 +32,9 @@ from memos.types import (
 router = APIRouter(prefix="/v1/cubes/{cube}", tags=["keeping"], route_class=Gate)
 
 
-@router.get("/plan", operation_id="plan", summary="What a run would do now", response_model=Plan)
+@router.get(
+    "/plan", operation_id="plan", summary="What a run would do now", response_model=KeepingPlan
+)
 @needs(Role.READER)
 def plan(caller: Caller, cube: CubeName, query: Annotated[PlanQuery, Parameters()]) -> Response:
     """Nothing is changed. Reads the whole cube."""

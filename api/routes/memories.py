@@ -163,7 +163,7 @@ def update(
     changes = body.changes()
     return once.do(
         lambda: versioned(caller.memory.update(id, cube=cube, if_version=version, **changes)),
-        recall=_version_again(caller, cube, id),
+        recall=version_again(caller, cube, id),
     )
 
 
@@ -188,7 +188,7 @@ def forget(
             )
         ),
         # The tombstone has no text, and its version no memory to be read again.
-        recall=None if query.erase else _version_again(caller, cube, id),
+        recall=None if query.erase else version_again(caller, cube, id),
     )
 
 
@@ -206,7 +206,7 @@ def restore(
     reason = body.reason if body else None
     return once.do(
         lambda: versioned(caller.memory.restore(id, cube=cube, reason=reason)),
-        recall=_version_again(caller, cube, id),
+        recall=version_again(caller, cube, id),
     )
 
 
@@ -271,7 +271,7 @@ def unlink(caller: Caller, cube: CubeName, link_id: str, once: Repeatable) -> Re
     return once.do(write)
 
 
-def _version_again(caller: Caller, cube: str, id: str) -> Recall:
+def version_again(caller: Caller, cube: str, id: str) -> Recall:
     """Keeps the version that a write made; MemoryNotFound if it was erased since."""
 
     def answer(etag: str) -> Response:

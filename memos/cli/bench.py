@@ -41,6 +41,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     kv_cuda  the same on a CUDA device, at the shapes of large models
     kv_quality  what codecs and compression leave of a model's answers
     kv_fuzz  the store of states under damage, kills, crowds and full disks
+    scheduler  the queue: waiting, throughput, fairness, and kill -9 of workers
     all     locomo, scale and crash in one go: bench all --out DIR [--data FILE]
     """
     code = _all(arguments) if name == "all" else _run(name, arguments)

@@ -1,4 +1,4 @@
-"""`memos jobs`: list, show, await and retry background jobs; and a bar for one that runs."""
+"""`memos jobs` and `memos schedules`: background jobs, and a bar for one that runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memos.cli import output
-from memos.cli.options import Group, paging_options
+from memos.cli.options import Group, Listing, alone, cube_option, paging_options, reason_option
 from memos.cli.session import Session, pass_session
-from memos.types import Job, JobState
+from memos.types import Job, JobState, Schedule
 
 if TYPE_CHECKING:
     from memos.cli.session import Memories
@@ -21,7 +21,7 @@ _ENDED = (JobState.SUCCEEDED, JobState.DEAD, JobState.CANCELLED)
 
 @click.group("jobs", cls=Group)
 def jobs() -> None:
-    """List, show, await and retry background jobs."""
+    """List, show, await, retry and cancel background jobs."""
 
 
 @jobs.command("list")
@@ -96,6 +96,71 @@ def retry(session: Session, id: str) -> None:
     """Queue a failed, dead or cancelled job again."""
     with session.memories() as memory:
         emit_job(session, memory.retry_job(id))
+
+
+@jobs.command("cancel")
+@click.argument("id")
+@reason_option
+@pass_session
+def cancel(session: Session, id: str, reason: str | None) -> None:
+    """End a job that waits or runs."""
+    with session.memories() as memory:
+        emit_job(session, memory.cancel_job(id, reason=reason))
+
+
+@click.group("schedules", cls=Listing)
+@cube_option
+@pass_session
+@click.pass_context
+def schedules(context: click.Context, session: Session, cube: str) -> None:
+    """List the schedules of a cube, set one, or take one away."""
+    if not alone(context):
+        return
+    with session.memories() as memory:
+        found = memory.schedules(cube=cube)
+    rows = [
+        (s.name, s.cron, s.zone, s.kind, output.when(s.next_at), output.when(s.last_at), s.last_job)
+        for s in found
+    ]
+    columns = ("name", "cron", "zone", "kind", "next", "last", "last job")
+    output.emit(
+        session, found, lambda: output.table(*columns, rows=rows), brief=[s.name for s in found]
+    )
+
+
+@schedules.command("set")
+@click.argument("name")
+@click.argument("cron")
+@click.argument("kind")
+@cube_option
+@click.option("--zone", help="Of the tz database.  [default: the setting time_zone]")
+@pass_session
+def set_(session: Session, name: str, cron: str, kind: str, cube: str, zone: str | None) -> None:
+    """Queue a job of KIND at the times of CRON, such as "30 3 * * *"."""
+    with session.memories() as memory:
+        made = memory.schedule(name, cron, kind, zone=zone, cube=cube)
+    _emit_schedule(session, made)
+
+
+@schedules.command("remove")
+@click.argument("name")
+@cube_option
+@pass_session
+def remove(session: Session, name: str, cube: str) -> None:
+    """Take a schedule away."""
+    with session.memories() as memory:
+        gone = memory.unschedule(name, cube=cube)
+    _emit_schedule(session, gone)
+
+
+def _emit_schedule(session: Session, made: Schedule) -> None:
+    facts = [
+        ("name", made.name),
+        ("cron", f"{made.cron} ({made.zone})"),
+        ("kind", made.kind),
+        ("next", output.when(made.next_at)),
+    ]
+    output.emit(session, made, lambda: output.facts(facts), brief=[made.name])
 
 
 def watch(session: Session, memory: Memories, job: Job, *, timeout: float) -> Job:

@@ -22,7 +22,15 @@ from memos.cli.options import (
     view_options,
 )
 from memos.cli.session import Session, pass_session
-from memos.types import Audit, AuditRate, ErasureReceipt, Plan, PlannedAction, Policy, Strength
+from memos.types import (
+    Audit,
+    AuditRate,
+    ErasureReceipt,
+    KeepingPlan,
+    PlannedAction,
+    Policy,
+    Strength,
+)
 from memos.types import Work as WorkKind
 
 if TYPE_CHECKING:
@@ -79,7 +87,7 @@ def _run(
         emit_job(session, job)
 
 
-def _emit_plan(session: Session, plan: Plan) -> None:
+def _emit_plan(session: Session, plan: KeepingPlan) -> None:
     rows = [_plan_row(item) for item in plan.items]
     output.emit(
         session,

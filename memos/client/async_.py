@@ -11,11 +11,12 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from memos.client import activation_requests, requests
+from memos.client import activation_requests, event_requests, requests
 from memos.client.async_activation_verbs import AsyncActivationVerbs
 from memos.client.async_event_verbs import AsyncEventVerbs
 from memos.client.async_graph_verbs import AsyncGraphVerbs
 from memos.client.async_keeping_verbs import AsyncKeepingVerbs
+from memos.client.async_lifecycle_verbs import AsyncLifecycleVerbs
 from memos.client.batches import Splitter, in_order
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
 from memos.client.requests import Request
@@ -28,6 +29,7 @@ from memos.types import (
     ApiKey,
     Cube,
     CubeDescription,
+    Event,
     Image,
     IssuedKey,
     Job,
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncGraphVerbs, AsyncActivationVerbs, AsyncKeepingVerbs, AsyncEventVerbs):
+class AsyncClient(
+    AsyncGraphVerbs, AsyncActivationVerbs, AsyncKeepingVerbs, AsyncEventVerbs, AsyncLifecycleVerbs
+):
     """The service at `base_url`. Belongs to one event loop.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one
@@ -504,6 +508,33 @@ class AsyncClient(AsyncGraphVerbs, AsyncActivationVerbs, AsyncKeepingVerbs, Asyn
         finally:
             await response.aclose()
         raise activation_requests.broken_off(self._url)
+
+    async def _follow(self, request: Request[Event], seconds: float | None) -> AsyncIterator[Event]:
+        """A stream of events that is taken up again whenever it breaks off; what is wrong with the
+        request, or a service that can't be reached again, is raised."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        following = event_requests.Following(request)
+        attempts = self._connection.attempts(request)
+        left = seconds
+        while True:
+            pause: float | None = None
+            try:
+                asked = following.again(left)
+                async with self._http.stream(**self._connection.call_options(asked)) as response:
+                    body = b"" if response.is_success else await response.aread()
+                    pause = attempts.answered(response.status_code, response.headers, body)
+                    if pause is None:
+                        async for line in response.aiter_lines():
+                            event = following.read(line)
+                            if event is not None:
+                                attempts = self._connection.attempts(request)
+                                yield event
+            except self._broken as error:
+                pause = attempts.failed(error)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            await self._sleep(event_requests.AGAIN_SECONDS if pause is None else pause)
 
     async def _send(self, request: Request[T]) -> T:
         attempts = self._connection.attempts(request)

@@ -1,13 +1,24 @@
-"""What the verbs of events send and how their answers are read."""
+"""What the verbs of events, of the queue and of schedules send, and how answers are read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from memos.client.bodies import Query, cube_path, given, paging, reader, segment, times
+from memos.client.bodies import (
+    Query,
+    cube_path,
+    given,
+    idempotency,
+    json_body,
+    paging,
+    reader,
+    segment,
+    times,
+)
 from memos.client.requests import Request
-from memos.types import Event, Explanation, Page
+from memos.types import Event, Explanation, Job, Page, QueueReport, Schedule
 
 
 def explain(id: str, *, cube: str, known_as_of: datetime | None) -> Request[Explanation]:
@@ -30,3 +41,102 @@ def events(
         query=query + paging(cursor, limit),
         read=reader(Page[Event]),
     )
+
+
+def cancel_job(job_id: str, *, reason: str | None, idempotency_key: str) -> Request[Job]:
+    return Request(
+        method="POST",
+        path=f"/v1/jobs/{segment(job_id, 'job id')}/cancel",
+        body=json_body(given({"reason": reason})),
+        headers=idempotency(idempotency_key),
+        read=reader(Job),
+    )
+
+
+def queue(*, cube: str | None) -> Request[QueueReport]:
+    return Request(
+        method="GET",
+        path="/v1/queue",
+        query=list(given({"cube": cube}).items()),
+        read=reader(QueueReport),
+    )
+
+
+def schedules(*, cube: str) -> Request[tuple[Schedule, ...]]:
+    return Request(
+        method="GET", path=f"{cube_path(cube)}/schedules", read=reader(tuple[Schedule, ...])
+    )
+
+
+def schedule(
+    name: str, cron: str, kind: str, *, zone: str | None, cube: str, idempotency_key: str
+) -> Request[Schedule]:
+    return Request(
+        method="PUT",
+        path=f"{cube_path(cube)}/schedules/{segment(name, 'name')}",
+        body=json_body(given({"cron": cron, "kind": kind, "zone": zone})),
+        headers=idempotency(idempotency_key),
+        read=reader(Schedule),
+    )
+
+
+def unschedule(name: str, *, cube: str, idempotency_key: str) -> Request[Schedule]:
+    return Request(
+        method="DELETE",
+        path=f"{cube_path(cube)}/schedules/{segment(name, 'name')}",
+        headers=idempotency(idempotency_key),
+        read=reader(Schedule),
+    )
+
+
+def follow(
+    *, kinds: Sequence[str], cube: str | None, after: int | None, seconds: float | None
+) -> Request[Event]:
+    query: Query = [("kinds", kind) for kind in kinds]
+    query += [(name, str(value)) for name, value in given({"cube": cube, "after": after}).items()]
+    if seconds is not None:
+        query.append(("seconds", f"{seconds:g}"))
+    return Request(
+        method="GET",
+        path="/v1/events/stream",
+        query=query,
+        headers={"Accept": "text/event-stream"},
+        read=reader(Event),
+    )
+
+
+AGAIN_SECONDS = 1.0
+"""Until a stream that ended is asked for again."""
+
+
+@dataclass(slots=True)
+class Following:
+    """Reads a stream of events, and knows how to go on with it after it broke off."""
+
+    request: Request[Event]
+    last_id: str | None = None
+    _data: list[str] = field(default_factory=list)
+
+    def read(self, line: str) -> Event | None:
+        """An event when its last line has come."""
+        if line:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if name == "id":
+                self.last_id = value
+            elif name == "data":
+                self._data.append(value)
+            return None
+        data, self._data = self._data, []
+        return self.request.read("\n".join(data).encode()) if data else None
+
+    def again(self, seconds: float | None) -> Request[Event]:
+        """The request that goes on after the last event that was read, for so long."""
+        self._data.clear()
+        query = [pair for pair in self.request.query if pair[0] != "seconds"]
+        if seconds is not None:
+            query.append(("seconds", f"{seconds:g}"))
+        headers = dict(self.request.headers)
+        if self.last_id is not None:
+            headers["Last-Event-ID"] = self.last_id
+        return replace(self.request, query=query, headers=headers)

@@ -24,8 +24,8 @@ from memos.types import (
     Context,
     ErasureReceipt,
     Job,
+    KeepingPlan,
     Lineage,
-    Plan,
     Policy,
     ReceiptCheck,
     Segment,
@@ -37,12 +37,12 @@ _PATIENCE = 540.0
 """Seconds; plans and audits read a whole cube."""
 
 
-def plan(work: Work, *, cube: str, limit: int) -> Request[Plan]:
+def plan(work: Work, *, cube: str, limit: int) -> Request[KeepingPlan]:
     return Request(
         method="GET",
         path=f"{cube_path(cube)}/plan",
         query=[("work", str(getattr(work, "value", work))), ("limit", str(limit))],
-        read=reader(Plan),
+        read=reader(KeepingPlan),
         patience=_PATIENCE,
     )
 

@@ -13,8 +13,8 @@ from memos.types import (
     Context,
     ErasureReceipt,
     Job,
+    KeepingPlan,
     Lineage,
-    Plan,
     Policy,
     ReceiptCheck,
     Segment,
@@ -36,7 +36,7 @@ class KeepingVerbs(ABC):
 
     def plan(
         self, work: Work = Work.CONSOLIDATE, *, cube: str = "default", limit: int = 50
-    ) -> Plan:
+    ) -> KeepingPlan:
         """What a consolidation or a sweep would do now, and why; nothing is changed. The first
         `limit` actions are told in full."""
         return self._send(requests.plan(work, cube=cube, limit=limit))

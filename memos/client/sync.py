@@ -11,13 +11,14 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from memos.client import activation_requests, requests
+from memos.client import activation_requests, event_requests, requests
 from memos.client.activation_verbs import ActivationVerbs
 from memos.client.batches import Splitter
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
 from memos.client.event_verbs import EventVerbs
 from memos.client.graph_verbs import GraphVerbs
 from memos.client.keeping_verbs import KeepingVerbs
+from memos.client.lifecycle_verbs import LifecycleVerbs
 from memos.client.requests import Request
 from memos.errors import WaitTimeout
 from memos.messages import Item
@@ -28,6 +29,7 @@ from memos.types import (
     ApiKey,
     Cube,
     CubeDescription,
+    Event,
     Image,
     IssuedKey,
     Job,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client(GraphVerbs, ActivationVerbs, KeepingVerbs, EventVerbs):
+class Client(GraphVerbs, ActivationVerbs, KeepingVerbs, EventVerbs, LifecycleVerbs):
     """The service at `base_url`. May be used by several threads at once.
 
     `base_url` and `api_key` default to MEMOS_URL and MEMOS_API_KEY. `timeout` is in seconds for one
@@ -503,6 +505,33 @@ class Client(GraphVerbs, ActivationVerbs, KeepingVerbs, EventVerbs):
         finally:
             response.close()
         raise activation_requests.broken_off(self._url)
+
+    def _follow(self, request: Request[Event], seconds: float | None) -> Iterator[Event]:
+        """A stream of events that is taken up again whenever it breaks off; what is wrong with the
+        request, or a service that can't be reached again, is raised."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        following = event_requests.Following(request)
+        attempts = self._connection.attempts(request)
+        left = seconds
+        while True:
+            pause: float | None = None
+            try:
+                asked = following.again(left)
+                with self._http.stream(**self._connection.call_options(asked)) as response:
+                    body = b"" if response.is_success else response.read()
+                    pause = attempts.answered(response.status_code, response.headers, body)
+                    if pause is None:
+                        for line in response.iter_lines():
+                            event = following.read(line)
+                            if event is not None:
+                                attempts = self._connection.attempts(request)
+                                yield event
+            except self._broken as error:
+                pause = attempts.failed(error)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            time.sleep(event_requests.AGAIN_SECONDS if pause is None else pause)
 
     def _send(self, request: Request[T]) -> T:
         attempts = self._connection.attempts(request)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from memos.protocols.events import (
     EventStore,
     RuleStore,
+    Timetable,
 )
 from memos.protocols.graph import (
     IMPORTED,
@@ -58,6 +59,7 @@ from memos.protocols.stores import (
     MemoryStore,
     NewId,
     PastStore,
+    QueuePolicy,
     Receipt,
     ReceiptStore,
     Replacement,
@@ -104,6 +106,7 @@ __all__ = [
     "NewId",
     "NoteStore",
     "PastStore",
+    "QueuePolicy",
     "Reading",
     "Receipt",
     "ReceiptStore",
@@ -115,6 +118,7 @@ __all__ = [
     "Stores",
     "Stretch",
     "SummaryStore",
+    "Timetable",
     "Use",
     "Vector",
     "VectorIndex",

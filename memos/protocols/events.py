@@ -1,11 +1,13 @@
-"""What the core needs of the record of events, and of the rules that cause them."""
+"""What the core needs of the record of events, and of the rules and times that
+cause them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
-from memos.types import Event, LifecycleRule, NewEvent, NewJob
+from memos.types import Event, LifecycleRule, NewEvent, NewJob, Schedule
 
 
 class EventStore(Protocol):
@@ -51,4 +53,31 @@ class RuleStore(Protocol):
     def put(self, cube_id: str, rule: LifecycleRule, *, jobs: Sequence[NewJob] = ()) -> None:
         """Replaces the one of its kind, or takes it away if it has no span; queues `jobs` in the
         same transaction. CubeNotFound."""
+        ...
+
+
+class Timetable(Protocol):
+    """Schedules, by cube and name."""
+
+    def put(self, tenant_id: str, new: Schedule) -> None:
+        """Replaces the one of its name."""
+        ...
+
+    def all(self, cube_id: str) -> tuple[Schedule, ...]:
+        """By name."""
+        ...
+
+    def remove(self, cube_id: str, name: str) -> Schedule:
+        """ScheduleNotFound if there is none such."""
+        ...
+
+    def due(self, *, ahead: datetime, limit: int) -> list[tuple[str, Schedule]]:
+        """With their tenants: those whose time has come, and those that were made or fired after
+        `ahead`, by a clock that was set back since."""
+        ...
+
+    def fire(self, found: Schedule, *, next_at: datetime, job: NewJob | None) -> str | None:
+        """Moves it on to `next_at` and queues `job`, in one transaction; the job's id. None, and
+        nothing happens, if it is no longer as it was found: somebody else has fired it. Without
+        a job its past is forgotten."""
         ...

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memos.protocols.events import EventStore, RuleStore
+from memos.protocols.events import EventStore, RuleStore, Timetable
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.protocols.keeping import KeepingStore
 from memos.types import (
     ApiKey,
     Artifact,
+    Books,
     Cube,
     CubeDescription,
     EmbeddingModel,
@@ -20,16 +21,22 @@ from memos.types import (
     Job,
     JobState,
     Kind,
+    KindReport,
+    Lane,
     Link,
     Memory,
     MemoryVersion,
     NewEvent,
     NewJob,
+    Outcome,
+    Plan,
     State,
     Substrate,
 )
 
 if TYPE_CHECKING:
+    from random import Random
+
     from memos.protocols.models import Vector
 
 Clock = Callable[[], datetime]
@@ -317,20 +324,59 @@ class LinkStore(Protocol):
         ...
 
 
+class QueuePolicy(Protocol):
+    """Which jobs run next; pure, and the same for all workers."""
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """How many of a kind may run at once, over all workers; kinds not named have no limit."""
+        ...
+
+    def level(self, kind: str, *, mean: float, spent: float) -> int:
+        """How urgent a job is, 0 first, whose kind takes `mean` seconds and that has itself run for
+        `spent`."""
+        ...
+
+    def plan(
+        self, lanes: Sequence[Lane], books: Books, *, now: float, limit: int, rng: Random
+    ) -> Plan:
+        """What a worker takes of these lanes, which have due jobs: at most `limit` of them."""
+        ...
+
+
 class JobQueue(Protocol):
-    """Durable jobs with leases. At most one worker holds a job; an expired lease frees it."""
+    """Durable jobs with leases. At most one worker holds a job; an expired lease frees it.
+
+    What becomes of a job other than by plan is recorded as an event: `job.fail` (to be tried
+    again), `job.dead`, `job.lost` (its worker died), `job.cancel`, `job.requeue`; and one
+    `job.succeed` for all of a kind that succeeded together.
+    """
 
     def enqueue(self, job: NewJob) -> str: ...
 
-    def lease(self, worker: str, *, kinds: Sequence[str], limit: int, seconds: float) -> list[Job]:
-        """Takes due jobs (queued, failed with run_at passed, or running with an expired lease),
-        oldest first, and counts the attempt. A job with no attempts left goes to `dead` instead."""
+    def lease(
+        self,
+        worker: str,
+        *,
+        kinds: Sequence[str] | Mapping[str, int],
+        limit: int,
+        seconds: float,
+    ) -> list[Job]:
+        """Takes due jobs (queued, or failed with run_at passed) as the policy plans, in its order,
+        and counts the attempt; those whose lease has expired wait again before, or are dead if no
+        attempts are left. A mapping names the newest version of each kind's payload that the
+        worker knows. What was tried before comes alone, so that what kills its worker takes
+        nothing along."""
         ...
 
     def heartbeat(
         self, job_id: str, worker: str, *, seconds: float, progress: float | None = None
     ) -> bool:
         """Extends the lease. False if the worker no longer holds it."""
+        ...
+
+    def extend(self, worker: str, *, seconds: float) -> frozenset[str]:
+        """Extends all leases of a worker; the ids of the jobs that it holds."""
         ...
 
     def finish(
@@ -341,13 +387,18 @@ class JobQueue(Protocol):
         error: str | None = None,
         retry_in: float | None = None,
     ) -> None:
-        """Success without `error`; else failed (due again in `retry_in` s), or dead if attempts are
-        used up or `retry_in` is None. Does nothing if the worker no longer holds it."""
+        """`settle` for one job, at no cost."""
         ...
 
-    def postpone(self, job_id: str, worker: str, *, seconds: float) -> None:
-        """Gives a job back, the attempt uncounted, due in `seconds`. Does nothing if the worker no
-        longer holds it."""
+    def settle(self, worker: str, outcomes: Sequence[Outcome]) -> None:
+        """Success without `error`; else failed (due again in `retry_in` s), or dead if attempts are
+        used up or `retry_in` is None. Jobs that the worker no longer holds are passed over. Costs
+        go to the tenants' accounts and into the mean of the kind."""
+        ...
+
+    def postpone(self, job_id: str, worker: str, *, seconds: float, spent: float = 0.0) -> None:
+        """Gives a job back, the attempt uncounted, due in `seconds`; `spent` is how long it ran.
+        Does nothing if the worker no longer holds it."""
         ...
 
     def release(self, worker: str) -> int:
@@ -370,12 +421,24 @@ class JobQueue(Protocol):
         """Newest first (ids less than `before`)."""
         ...
 
-    def retry(self, tenant_id: str, job_id: str) -> Job:
+    def retry(self, tenant_id: str, job_id: str, *, actor: str | None = None) -> Job:
         """Queues a failed, dead or cancelled job with fresh attempts; StateConflict otherwise."""
+        ...
+
+    def stop(self, tenant_id: str, job_id: str, *, reason: str | None, actor: str | None) -> Job:
+        """Cancels a job. One that runs is no longer held by its worker, which notices at its next
+        beat. StateConflict if it has ended."""
         ...
 
     def counts(self) -> Mapping[tuple[str, str], int]:
         """Jobs by (kind, state), over all tenants, for metrics."""
+        ...
+
+    def report(
+        self, tenant_id: str | None, *, cube_id: str | None = None
+    ) -> tuple[KindReport, ...]:
+        """The queue kind by kind, of one tenant (and cube) or of all. Sums of runs are over all
+        tenants, and given for kinds of which there are jobs."""
         ...
 
 
@@ -507,4 +570,5 @@ class Stores:
     keeping: KeepingStore
     events: EventStore
     rules: RuleStore
+    timetable: Timetable
     health: StoreHealth

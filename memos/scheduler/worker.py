@@ -11,18 +11,22 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from memos.errors import MemosError
 from memos.protocols import JobQueue
-from memos.types import Job
+from memos.scheduler.heart import Heart
+from memos.types import Job, Outcome
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 _BACKOFF_SECONDS = 1.0
 _BACKOFF_LIMIT = 300.0
+_CHORE_SECONDS = 1.0
+_BATCH = 64
+_SETTLE_SECONDS = 0.005
+"""How long a job that has ended may wait to be settled together with others."""
 
 
 class LeaseLost(Exception):
@@ -46,19 +50,24 @@ class JobContext:
         job: Job,
         extend: Callable[[float | None], bool],
         stopping: Callable[[], bool] = lambda: False,
+        held: Callable[[], bool] = lambda: True,
     ) -> None:
         self.job = job
         self._extend = extend
         self._stopping = stopping
+        self._held = held
 
     def beat(self, progress: float | None = None) -> None:
-        """Extends the lease and records progress in [0, 1]. LeaseLost if it is gone."""
+        """Extends the lease and records progress in [0, 1]. LeaseLost if it is gone: the job was
+        cancelled, or another worker has it."""
         if not self._extend(progress):
             raise LeaseLost(self.job.id)
 
     def check_stop(self) -> None:
-        """NotNow, to be let through, if the worker is stopping; for long jobs that keep what they
-        have done so far."""
+        """NotNow, to be let through, if the worker is stopping, and LeaseLost if it was noticed
+        that the lease is gone; for long jobs that keep what they have done so far."""
+        if not self._held():
+            raise LeaseLost(self.job.id)
         if self._stopping():
             raise NotNow("the worker is stopping", seconds=0)
 
@@ -70,7 +79,9 @@ class Worker:
     """Runs jobs, in threads from `start` to `stop`, or by `drain` in the caller's.
 
     One job at a time, but that jobs of the kinds `patient`, which are long and in no hurry, have a
-    thread of their own, so that they never hold up the others.
+    thread of their own, so that they never hold up the others. Short jobs are leased and settled
+    several at a time. `versions`: the newest payload that a handler knows, if not the first.
+    `chores` are called every second while it runs, between jobs.
     """
 
     def __init__(
@@ -81,11 +92,16 @@ class Worker:
         name: str,
         lease_seconds: float,
         patient: Collection[str] = frozenset(),
+        versions: Mapping[str, int] | None = None,
+        chores: Sequence[Callable[[], object]] = (),
         rng: random.Random | None = None,
     ) -> None:
         self._queue = queue
         self._patient = frozenset(patient)
         self._handlers = dict(handlers)
+        self._versions = dict(versions or {})
+        self._chores = tuple(chores)
+        self._chores_at = float("-inf")
         self.name = name
         self._lease_seconds = lease_seconds
         self._rng = rng or random.Random()
@@ -94,6 +110,7 @@ class Worker:
         self._threads: list[threading.Thread] = []
         self._only: Collection[str] | None = None
         self._leave: Collection[str] = frozenset()
+        self._heart = Heart(queue, name, lease_seconds)
 
     def start(
         self,
@@ -128,6 +145,7 @@ class Worker:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._threads = []
+        self._heart.stop()
         self._queue.release(self.name)
 
     def wake(self) -> None:
@@ -154,78 +172,94 @@ class Worker:
         while not self._stopping.is_set():
             news.clear()
             try:
-                busy = self.run_one(kinds)
+                self._do_chores()
+                busy = self.run_batch(kinds) > 0
             except MemosError:
                 log.exception("worker %s could not reach the queue", self.name)
                 busy = False
             if not busy:
                 news.wait(_POLL_SECONDS * (0.5 + self._rng.random()))
 
+    def _do_chores(self) -> None:
+        """Whichever thread comes first does them; a chore that is done twice does no harm."""
+        if time.monotonic() - self._chores_at < _CHORE_SECONDS:
+            return
+        self._chores_at = time.monotonic()
+        for chore in self._chores:
+            chore()
+
     def drain(self) -> int:
         """Runs due jobs until none is left; how many it ran."""
         done = 0
-        while not self._stopping.is_set() and self.run_one():
-            done += 1
+        while not self._stopping.is_set() and (ran := self.run_batch()):
+            done += ran
         return done
 
-    def run_one(self, kinds: Sequence[str] | None = None) -> bool:
-        """Leases and runs one due job, of any kind or of these; False if there is none."""
+    def run_one(self) -> bool:
+        """Leases and runs one due job; False if there is none."""
+        return self.run_batch(limit=1) > 0
+
+    def run_batch(self, kinds: Sequence[str] | None = None, *, limit: int = _BATCH) -> int:
+        """Leases what the queue plans for one worker, of any kind or of these, and runs it; how
+        many jobs that were."""
+        known = self._kinds() if kinds is None else kinds
         leased = self._queue.lease(
             self.name,
-            kinds=self._kinds() if kinds is None else kinds,
-            limit=1,
+            kinds={kind: self._versions.get(kind, 1) for kind in known},
+            limit=limit,
             seconds=self._lease_seconds,
         )
-        for job in leased:
-            self._run(job)
-        return bool(leased)
+        if not leased:
+            return 0
+        ended: list[Outcome] = []
+        with self._heart.beating(leased):
+            since = time.monotonic()
+            for number, job in enumerate(leased):
+                if self._stopping.is_set() and number:
+                    break  # `stop` gives back the rest
+                if ended and time.monotonic() - since > _SETTLE_SECONDS:
+                    self._queue.settle(self.name, ended)
+                    ended, since = [], time.monotonic()
+                outcome = self._run(job)
+                if outcome is not None:
+                    ended.append(outcome)
+            self._queue.settle(self.name, ended)
+        return len(leased)
 
     def _kinds(self) -> list[str]:
         kinds = self._handlers.keys() if self._only is None else self._only
         return sorted(set(kinds) - set(self._leave))
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job) -> Outcome | None:
+        """How it ended; None if it is not this worker's to settle any more."""
+        began = time.monotonic()
         try:
-            with self._alive(job) as context:
-                self._handlers[job.kind](context)
+            self._handlers[job.kind](self._context(job))
         except LeaseLost:
-            log.warning("job %s (%s) was taken over by another worker", job.id, job.kind)
+            log.warning("job %s (%s) was taken over or cancelled", job.id, job.kind)
+            return None
         except NotNow as reason:
             log.info("job %s (%s) is left to another process: %s", job.id, job.kind, reason)
-            self._queue.postpone(job.id, self.name, seconds=reason.seconds)
+            spent = time.monotonic() - began
+            self._queue.postpone(job.id, self.name, seconds=reason.seconds, spent=spent)
+            return None
         except Exception as error:
             log.exception("job %s (%s) failed, attempt %d", job.id, job.kind, job.attempts)
-            self._queue.finish(
-                job.id, self.name, error=_reason(error), retry_in=self._backoff(job.attempts)
+            return Outcome(
+                job_id=job.id,
+                error=_reason(error),
+                retry_in=self._backoff(job.attempts),
+                seconds=time.monotonic() - began,
             )
-        else:
-            self._queue.finish(job.id, self.name)
+        return Outcome(job_id=job.id, seconds=time.monotonic() - began)
 
-    @contextmanager
-    def _alive(self, job: Job) -> Iterator[JobContext]:
-        """Beats from a thread of its own, since a handler may spend long in one model call."""
-        done = threading.Event()
-
+    def _context(self, job: Job) -> JobContext:
         def extend(progress: float | None) -> bool:
             return self._queue.heartbeat(
                 job.id, self.name, seconds=self._lease_seconds, progress=progress
             )
 
-        def beat() -> None:
-            while not done.wait(self._lease_seconds / 3):
-                try:
-                    if not extend(None):
-                        return
-                except MemosError:
-                    log.warning("heartbeat of job %s did not reach the queue", job.id)
-
-        thread = threading.Thread(target=beat, name=f"{self.name}-heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield JobContext(job, extend, self._stopping.is_set)
-        finally:
-            done.set()
-            thread.join()
+        return JobContext(job, extend, self._stopping.is_set, lambda: self._heart.holds(job.id))
 
     def _backoff(self, attempts: int) -> float:
         """Exponential with full jitter (AWS Architecture Blog: Exponential Backoff And Jitter)."""

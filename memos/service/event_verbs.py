@@ -1,8 +1,9 @@
-"""The verbs of what happened by itself: events, explain."""
+"""The verbs of what happened by itself: events, follow, explain."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from memos.service import cursors
@@ -10,9 +11,12 @@ from memos.service.verbs import Verbs
 from memos.types import Event, Explanation, Page
 from memos.validation import check_label, check_limit
 
+_PART = 200
+_PAUSE_SECONDS = 0.1
+
 
 class EventVerbs(Verbs):
-    """explain, events."""
+    """explain, events, follow."""
 
     def explain(
         self, id: str, *, cube: str = "default", known_as_of: datetime | None = None
@@ -46,3 +50,27 @@ class EventVerbs(Verbs):
             items=tuple(rows[:limit]),
             next_cursor=cursors.encode(listing, str(rows[limit - 1].seq)) if more else None,
         )
+
+    def follow(
+        self,
+        *,
+        kinds: Sequence[str] = (),
+        cube: str | None = None,
+        after: int | None = None,
+        seconds: float | None = None,
+    ) -> Iterator[Event]:
+        """Events as they happen: those with a `seq` greater than `after` (None: from now on), for
+        ever or for `seconds`."""
+        place = self._service.stores.events.last(self.tenant_id) if after is None else after
+        part = min(_PART, self._service.settings.max_limit)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            page = self.events(kinds=kinds, cube=cube, after=place, limit=part)
+            for event in page.items:
+                place = event.seq
+                yield event
+            if page.items:
+                continue
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            time.sleep(_PAUSE_SECONDS)

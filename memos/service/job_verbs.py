@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from memos.errors import JobFailed, WaitTimeout
 from memos.service import cursors
 from memos.service.verbs import Verbs
-from memos.types import Job, JobState, Page
-from memos.validation import check_limit
+from memos.types import Job, JobState, Page, QueueReport, Schedule
+from memos.validation import check_limit, check_text
 
 _POLL_SECONDS = 0.02
+_MOST_RUNNING = 100
 
 
 class JobVerbs(Verbs):
-    """job, jobs, wait_for, retry_job."""
+    """job, jobs, wait_for, retry_job, cancel_job, queue, and the schedules."""
 
     def job(self, id: str) -> Job:
         return self._service.stores.jobs.get(self.tenant_id, id)
@@ -68,6 +69,44 @@ class JobVerbs(Verbs):
 
     def retry_job(self, id: str) -> Job:
         """Queues a failed, dead or cancelled job again."""
-        job = self._service.stores.jobs.retry(self.tenant_id, id)
+        job = self._service.stores.jobs.retry(self.tenant_id, id, actor=self._actor)
         self._service.worker.wake()
         return job
+
+    def cancel_job(self, id: str, *, reason: str | None = None) -> Job:
+        """Ends a job that waits, or takes it from the worker that runs it, which notices at its
+        next step. StateConflict if it has ended already."""
+        if reason is not None:
+            check_text("reason", reason)
+        return self._service.stores.jobs.stop(self.tenant_id, id, reason=reason, actor=self._actor)
+
+    def queue(self, *, cube: str | None = None) -> QueueReport:
+        """How background work stands, kind by kind, and what runs now."""
+        stores = self._service.stores
+        cube_id = None if cube is None else self._cube(cube).id
+        running = stores.jobs.page(
+            self.tenant_id, states=[JobState.RUNNING], cube_id=cube_id, limit=_MOST_RUNNING
+        )
+        return QueueReport(
+            at=self._service.clock(),
+            kinds=stores.jobs.report(self.tenant_id, cube_id=cube_id),
+            running=tuple(running),
+            last_seq=stores.events.last(self.tenant_id),
+        )
+
+    def schedules(self, *, cube: str = "default") -> tuple[Schedule, ...]:
+        """By name."""
+        return self._service.stores.timetable.all(self._cube(cube).id)
+
+    def schedule(
+        self, name: str, cron: str, kind: str, *, zone: str | None = None, cube: str = "default"
+    ) -> Schedule:
+        """Queues a job of `kind` at the times of `cron`, such as `30 3 * * *`, in `zone` (default:
+        the setting time_zone). Replaces the schedule of this name."""
+        return self._service.schedules.put(
+            self._cube(cube), name, cron, kind, zone=zone, actor=self._actor
+        )
+
+    def unschedule(self, name: str, *, cube: str = "default") -> Schedule:
+        """Takes a schedule away. ScheduleNotFound."""
+        return self._service.stores.timetable.remove(self._cube(cube).id, name)

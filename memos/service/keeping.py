@@ -23,11 +23,11 @@ from memos.types import (
     ActionKind,
     Cube,
     Event,
+    KeepingPlan,
     Kind,
     Lineage,
     Memory,
     NewJob,
-    Plan,
     Policy,
     Provenance,
     Relation,
@@ -98,14 +98,14 @@ class Keeping:
 
     # Plans and runs
 
-    def plan(self, cube: Cube, work: Work, *, limit: int) -> Plan:
+    def plan(self, cube: Cube, work: Work, *, limit: int) -> KeepingPlan:
         """What a run would do now."""
         check_limit("limit", limit, self._settings)
         policy = self.policy(cube)
         if work is Work.SWEEP:
             sweep = self._sweeper.plan(cube, policy)
             counts = Counter(deed.kind.value for deed in sweep.deeds)
-            return Plan(
+            return KeepingPlan(
                 cube_id=cube.id,
                 work=work,
                 memories=sweep.looked_at,
@@ -117,7 +117,7 @@ class Keeping:
         found = self._planner.plan(cube, policy)
         counts = Counter(deed.kind.value for deed in found.deeds)
         counts.update(one.action.value for one in found.made)
-        return Plan(
+        return KeepingPlan(
             cube_id=cube.id,
             work=work,
             memories=found.looked_at,

@@ -10,8 +10,8 @@ from memos.types import (
     Context,
     ErasureReceipt,
     Job,
+    KeepingPlan,
     Lineage,
-    Plan,
     Policy,
     ReceiptCheck,
     Search,
@@ -30,7 +30,7 @@ class KeepingVerbs(Verbs):
 
     def plan(
         self, work: Work = Work.CONSOLIDATE, *, cube: str = "default", limit: int = 50
-    ) -> Plan:
+    ) -> KeepingPlan:
         """What a consolidation or a sweep would do now, and why; nothing is changed. The first
         `limit` actions are told in full."""
         wanted = to_member("work", work, Work)

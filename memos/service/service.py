@@ -51,6 +51,7 @@ from memos.service.lifecycle import Lifecycle
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
 from memos.service.reading import Reader
+from memos.service.schedules import Schedules
 from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
 from memos.service.uses import Uses
@@ -181,6 +182,7 @@ class Service:
             erase=self.eraser.erase,
             pinned=self.keeping.pinned,
         )
+        self.schedules = Schedules(stores, settings, clock=clock)
         self.doctor = Doctor(
             stores,
             indexer,
@@ -202,6 +204,7 @@ class Service:
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
             patient=PATIENT | {COMPILE, LIFECYCLE, CONSOLIDATE, SWEEP},
+            chores=(self.schedules.fire,),
         )
 
     def _lifecycle_jobs(self) -> Mapping[str, Handler]:
@@ -325,6 +328,7 @@ class Service:
         and their bytes."""
         return {
             "jobs": self.stores.jobs.counts(),
+            "job_kinds": self.stores.jobs.report(None),
             "model_use": self._model_use(),
             **self.searcher.usage(),
             **self.graph.projections.usage(),

@@ -62,7 +62,7 @@ class PlannedAction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class KeepingPlan:
     """What a run would do, without doing it: how often by kind, and the first actions in full.
     Bytes are those of live memories' texts, vectors and terms."""
 

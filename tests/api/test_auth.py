@@ -25,6 +25,11 @@ BODIES = {
     "update": {"content": "x"},
     "restore": {},
     "link": {"target_id": "x"},
+    **{name: {} for name in ("archive", "freeze", "thaw", "expire", "undo")},
+    "rollback": {"version": 1},
+    "set_lifecycle_rule": {"archive_after": 1},
+    "cancel_job": {},
+    "schedule": {"cron": "0 3 * * *", "kind": "lifecycle"},
     "search": {"text": "x"},
     "reindex": {"embed": False},
     "create_key": {"name": "x"},
@@ -47,11 +52,21 @@ BODIES = {
 # What each operation must be told in the query.
 QUERIES = {
     "segments": {"session_id": "x"},
+    "follow": {"seconds": 0},
     "paths": {"target": "Lisbon"},
     "diff": {"since": "2024-01-01T00:00:00Z", "until": "2024-02-01T00:00:00Z"},
 }
 # What a key of another tenant gets where there is no id of ours to name.
-OWN = {"create_cube": 201, "cubes": 200, "jobs": 200, "create_key": 201, "keys": 200, "events": 200}
+OWN = {
+    "create_cube": 201,
+    "cubes": 200,
+    "jobs": 200,
+    "create_key": 201,
+    "keys": 200,
+    "events": 200,
+    "queue": 200,
+    "follow": 200,
+}
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,7 @@ class Place:
     entity: str
     ruling: str
     activation: str
+    event: str
 
     def call(
         self, wire: httpx.Client, operation: Operation, headers: dict[str, str]
@@ -98,10 +114,11 @@ class Place:
             "/facts/": self.fact,
             "/rulings/": self.ruling,
             "/activations/": self.activation,
+            "/events/": self.event,
         }
         own = next((id for part, id in owned.items() if part in operation.path), self.memory)
         path = operation.path.format(
-            cube=self.cube, id=own, link_id=self.link, entity=self.entity, name="x"
+            cube=self.cube, id=own, link_id=self.link, entity=self.entity, name="x", kind="core"
         )
         return wire.request(
             operation.method,
@@ -131,9 +148,11 @@ def place(server: Running) -> Place:
     )
     ruling = mine.merge_entities(alias.facts[0].subject.id, fact.subject.id, cube="ours")
     activation = mine.compile(memories=[memories[0].id], cube="ours")
+    mine.archive(memories[1].id, cube="ours")
+    event = mine.explain(memories[1].id, cube="ours").events[-1]
     return Place(
         *(cube.id, memories[0].id, link.id, job.id, key.id),
-        *(fact.id, fact.subject.id, ruling.id, activation.id),
+        *(fact.id, fact.subject.id, ruling.id, activation.id, event.id),
     )
 
 
@@ -239,7 +258,7 @@ def test_another_tenant_finds_nothing_of_ours(server, wire, place, operation):
 @pytest.mark.usefixtures("untouched")
 def test_a_key_for_another_cube_stays_out(server, wire, place, operation):
     answer = place.call(wire, operation, server.key(cubes=("elsewhere",)))
-    if operation.name in ("cubes", "jobs", "events"):
+    if operation.name in ("cubes", "jobs", "events", "follow"):
         assert answer.status_code == 200
         assert place.cube not in answer.text
     else:

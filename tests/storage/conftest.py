@@ -9,6 +9,7 @@ import pytest
 
 from memos.graph.validity import Rules
 from memos.protocols import Stores
+from memos.scheduler import Policy
 from memos.storage import open_stores
 from memos.types import Cube
 from tests.postgres import postgres_server, postgres_url
@@ -36,7 +37,9 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def stores(url: str, clock: Clock) -> Iterator[Stores]:
-    opened = open_stores(url, new_id=samples.new_id, clock=clock, derivation=Rules())
+    opened = open_stores(
+        url, new_id=samples.new_id, clock=clock, derivation=Rules(), policy=Policy(batch=3600.0)
+    )
     yield opened
     opened.health.close()
 

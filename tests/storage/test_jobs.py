@@ -72,7 +72,8 @@ def test_due_jobs_are_taken_oldest_first_and_by_kind(stores: Stores, clock: Cloc
     assert lease(stores, limit=3) == ids[3:]
     assert stores.jobs.lease("w", kinds=(), limit=9, seconds=1) == []
     clock.now = clock.now.replace(year=2026)
-    assert lease(stores, "w2") == [*ids, later]
+    # What a worker that died may have begun comes one by one.
+    assert [id for _ in range(5) for id in lease(stores, "w2")] == [*ids, later]
 
 
 def test_an_expired_lease_is_taken_over(stores: Stores, clock: Clock) -> None:
@@ -156,7 +157,7 @@ def test_retry_gives_fresh_attempts(stores: Stores, clock: Clock) -> None:
 
 
 def test_release_gives_back_uncounted(stores: Stores, clock: Clock) -> None:
-    ids = [queue(stores, max_attempts=1) for _ in range(3)]
+    ids = [queue(stores, max_attempts=2) for _ in range(3)]
     assert lease(stores, "w1", limit=2) == ids[:2]
     assert lease(stores, "w2") == ids[2:]
     assert stores.jobs.release("w1") == 2
@@ -201,13 +202,14 @@ def test_a_job_that_waits_again_beside_its_twin_is_not_lost(
         stores.jobs.finish(first, "w1", error="x")
         stores.jobs.retry("t1", first)
     assert queue(stores, dedupe_key="k") == second
-    assert sorted(lease(stores)) == sorted([first, second])
+    # What was tried before comes alone.
+    assert sorted(lease(stores) + lease(stores)) == sorted([first, second])
 
 
 def test_pages_are_newest_first_and_filtered(stores: Stores) -> None:
     ids = [queue(stores, cube_id=f"c{n % 2}") for n in range(6)]
-    queue(stores, tenant_id="t2")
     lease(stores, limit=2)
+    queue(stores, tenant_id="t2")
 
     def page(**asked: object) -> list[str]:
         return [job.id for job in stores.jobs.page("t1", **{"limit": 9, **asked})]

@@ -49,7 +49,7 @@ def upgrade() -> None:
         "schedule",
         sa.Column("tenant_id", ID, nullable=False),
         sa.Column("name", ID, nullable=False),
-        sa.Column("cube_id", ID),
+        sa.Column("cube_id", ID, nullable=False),
         sa.Column("cron", sa.Text, nullable=False),
         sa.Column("zone", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("last_job", ID),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("actor", sa.Text),
-        sa.PrimaryKeyConstraint("tenant_id", "name", name="pk_schedule"),
+        sa.PrimaryKeyConstraint("cube_id", "name", name="pk_schedule"),
     )
     op.create_index("ix_schedule_next", "schedule", ["next_at"])
     op.create_table(
@@ -87,11 +87,17 @@ def _queue() -> None:
     op.add_column("job", sa.Column("level", sa.Integer, nullable=False, server_default="0"))
     for name in ("spent", "charged"):
         op.add_column("job", sa.Column(name, sa.Float(53), nullable=False, server_default="0"))
+    op.add_column("job", sa.Column("lane", ID, nullable=False, server_default=""))
+    mark = "char(31)" if op.get_bind().dialect.name == "sqlite" else "chr(31)"
+    op.execute(
+        f"UPDATE job SET lane = tenant_id || {mark} || kind || {mark} || '1' || {mark} || '0'"
+        " WHERE state IN ('queued', 'running', 'failed')"
+    )
     op.drop_index("ix_job_due", "job")
     op.create_index(
         "ix_job_lane",
         "job",
-        ["tenant_id", "kind", "version", "level", "run_at", "id"],
+        ["lane", "run_at", "id"],
         sqlite_where=WAITING,
         postgresql_where=WAITING,
     )
