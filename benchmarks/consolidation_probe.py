@@ -118,7 +118,7 @@ def latencies(
     ask: Callable[[str], object], questions: Sequence[str], *, until: Callable[[], bool]
 ) -> list[float]:
     """Milliseconds of searches, one after the other, until `until` says so."""
-    found = []
+    found: list[float] = []
     while not until():
         begun = time.perf_counter()
         ask(questions[len(found) % len(questions)])

@@ -14,7 +14,7 @@ from memos.activation.opening import canonical, line
 from memos.types import Context, ContextPart, Memory
 
 SHARES = {"profile": 0.2, "known": 0.3, "earlier": 0.25, "recent": 0.25}
-"""Of the budget, in the order of the context. The last turns get their share before all others."""
+"""Of the budget, in the order of the context."""
 HEADINGS = {
     "profile": "About the user and how to act:",
     "known": "What is known:",
@@ -29,12 +29,16 @@ def packed(tiers: dict[str, Sequence[Sequence[Memory]]], budget: int, count: Cou
     """`tiers` has for each part its groups, most wanted first; a group is taken whole or not at
     all; a memory stands in the first part that has it, and not beside what was made of it.
     `count` gives the tokens of texts."""
-    seen: set[str] = set()
+    last = [memory.id for group in tiers.get("recent", ()) for memory in group]
+    seen: set[str] = set(last)
     left_out: list[str] = []
     parts: dict[str, ContextPart] = {}
     spare, spent = 0.0, 0
-    for name in ("recent", "profile", "known", "earlier"):
-        allowed = int(min(budget - spent, budget * SHARES[name] + spare))
+    for name, share in SHARES.items():
+        if name == "recent":
+            seen -= set(last)
+        # A part must not depend on those after it, or its text would change with every turn.
+        allowed = int(min(budget - spent, budget * share + spare))
         part, gone = _part(name, tiers.get(name, ()), seen, allowed, count)
         left_out += gone
         spare = allowed - (part.tokens if part else 0)
