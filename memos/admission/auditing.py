@@ -26,7 +26,7 @@ class Auditor:
         self._store = store
         self._planner = Planner(store, clock=clock)
 
-    def audit(self, cube: Cube, *, beat: Callable[[], None] = lambda: None) -> Audit:
+    def audit(self, cube: Cube, *, beat: Callable[[], object] = lambda: None) -> Audit:
         """Of the cube as it is."""
         found = self._planner.plan(cube, Policy(generalise=False), beat=beat)
         moved = {

@@ -77,7 +77,7 @@ def families(
     vectors: Vector,
     said: Mapping[str, Sequence[Said]],
     *,
-    beat: Callable[[], None] = lambda: None,
+    beat: Callable[[], object] = lambda: None,
 ) -> list[Family]:
     """All families of two rows at least, by their heads. `vectors` (n, dimensions) are the rows of
     `held`, zeros where there is none; `said` by memory id."""
@@ -152,7 +152,7 @@ def _by_claims(
     vectors: Vector,
     groups: Groups,
     how: dict[int, str],
-    beat: Callable[[], None],
+    beat: Callable[[], object],
 ) -> None:
     """Texts in other words that assert the same and nothing else; or only a part of it."""
     by_claims: dict[Any, list[int]] = defaultdict(list)

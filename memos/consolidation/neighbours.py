@@ -36,7 +36,7 @@ def near_pairs(
     cosine: float,
     tables: int = TABLES,
     window: int = WINDOW,
-    beat: Callable[[], None] = lambda: None,
+    beat: Callable[[], object] = lambda: None,
 ) -> tuple[Pairs, NDArray[np.float32]]:
     """Pairs (i < j), shape (m, 2), of at least `cosine`, and their cosines; each pair once.
 
@@ -56,7 +56,7 @@ def near_pairs(
     return pairs, _cosines(vectors, pairs)
 
 
-def _words(vectors: Vector, planes: Vector, beat: Callable[[], None]) -> NDArray[np.int64]:
+def _words(vectors: Vector, planes: Vector, beat: Callable[[], object]) -> NDArray[np.int64]:
     """One word of bits per row."""
     weights = 1 << np.arange(planes.shape[1], dtype=np.int64)
     words = np.zeros(len(vectors), np.int64)
@@ -67,7 +67,7 @@ def _words(vectors: Vector, planes: Vector, beat: Callable[[], None]) -> NDArray
 
 
 def _close(
-    vectors: Vector, order: Pairs, window: int, cosine: float, beat: Callable[[], None]
+    vectors: Vector, order: Pairs, window: int, cosine: float, beat: Callable[[], object]
 ) -> Pairs:
     found: list[Pairs] = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(order), _PART):

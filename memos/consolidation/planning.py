@@ -52,7 +52,7 @@ class Planner:
         self._clock = clock
 
     def plan(
-        self, cube: Cube, policy: Policy, *, beat: Callable[[], None] = lambda: None
+        self, cube: Cube, policy: Policy, *, beat: Callable[[], object] = lambda: None
     ) -> Consolidation:
         """Of the cube as it is. `beat` is called between pieces of work of a second at most."""
         every = list(self._live(cube, beat))
@@ -77,7 +77,7 @@ class Planner:
             bytes_of={item.memory.id: item.bytes for item in every},
         )
 
-    def _live(self, cube: Cube, beat: Callable[[], None]) -> Iterator[Held]:
+    def _live(self, cube: Cube, beat: Callable[[], object]) -> Iterator[Held]:
         after, now = 0, self._clock()
         while rows := self._store.held(cube.id, after=after, limit=_PAGE):
             after = rows[-1].memory.position
@@ -182,7 +182,7 @@ class Planner:
         vectors: Vector,
         deeds: Sequence[Deed],
         gone: set[str],
-        beat: Callable[[], None],
+        beat: Callable[[], object],
     ) -> list[Recurring]:
         kept = [row for row, item in enumerate(held) if _plain(item, gone)]
         ids = [held[row].memory.id for row in kept]
@@ -258,7 +258,7 @@ def _merges(
     vectors: Vector,
     said: Mapping[str, Sequence[Said]],
     retired: set[str],
-    beat: Callable[[], None],
+    beat: Callable[[], object],
 ) -> list[Deed]:
     kept = [row for row, item in enumerate(held) if _plain(item, retired)]
     deeds = []

@@ -81,7 +81,7 @@ def recurring(
     times: Mapping[str, int],
     known: Mapping[str, frozenset[ActionKind]],
     *,
-    beat: Callable[[], None] = lambda: None,
+    beat: Callable[[], object] = lambda: None,
 ) -> list[Recurring]:
     """What is to be made of live memories. `times`: how often each was said; `known`: what was made
     of it already, which is not made again."""
@@ -135,7 +135,7 @@ def _eligible_rows(
     action: ActionKind,
     known: Mapping[str, frozenset[ActionKind]],
     picked: Callable[[Memory], bool],
-    beat: Callable[[], None],
+    beat: Callable[[], object],
 ) -> list[int]:
     rows = []
     for row, item in enumerate(held):
@@ -171,7 +171,7 @@ def _grouped(
     cosine: float,
     *,
     strict: bool,
-    beat: Callable[[], None],
+    beat: Callable[[], object],
 ) -> list[Recurring]:
     if not rows:
         return []

@@ -32,12 +32,13 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A memory with what is kept of it: vector (dimensions,), bytes of text, vector and terms, use,
-    and when its state changed last."""
+    """A memory with what is kept of it: vector (dimensions,), bytes of text, vector and terms
+    together, those of the vector alone, use."""
 
     memory: Memory
     vector: Vector | None
     bytes: int
+    vector_bytes: int
     use: Use
 
 
@@ -70,7 +71,8 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """An action to be done, all or nothing: states that change, memories that are made, lineage."""
+    """An action to be done, all or nothing: states that change, memories that are made, lineage;
+    of the memories `shrunk` the vectors are kept in a quarter of the bytes."""
 
     kind: ActionKind
     about: str
@@ -79,6 +81,7 @@ class Deed:
     moves: tuple[Move, ...] = ()
     made: tuple[tuple[Memory, Indexed], ...] = ()
     lineage: tuple[Lineage, ...] = ()
+    shrunk: tuple[str, ...] = ()
 
 
 class KeepingStore(Protocol):

@@ -38,8 +38,8 @@ from memos.types import (
 from memos.validation import check_limit
 
 CONSOLIDATE, SWEEP, REMAKE = "consolidate", "sweep", "remake"
-_PART = 32
-"""Deeds in one transaction: tens of milliseconds."""
+_PART, _SMALL_PART = 128, 8
+"""Deeds in one transaction: in a calm, and while requests come in."""
 _MADE_PART = 16
 _FEWEST_LEFT = 2
 """Of fewer sources nothing is made again."""
@@ -55,7 +55,8 @@ _KINDS = {
 _ACTIONS = {kind: action for action, kind in _KINDS.items()}
 
 SyncJobs = Callable[[Cube], list[NewJob]]
-Beat = Callable[[float], None]
+Beat = Callable[[float], bool]
+"""Told how far a run has come; whether nobody else wants anything just now."""
 
 
 class Keeping:
@@ -104,7 +105,9 @@ class Keeping:
         policy = self.policy(cube)
         if work is Work.SWEEP:
             sweep = self._sweeper.plan(cube, policy)
-            counts = Counter(deed.kind.value for deed in sweep.deeds)
+            counts: Counter[str] = Counter()
+            for deed in sweep.deeds:
+                counts[deed.kind.value] += len(deed.shrunk) or 1
             return KeepingPlan(
                 cube_id=cube.id,
                 work=work,
@@ -251,23 +254,21 @@ class Keeping:
             )
         return found
 
-    def _apply(
-        self, cube: Cube, deeds: Sequence[Deed], run_id: str, beat: Callable[[float], None]
-    ) -> int:
-        done = 0
-        for start in range(0, len(deeds), _PART):
-            part = deeds[start : start + _PART]
+    def _apply(self, cube: Cube, deeds: Sequence[Deed], run_id: str, beat: Beat) -> int:
+        done = start = 0
+        size = _PART
+        while start < len(deeds):
+            part = deeds[start : start + size]
             done += len(
                 self._store.apply(
                     cube.id, part, actor=None, run_id=run_id, jobs=self._sync_jobs(cube)
                 )
             )
-            beat(min(1.0, (start + _PART) / len(deeds)))
+            start += size
+            size = _PART if beat(min(1.0, start / len(deeds))) else _SMALL_PART
         return done
 
-    def _make(
-        self, cube: Cube, found: Consolidation, run_id: str, beat: Callable[[float], None]
-    ) -> int:
+    def _make(self, cube: Cube, found: Consolidation, run_id: str, beat: Beat) -> int:
         done = 0
         for start in range(0, len(found.made), _MADE_PART):
             part = found.made[start : start + _MADE_PART]

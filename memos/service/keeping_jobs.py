@@ -51,17 +51,18 @@ class KeepingJobs:
             self._cube(context), ActionKind(payload["action"]), payload["source_ids"]
         )
 
-    def _beat(self, context: JobContext) -> Callable[[float], None]:
+    def _beat(self, context: JobContext) -> Callable[[float], bool]:
         pace = self._foreground.pace()
         told = time.monotonic()
 
-        def beat(progress: float) -> None:
+        def beat(progress: float) -> bool:
             nonlocal told
-            pace.step()
+            calm = pace.step()
             context.check_stop()
             if time.monotonic() - told >= _TELL_SECONDS:
                 context.beat(min(1.0, progress))
                 told = time.monotonic()
+            return calm
 
         return beat
 

@@ -19,6 +19,7 @@ class ActionKind(str, Enum):
     PROCEDURE = "procedure"
     CORE = "core"
     FOLLOW = "follow"
+    SHRINK = "shrink"
     ARCHIVE = "archive"
     EVICT = "evict"
 

@@ -80,6 +80,7 @@ class KeepingReads:
                 func.coalesce(_bytes(self._db, memory.c.content), 0)
                 + func.coalesce(func.length(indexed.c.vector), 0)
                 + func.coalesce(_bytes(self._db, indexed.c.terms), 0),
+                func.coalesce(func.length(indexed.c.vector), 0),
                 memory_use.c.uses,
                 memory_use.c.last_used_at,
                 memory_use.c.pinned,
@@ -101,7 +102,8 @@ class KeepingReads:
                 memory=memory_of(row[:width]),
                 vector=None if row[width] is None else vector_of(row[width]),
                 bytes=int(row[width + 1]),
-                use=use_of(*row[width + 2 :]),
+                vector_bytes=int(row[width + 2]),
+                use=use_of(*row[width + 3 :]),
             )
             for row in rows
         ]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from memos.protocols import Clock, Deed, Indexed, Use
 from memos.storage.bulk import by_ids, change, load, matching
@@ -33,6 +33,7 @@ from memos.storage.records import (
     memory_of,
     memory_row,
     micros,
+    small_vector,
     version_row,
 )
 from memos.storage.tables import artifact_source, indexed, memory, memory_version
@@ -46,6 +47,11 @@ from memos.types import (
     UndoStep,
 )
 
+_set_vector = (
+    update(indexed)
+    .where(indexed.c.cube_id == bindparam("cube"), indexed.c.memory_id == bindparam("id"))
+    .values(vector=bindparam("small"))
+)
 _use = text(
     "INSERT INTO memory_use (cube_id, memory_id, uses, last_used_at, pinned)"
     " SELECT :cube, :id, :count, :at, 0"
@@ -100,6 +106,7 @@ class SqlKeepingStore(KeepingReads):
             made = [item for deed in todo for item in deed.made]
             _insert(connection, cube_id, made, notes, actor)
             lineage.put(connection, cube_id, [line for deed in todo for line in deed.lineage])
+            _shrink(connection, cube_id, [id for deed in todo for id in deed.shrunk])
             self._jobs.add(connection, jobs)
             told = [_event(cube_id, deed, actor, run_id) for deed in todo]
             self._events.record(connection, tenant_id, told)
@@ -295,11 +302,32 @@ def _insert(
     )
 
 
+def _shrink(connection: Connection, cube_id: str, ids: Sequence[str]) -> None:
+    """Makes vectors small, and tells those who follow the feed."""
+    if not ids:
+        return
+    rows = matching(
+        connection,
+        indexed,
+        cube_id,
+        ("memory_id",),
+        [(id,) for id in dict.fromkeys(ids)],
+        columns="memory_id, vector",
+        where="vector IS NOT NULL",
+    )
+    for id, vector in rows:
+        connection.execute(_set_vector, {"cube": cube_id, "id": id, "small": small_vector(vector)})
+    last, _ = take_numbers(connection, cube_id, len(rows))
+    stamps = [(row[0], seq) for seq, row in enumerate(rows, last - len(rows) + 1)]
+    change(connection, memory, cube_id, ("id",), ("seq",), stamps)
+
+
 def _event(cube_id: str, deed: Deed, actor: str | None, run_id: str | None) -> NewEvent:
     """What was done to which memories, by which numbers; how to take it back."""
     steps = [UndoStep(memory_id=move.memory_id, version=move.version) for move in deed.moves]
     steps += [UndoStep(memory_id=item.id) for item, _ in deed.made]
-    ids = (deed.about, *(step.memory_id for step in steps), *(() if run_id is None else (run_id,)))
+    ids = (deed.about, *(step.memory_id for step in steps), *deed.shrunk)
+    ids = ids if run_id is None else (*ids, run_id)
     return NewEvent(
         kind=f"memory.{deed.kind.value}",
         subjects=tuple(dict.fromkeys(ids)),
