@@ -42,6 +42,7 @@ class PolicyIn(Body):
     consolidate_after: Annotated[
         int, Field(ge=0, le=2**53, description="New memories; 0: only on request.")
     ] = _DEFAULT.consolidate_after
+    retire: bool = _DEFAULT.retire
     generalise: bool = _DEFAULT.generalise
     loop_minutes: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = _DEFAULT.loop_minutes
     junk_above: Share | None = None

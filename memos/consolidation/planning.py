@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memos.consolidation.families import covered, families
+from memos.consolidation.families import Family, covered, families
 from memos.consolidation.recurrence import Recurring, recurring
-from memos.protocols import Clock, Deed, Held, KeepingStore, Move, Said
+from memos.protocols import Clock, Deed, Ended, Held, KeepingStore, Move, Said
 from memos.types import ActionKind, Cube, Kind, Lineage, PlannedAction, Policy, Relation, State
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ class Consolidation:
         return self.bytes_before - sum(self.bytes_of[id] for id in gone)
 
 
+@dataclass(frozen=True, slots=True)
+class _Retired:
+    """How a memory that is over is retired, which one stands for it, and since when it is over."""
+
+    deed: Deed
+    about: str
+    at: datetime
+
+
 class Planner:
     def __init__(self, store: KeepingStore, *, clock: Clock) -> None:
         self._store = store
@@ -60,9 +70,11 @@ class Planner:
         vectors = _stacked(looked)
         said = self._store.said(cube.id, [item.memory.id for item in looked])
         beat()
-        deeds = self._superseded(cube, looked, said)
-        retired = {move.memory_id for deed in deeds for move in deed.moves}
-        deeds += _merges(looked, vectors, said, retired, beat)
+        retired = self._superseded(cube, looked, said) if policy.retire else {}
+        deeds = _merges(looked, vectors, said, retired, beat)
+        if policy.retire:
+            gone = {move.memory_id for deed in deeds for move in deed.moves}
+            deeds += self._outdated(cube, looked, gone)
         deeds = self._unruled(cube, deeds)
         gone = {move.memory_id for deed in deeds for move in deed.moves}
         made = (
@@ -104,24 +116,26 @@ class Planner:
 
     def _superseded(
         self, cube: Cube, held: Sequence[Held], said: Mapping[str, Sequence[Said]]
-    ) -> list[Deed]:
+    ) -> dict[str, _Retired]:
         """Memories all of whose assertions have ended: the newer one stands for them."""
         items = {item.memory.id: item for item in held}
-        ended: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        ended: dict[str, list[Ended]] = defaultdict(list)
         for one in self._store.ended(cube.id, now=self._clock()):
-            ended[one.memory_id].append((one.closer_id, one.rule))
-        heads = self._heads(cube, {id for found in ended.values() for id, _ in found}, items)
-        deeds = []
-        for id, closers in sorted(ended.items()):
-            item, (closer, rule) = items.get(id), closers[-1]
-            about = heads.get(closer)
+            ended[one.memory_id].append(one)
+        closers = {one.closer_id for found in ended.values() for one in found}
+        heads = self._heads(cube, closers, items)
+        retired: dict[str, _Retired] = {}
+        for id, found in sorted(ended.items()):
+            item, last = items.get(id), max(found, key=lambda one: one.at)
+            about = heads.get(last.closer_id)
             if item is None or about is None or about == id or item.use.pinned:
                 continue
             claims = said.get(id, ())
-            if len(closers) >= len(claims) and covered(item.memory, claims) >= _LEAST_COVERED:
-                reason = f"all that it says has ended, by rule {rule or 'unnamed'}"
-                deeds.append(_retirement(item, about, reason, {"assertions": len(claims)}))
-        return deeds + self._outdated(cube, held, {deed.moves[0].memory_id for deed in deeds})
+            if _all_over(claims, found) and covered(item.memory, claims) >= _LEAST_COVERED:
+                reason = f"all that it says has ended, by rule {last.rule or 'unnamed'}"
+                deed = _retirement(item, about, reason, {"assertions": len(claims)})
+                retired[id] = _Retired(deed, about, last.at)
+        return retired
 
     def _heads(self, cube: Cube, ids: set[str], live: Mapping[str, Held]) -> dict[str, str]:
         """By memory the live one that stands for it, by way of those it was merged into."""
@@ -184,7 +198,7 @@ class Planner:
         gone: set[str],
         beat: Callable[[], object],
     ) -> list[Recurring]:
-        kept = [row for row, item in enumerate(held) if _plain(item, gone)]
+        kept = [n for n, item in enumerate(held) if _plain(item) and item.memory.id not in gone]
         ids = [held[row].memory.id for row in kept]
         times: dict[str, int] = defaultdict(lambda: 1)
         known: dict[str, set[ActionKind]] = defaultdict(set)
@@ -253,35 +267,69 @@ def numbers_of(one: Recurring) -> Mapping[str, float]:
     return {"times": one.times, "days": one.days, "least_cosine": round(one.cosine, 4)}
 
 
+def _all_over(claims: Sequence[Said], ended: Sequence[Ended]) -> bool:
+    """Whether nothing that a memory asserts goes on: each assertion has ended, or is an event that
+    began what has ended, such as a move to where somebody no longer lives."""
+    over = {one.claim for one in ended}
+    begun = {(subject, thing) for subject, _, thing, _ in over}
+    return bool(claims) and all(
+        one.claim in over or (one.claim[0], one.claim[2]) in begun for one in claims
+    )
+
+
 def _merges(
     held: Sequence[Held],
     vectors: Vector,
     said: Mapping[str, Sequence[Said]],
-    retired: set[str],
+    retired: Mapping[str, _Retired],
     beat: Callable[[], object],
 ) -> list[Deed]:
-    kept = [row for row, item in enumerate(held) if _plain(item, retired)]
+    """Families merged, but for members that are over: those, and older ones with the same words
+    that nobody could read, are retired."""
+    kept = [row for row, item in enumerate(held) if _plain(item)]
+    over = dict(retired)
     deeds = []
     found = families([held[row] for row in kept], vectors[kept], said, beat=beat)
     for family in found:
-        head = held[kept[family.head]].memory
-        others = [held[kept[row]] for row in family.others]
-        others = [item for item in others if not item.use.pinned]
-        if not others:
-            continue
-        deeds.append(
-            Deed(
-                ActionKind.MERGE,
-                head.id,
-                f"{len(others) + 1} memories say the same by their {family.by}",
-                {"memories": len(others) + 1, "least_cosine": round(family.cosine, 4)},
-                moves=tuple(
-                    Move(item.memory.id, item.memory.version, State.MERGED) for item in others
-                ),
-                lineage=tuple(_line(head.id, item, Relation.MERGED) for item in others),
-            )
-        )
-    return deeds
+        members = [held[kept[row]] for row in (family.head, *family.others)]
+        end = max((over[i.memory.id].at for i in members if i.memory.id in over), default=None)
+        if end is not None:
+            over |= _unread(members, said, over, end)
+        left = [item for item in members if item.memory.id not in over]
+        others = [item for item in left[1:] if not item.use.pinned]
+        if others:
+            deeds.append(_merge(left[0], others, family))
+    return [one.deed for one in over.values()] + deeds
+
+
+def _unread(
+    members: Sequence[Held],
+    said: Mapping[str, Sequence[Said]],
+    over: Mapping[str, _Retired],
+    end: datetime,
+) -> dict[str, _Retired]:
+    why = next(over[item.memory.id] for item in members if item.memory.id in over)
+    reason = "it says the same as others, all of which has ended"
+    return {
+        item.memory.id: replace(why, deed=_retirement(item, why.about, reason, {}))
+        for item in members
+        if item.memory.id not in over
+        and not said.get(item.memory.id)
+        and not item.use.pinned
+        and item.memory.id != why.about
+        and (item.memory.occurred_at or item.memory.created_at) < end
+    }
+
+
+def _merge(head: Held, others: Sequence[Held], family: Family) -> Deed:
+    return Deed(
+        ActionKind.MERGE,
+        head.memory.id,
+        f"{len(others) + 1} memories say the same by their {family.by}",
+        {"memories": len(others) + 1, "least_cosine": round(family.cosine, 4)},
+        moves=tuple(Move(item.memory.id, item.memory.version, State.MERGED) for item in others),
+        lineage=tuple(_line(head.memory.id, item, Relation.MERGED) for item in others),
+    )
 
 
 def _retirement(item: Held, about: str, reason: str, numbers: Mapping[str, float]) -> Deed:
@@ -303,8 +351,8 @@ def _without(deed: Deed, ids: set[str]) -> Deed:
     )
 
 
-def _plain(item: Held, gone: set[str]) -> bool:
-    return item.memory.id not in gone and item.memory.provenance.source != SOURCE
+def _plain(item: Held) -> bool:
+    return item.memory.provenance.source != SOURCE
 
 
 def _line(derived_id: str, item: Held, relation: Relation) -> Lineage:

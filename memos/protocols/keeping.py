@@ -53,11 +53,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An assertion of `memory_id` whose fact was closed by one of `closer_id`, by `rule`."""
+    """An assertion of `memory_id` whose fact was closed by one of `closer_id`, by `rule`, and is
+    over since `at`."""
 
     memory_id: str
+    claim: tuple[str, str, int, int]
     closer_id: str
     rule: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ class Policy:
     max_memories          most live memories; the least worth per byte are archived
     max_bytes             most bytes of live memories (text, vector, terms)
     consolidate_after     consolidate after so many new memories; 0: only on request
+    retire                hide from searches what has ended by the facts read out of it
     generalise            make semantic, procedural and core memories of what recurs
     loop_minutes          a text that a search has given out in this time is not stored again
     junk_above            refuse texts with a higher junk score; None: only measure it
@@ -108,6 +109,7 @@ class Policy:
     max_memories: int | None = None
     max_bytes: int | None = None
     consolidate_after: int = 10_000
+    retire: bool = True
     generalise: bool = True
     loop_minutes: float = 30.0
     junk_above: float | None = None

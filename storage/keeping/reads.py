@@ -18,7 +18,7 @@ from memos.storage.engine import Database
 from memos.storage.graph.records import END
 from memos.storage.keeping.records import use_of
 from memos.storage.keeping.tables import memory_use
-from memos.storage.records import digest, memory_of, micros, vector_of
+from memos.storage.records import digest, memory_of, micros, moment, vector_of
 from memos.storage.tables import assertion, indexed, memory
 from memos.types import State
 
@@ -31,7 +31,8 @@ _joined = memory.outerjoin(
 )
 # The assertion that a believed fact rests on, and the one that closed it.
 _ended = text(
-    "SELECT DISTINCT said.memory_id, closer.memory_id, fact.rule, said.id FROM fact"
+    "SELECT DISTINCT said.memory_id, said.subject_id, said.predicate, said.object_key,"
+    " said.negated, closer.memory_id, fact.rule, fact.invalid_at, said.id FROM fact"
     " JOIN fact_source AS rests ON rests.cube_id = fact.cube_id AND rests.fact_id = fact.id"
     " AND rests.expired_at = :open"
     " JOIN assertion AS said ON said.cube_id = fact.cube_id AND said.id = rests.assertion_id"
@@ -130,7 +131,14 @@ class KeepingReads:
         asked = {"cube": cube_id, "open": END, "live": State.ACTIVATED.value, "now": micros(now)}
         with self._db.read() as connection:
             return [
-                Ended(row[0], row[1], row[2] or "") for row in connection.execute(_ended, asked)
+                Ended(
+                    memory_id=row[0],
+                    claim=(row[1], row[2], row[3], row[4]),
+                    closer_id=row[5],
+                    rule=row[6] or "",
+                    at=moment(row[7]),
+                )
+                for row in connection.execute(_ended, asked)
             ]
 
     def same_texts(self, cube_id: str, texts_sha256: Sequence[str]) -> dict[str, tuple[str, ...]]:
