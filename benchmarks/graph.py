@@ -9,6 +9,7 @@ would otherwise write: everything in one networkx graph, filtered in Python. The
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -26,7 +27,7 @@ import numpy as np
 from memos.benchmarks import graph_baseline, graph_report, report
 from memos.benchmarks.graph_data import BEGIN, DAYS, PREDICATES, Facts
 from memos.benchmarks.graph_load import Loader
-from memos.errors import MemosError
+from memos.errors import InvalidInput, MemosError
 
 if TYPE_CHECKING:
     from memos.protocols import Stores
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 WARM_UP = 20
 LIMIT = 1000
 PAGE = 50
+KEPT = "loaded.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,16 +66,22 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--batch", type=int, default=5_000, help="facts recorded at once")
     add("--database", choices=("postgresql", "sqlite"), default="postgresql")
     add("--seed", type=int, default=0, help="of the facts and the questions")
+    add(
+        "--keep",
+        type=Path,
+        help="folder where the database stays, and is taken from if it is there",
+    )
     add("--out", type=Path, help="folder for report.json, report.md and raw rows")
     return parser.parse_args(argv)
 
 
 @contextmanager
 def _database(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
-    """Its URL and the folder it is in; both are gone afterwards."""
+    """Its URL and the folder it is in; both are gone afterwards, unless they are to be kept."""
     # A short path that others may enter: a socket has at most 107 bytes, and as root the server
     # runs as another user.
-    folder = Path(tempfile.mkdtemp(prefix="memos-graph-"))
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="memos-graph-"))
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     server = None
     try:
@@ -90,7 +98,8 @@ def _database(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     finally:
         if server is not None:
             server.cleanup()
-        shutil.rmtree(folder)
+        if options.keep is None:
+            shutil.rmtree(folder)
 
 
 def run(
@@ -107,10 +116,7 @@ def run(
         url, new_id=new_id, clock=utc_now, derivation=Rules(), statement_timeout=600
     )
     try:
-        loader = Loader(stores, facts, new_id)
-        _say(f"recording {facts.count:,} facts")
-        load = loader.load(options.batch)
-        load["disk_bytes_per_fact"] = round(_bytes(folder) / facts.count)
+        loader, load = _loaded(stores, facts, new_id, folder, options)
         questions = _questions(facts, options)
         _say(f"asking {len(questions)} questions of each kind")
         rows = _ask(stores, loader, questions)
@@ -143,6 +149,34 @@ def run(
     }
     data["targets"] = graph_report.targets(data)
     return data, rows
+
+
+def _loaded(
+    stores: Stores,
+    facts: Facts,
+    new_id: Callable[[], str],
+    folder: Path,
+    options: argparse.Namespace,
+) -> tuple[Loader, dict[str, Any]]:
+    """Records the facts, or takes those that a former run has kept."""
+    note = folder / KEPT
+    asked = {"facts": facts.count, "seed": options.seed, "database": options.database}
+    if note.exists():
+        kept = json.loads(note.read_text())
+        if kept["asked"] != asked:
+            raise InvalidInput(
+                f"{folder} keeps {kept['asked']}, not {asked}; give another folder",
+                field="keep",
+            )
+        _say(f"taking {facts.count:,} facts from {folder}")
+        return Loader(stores, facts, new_id, kept=kept), kept["load"]
+    loader = Loader(stores, facts, new_id)
+    _say(f"recording {facts.count:,} facts")
+    load = loader.load(options.batch)
+    load["disk_bytes_per_fact"] = round(_bytes(folder) / facts.count)
+    if options.keep is not None:
+        note.write_text(json.dumps({"asked": asked, "load": load, **loader.keep()}))
+    return loader, load
 
 
 def _say(text: str) -> None:

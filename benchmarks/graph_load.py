@@ -6,7 +6,8 @@ Knows the stores' way from memories to facts, and takes the time of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,15 @@ from memos.types import (
 class Loader:
     """Records facts as `add_facts` does: a memory with a sentence for each, then what it says."""
 
-    def __init__(self, stores: Stores, facts: Facts, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        facts: Facts,
+        new_id: Callable[[], str],
+        *,
+        kept: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`kept` is what `keep` gave when these facts were recorded in these stores."""
         self._stores = stores
         self._facts = facts
         self._new_id = new_id
@@ -43,10 +52,17 @@ class Loader:
         order = np.random.default_rng(1).permutation(facts.entities)
         self._ids = [f"{n:026d}" for n in order]
         self._known: set[int] = set()
-        self.between = utc_now()
-        self.cube = stores.cubes.create(
+        self.between = utc_now() if kept is None else datetime.fromisoformat(kept["between"])
+        self.cube = self._new_cube() if kept is None else stores.cubes.get("bench", kept["cube"])
+
+    def keep(self) -> dict[str, Any]:
+        """What another process needs to ask about the facts that were recorded."""
+        return {"cube": self.cube.id, "between": self.between.isoformat()}
+
+    def _new_cube(self) -> Cube:
+        return self._stores.cubes.create(
             Cube(
-                id=new_id(),
+                id=self._new_id(),
                 tenant_id="bench",
                 name="graph",
                 description="",

@@ -108,7 +108,8 @@ def _model(name: str, model: Mapping[str, Any]) -> str:
         buses = [[line["stored"], *line["bus"].values()] for line in lines if line.get("bus")]
         if buses:
             head = ["stored", *next(line["bus"] for line in lines if line.get("bus"))]
-            text += f"\n\nHost to device:\n\n{report.table(head, buses)}"
+            title = "From the disk, and from the host to the device:"
+            text += f"\n\n{title}\n\n{report.table(head, buses)}"
         for line in lines:
             for entry in line["not_run"]:
                 text += f"\n\nNot run at {line['stored']:,}: {entry['what']}: {entry['why']}"

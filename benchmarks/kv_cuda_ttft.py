@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from memos.benchmarks.kv_models import random_tokens
 from memos.benchmarks.kv_timing import Timings, drop_page_cache
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.store.opened import OpenedFile
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.device import DeviceCopies, DeviceTier
 from memos.kvcache.tiers.ram import RamTier
@@ -121,8 +123,17 @@ def opened(
             tiers.close()
 
 
+def _disk(folder: Path, file: OpenedFile, reader: Reader, host: torch.Tensor) -> float:
+    """GB/s of reading the block with nothing in the page cache, and doing nothing else."""
+    drop_page_cache(folder)
+    begun = time.perf_counter()
+    reader.read(file.descriptor, file.head.offset, host)
+    return round(host.numel() / (time.perf_counter() - begun) / 1e9, 2)
+
+
 def _bus(model: LocalModel, folder: Path, options: argparse.Namespace) -> dict[str, Any] | None:
-    """GB/s to the device: one copy of as many bytes, our layer-wise one, and from the file."""
+    """GB/s from the disk, and to the device: one copy of as many bytes, our layer-wise one, and
+    from the file."""
     if model.device.type != "cuda":
         return None
     with BlockStore(folder, budget_bytes=BUDGET) as store:
@@ -138,7 +149,7 @@ def _bus(model: LocalModel, folder: Path, options: argparse.Namespace) -> dict[s
             "pinned": lambda: copies.from_pinned(header, host).finish(),
             "file": lambda: copies.from_file(file).finish(),
         }
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"disk_gb_per_s": _disk(folder, file, reader, host)}
         timings = Timings(model)
         for name, act in ways.items():
             timings.time(name, act, repeats=options.repeats + 1)

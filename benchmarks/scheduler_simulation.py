@@ -94,8 +94,9 @@ class _Queue:
         free = [0.0] * workers
         coming = deque(arrivals)
         served: list[Served] = []
+        now = 0.0
         while coming or any(self._lanes.values()):
-            now = heapq.heappop(free)
+            now = max(now, heapq.heappop(free))
             if not any(self._lanes.values()):
                 now = max(now, coming[0].at)
             while coming and coming[0].at <= now:
@@ -103,11 +104,12 @@ class _Queue:
             if not any(self._lanes.values()):
                 heapq.heappush(free, coming[0].at)
                 continue
+            until = now
             for arrival, charge in self._take(now):
-                served.append(Served(arrival, now - arrival.at))
-                now += arrival.seconds
+                served.append(Served(arrival, until - arrival.at))
+                until += arrival.seconds
                 self._settle(arrival, charge)
-            heapq.heappush(free, now)
+            heapq.heappush(free, until)
         return served
 
     def _put(self, arrival: Arrival) -> None:

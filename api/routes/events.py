@@ -85,11 +85,14 @@ async def follow(
         found = caller.memory.events(kinds=kinds, cube=query.cube, after=after, limit=part)
         return list(found.items)
 
+    first: int
     if after is None:
-        after = await run_in_threadpool(service.stores.events.last, caller.key.tenant_id)
+        first = await run_in_threadpool(service.stores.events.last, caller.key.tenant_id)
+    else:
+        first = after
     return event_stream.answer(
         page,
-        after,
+        first,
         stopping=request.app.state.stopping,
         seconds=query.seconds,
         reaches=lambda event: caller.reaches(event.cube_id),

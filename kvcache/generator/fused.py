@@ -5,6 +5,8 @@ It answers with the log-sum-exp, and takes fewer key than query heads. Knows no 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,12 @@ def fused(key: Tensor, value: Tensor) -> bool:
     half = key.dtype in (torch.float16, torch.bfloat16)
     if key.device.type != "cuda" or not half or dim != value.shape[-1]:
         return False
-    return dim % 8 == 0 and dim <= 256 and torch.cuda.get_device_capability(key.device)[0] >= 8
+    return dim % 8 == 0 and dim <= 256 and _generation(key.device) >= 8
+
+
+@lru_cache(maxsize=64)
+def _generation(device: torch.device) -> int:
+    return torch.cuda.get_device_capability(device)[0]
 
 
 def attention(

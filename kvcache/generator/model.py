@@ -19,6 +19,7 @@ from memos.errors import InvalidInput, ModelError
 from memos.kvcache.blocks.block import States
 from memos.kvcache.fingerprint import FORMAT_VERSION, Fingerprint
 from memos.kvcache.generator import attention, cache
+from memos.kvcache.generator.norms import PLAIN, kind_of
 from memos.kvcache.generator.rows import RowsCache
 from memos.kvcache.layout import CacheLayout
 
@@ -57,6 +58,7 @@ class LocalModel:
         self.dtype: torch.dtype = module.dtype
         self.config = module.config.get_text_config(decoder=True)
         self.attention = str(self.config._attn_implementation)
+        self.norms = kind_of(module)
         self._lock = threading.Lock()
         self._one_by_one = False
         self.layout = self._probe()
@@ -243,7 +245,7 @@ class LocalModel:
             "dtype": layers.dtype,
             "layers": _digest(layers.to_dict()["layers"]),
             "rope": _digest(getattr(self.config, "rope_parameters", None)),
-            "attention": self.attention,
+            "attention": self.attention + ("" if self.norms == PLAIN else f", {self.norms} norms"),
         }
 
 

@@ -83,12 +83,8 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self._arrive()
         if self.segments and not self._buffers and joins(key_states, value_states, self):
             self._join(key_states, value_states)
-        start = self.before + self.filled
-        end = start + key_states.shape[-2]
-        self._reserve(end, key_states, value_states)
-        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, start:end] = new
-        self.filled = end - self.before
+        else:
+            self._append(key_states, value_states)
         self._look()
         self.keys.rows = self  # type: ignore[union-attr]
         self.attended = False
@@ -107,19 +103,27 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         end = self.before + self.filled
         self.keys, self.values = (buffer[:, :, self.before : end] for buffer in self._buffers)
 
+    def _append(self, *new: Tensor) -> None:
+        start = self.before + self.filled
+        end = start + new[0].shape[-2]
+        self._reserve(end, *new)
+        for buffer, columns in zip(self._buffers, new, strict=True):
+            buffer[:, :, start:end] = columns
+        self.filled = end - self.before
+
     def _join(self, *new: Tensor) -> None:
-        """One buffer for all: a copy on the device is cheaper than attention in two places where
-        what takes the time is to start kernels."""
-        parts = ([s.keys for s in self.segments], [s.values for s in self.segments])
-        self.before = sum(part.shape[1] for part in parts[0])
-        size = self.before + new[0].shape[-2] + max(self._room, _ROOM)
-        self._buffers = [t.new_empty((1, t.shape[1], size, t.shape[-1])) for t in new]
+        """One buffer for all, `new` columns included: a copy on the device is cheaper than
+        attention in two places where what takes the time is to start kernels. One kernel makes it,
+        room for columns to come and all."""
+        before = ([s.keys for s in self.segments], [s.values for s in self.segments])
         self.lazy_initialization(*new)
-        for buffer, pieces in zip(self._buffers, parts, strict=True):
-            at = 0
-            for piece in pieces:
-                buffer[0, :, at : at + piece.shape[1]] = piece
-                at += piece.shape[1]
+        self._buffers = []
+        for parts, columns in zip(before, new, strict=True):
+            own = columns[0]
+            room = own.new_empty((own.shape[0], max(self._room, _ROOM), own.shape[-1]))
+            self._buffers.append(torch.cat([*parts, own, room], dim=1)[None])
+        self.before = sum(part.shape[1] for part in before[0])
+        self.filled = new[0].shape[-2]
 
     def _arrive(self) -> None:
         """States that are still on their way to the device are waited for only here, where the

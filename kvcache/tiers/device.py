@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from memos.errors import DeviceUnavailable
 from memos.kvcache.blocks.block import BlockId, Header, LayerRecord, States
+from memos.kvcache.codecs.raw import Raw, stacked_views
 from memos.kvcache.codecs.registry import codec_named
 from memos.kvcache.store.opened import OpenedFile
 from memos.kvcache.tiers.lazy import LazyStates, State
@@ -48,12 +49,18 @@ class Arriving:
     header: Header
     payload: Tensor
     sent: Sequence[Future[Mark]]
+    readers: set[int] = field(default_factory=set)
+    """Streams that torch knows to read the payload, so that it is not reused under them."""
 
     def states(self, rows: int | None = None) -> States:
         """All layers, each made when it is asked for: the CPU waits until its bytes are read, the
         current stream until they are there. Without decoding they are views of the payload.
         BlockCorrupt, then, if the file can't be read after all."""
-        return LazyStates(len(self.sent), lambda at: self._layer(at, rows))
+        header = self.header
+        views = None
+        if header.codec == Raw.name:
+            views = stacked_views(self.payload, header.records, header.layout, rows)
+        return LazyStates(len(self.sent), lambda at: self._layer(at, rows, views))
 
     def layers(self, rows: int | None = None) -> Iterator[States]:
         """Layer by layer."""
@@ -75,12 +82,18 @@ class Arriving:
 
         self.sent[-1].add_done_callback(look)
 
-    def _layer(self, at: int, rows: int | None) -> State:
+    def _layer(self, at: int, rows: int | None, views: States | None) -> State:
         mark = self.sent[at].result()
-        if mark is not None:
-            stream = torch.cuda.current_stream(self.payload.device)
-            stream.wait_event(mark)
-            self.payload.record_stream(stream)
+        stream = torch.cuda.current_stream(self.payload.device) if mark is not None else None
+        if mark is not None and stream is not None:
+            # A block that has long arrived costs no call per layer.
+            if not mark.query():  # type: ignore[no-untyped-call]
+                stream.wait_event(mark)
+            if stream.cuda_stream not in self.readers:
+                self.readers.add(stream.cuda_stream)
+                self.payload.record_stream(stream)
+        if views is not None:
+            return views[at]
         codec, header = codec_named(self.header.codec), self.header
         return codec.decode(self.payload, header.records, header.layout, rows=rows, layers=[at])[0]
 

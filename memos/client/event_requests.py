@@ -115,6 +115,7 @@ class Following:
 
     request: Request[Event]
     last_id: str | None = None
+    _id: str | None = None
     _data: list[str] = field(default_factory=list)
 
     def read(self, line: str) -> Event | None:
@@ -123,16 +124,19 @@ class Following:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if name == "id":
-                self.last_id = value
+                self._id = value
             elif name == "data":
                 self._data.append(value)
             return None
+        # Only now: what was cut off before its last line has not been seen.
+        self.last_id = self._id
         data, self._data = self._data, []
         return self.request.read("\n".join(data).encode()) if data else None
 
     def again(self, seconds: float | None) -> Request[Event]:
         """The request that goes on after the last event that was read, for so long."""
         self._data.clear()
+        self._id = self.last_id
         query = [pair for pair in self.request.query if pair[0] != "seconds"]
         if seconds is not None:
             query.append(("seconds", f"{seconds:g}"))

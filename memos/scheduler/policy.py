@@ -11,9 +11,9 @@ SQL queue and the simulator of `memos bench scheduler` use the same object.
 - Within a tenant: a multi-level feedback queue (Corbató, 1962). A kind begins at its own level, or
   at the one of its measured cost if that is lower; a job that has run longer than its level allows
   falls to the next.
-- Ageing: one in eight picks goes to who has waited longest beyond the patience of its level. A
-  level that is empty of urgent work therefore drains at no less than an eighth of a tenant's share,
-  and a long backlog that has grown old can't hold up what is urgent for more than that.
+- Ageing: one in eight picks goes to whatever has waited longest of all that waited longer than its
+  level has patience. So every job comes to its turn, and a long backlog that has grown old can't
+  hold up what is urgent by more than an eighth.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from memos.types import Books, Lane, Pick, Plan
 
 LEVELS = 4
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,11 @@ class Policy:
         picks: dict[Lane, int] = {}
         worth = 0.0
         while active and sum(picks.values()) < limit and (worth < self.batch or not picks):
-            # The largest surplus first; the name only makes ties the same for everybody.
-            tenant = min(active, key=lambda name: (spent[name], name))
+            # The largest surplus first, then who was away the longest; the name only makes ties the
+            # same for everybody.
+            tenant = min(
+                active, key=lambda name: (spent[name], books.spent.get(name, _NEVER), name)
+            )
             lane = self._choose(active[tenant], now, rng)
             cost = self._cost(lane.kind, books)
             if picks and worth + cost > self.batch:
@@ -108,14 +112,14 @@ class Policy:
     def _choose(self, lanes: Sequence[Lane], now: float, rng: random.Random) -> Lane:
         """Of one tenant's: the most urgent level, now and then the one most overdue."""
         if len(lanes) > 1 and rng.random() < self.aged_share:
-            oldest = max(lanes, key=lambda lane: self._overdue(lane, now))
-            if self._overdue(oldest, now) >= 1:
-                return oldest
+            overdue = [lane for lane in lanes if self._overdue(lane, now)]
+            if overdue:
+                return min(overdue, key=lambda lane: (lane.since, lane.kind))
         return min(lanes, key=lambda lane: (lane.level, lane.since, lane.kind))
 
-    def _overdue(self, lane: Lane, now: float) -> float:
-        """The wait of its first job, in patiences of its level."""
-        return max(0.0, now - lane.since) / self.patience[min(lane.level, LEVELS - 1)]
+    def _overdue(self, lane: Lane, now: float) -> bool:
+        """Whether its first job has waited longer than its level has patience."""
+        return now - lane.since > self.patience[min(lane.level, LEVELS - 1)]
 
     def _cost(self, kind: str, books: Books) -> float:
         return books.costs.get(kind, self.unknown)

@@ -58,6 +58,23 @@ def test_requests_searches_memories_and_jobs_are_counted():
         assert found[("memos_job_queue_depth", ())] == 3
 
 
+def test_each_kind_of_job_is_measured():
+    with running_server() as server:
+        with httpx.Client(base_url=server.url, headers=server.headers) as http:
+            added = http.post("/v1/cubes/default/memories?wait=false", json={"content": "five"})
+            job = added.json()["jobs"][0]
+            assert http.get(f"/v1/jobs/{job}", params={"wait": 30}).json()["state"] == "succeeded"
+        found = samples(server.url)
+        where = labels(kind="index")
+        assert found[("memos_job_runs_total", where)] == 1
+        assert found[("memos_job_failures_total", where)] == 0
+        assert found[("memos_job_deaths_total", where)] == 0
+        run = found[("memos_job_run_seconds_total", where)]
+        assert run == found[("memos_job_mean_seconds", where)] > 0
+        assert found[("memos_job_wait_seconds_total", where)] >= 0
+        assert found[("memos_job_oldest_wait_seconds", where)] == 0
+
+
 def test_two_servers_in_a_process_count_apart():
     with running_server() as one, running_server() as two:
         httpx.get(f"{one.url}/v1/cubes", headers=one.headers)

@@ -9,6 +9,7 @@ from memos.benchmarks.kv_states import equal
 from memos.errors import BlockCorrupt, InvalidInput
 from memos.kvcache.blocks.block import LayerStates, RecurrentState
 from memos.kvcache.codecs.integers import CHANNELS, TOKENS, Grid, joined, split
+from memos.kvcache.codecs.raw import stacked_views
 from memos.kvcache.codecs.registry import CODECS, codec_named
 from memos.kvcache.layout import CacheLayout, LayerLayout
 
@@ -205,3 +206,26 @@ def test_a_record_that_points_outside_is_refused() -> None:
         codec.decode(payload[:-2], encoded.records, layout)
     with pytest.raises(InvalidInput, match="there are raw, lossless"):
         codec_named("gzip")
+
+
+@pytest.mark.parametrize("rows", [None, 64, 500])
+def test_views_of_all_layers_at_once_are_what_is_decoded_one_by_one(rows: int | None) -> None:
+    layout = alike()
+    encoded = codec_named("raw").encode(made(layout, 128), layout)
+    payload = encoded.payload.reshape(-1).view(torch.uint8)
+    views = stacked_views(payload, encoded.records, layout, rows)
+    assert views is not None
+    one_by_one = codec_named("raw").decode(payload, encoded.records, layout, rows=rows)
+    assert equal(views, one_by_one)
+    assert views[1].keys.untyped_storage().data_ptr() == payload.untyped_storage().data_ptr()
+
+
+def test_a_payload_of_layers_that_differ_or_of_missing_bytes_has_no_such_views() -> None:
+    layout = alike()
+    encoded = codec_named("raw").encode(made(layout, 128), layout)
+    payload = encoded.payload.reshape(-1).view(torch.uint8)
+    assert stacked_views(payload[:-1], encoded.records, layout, None) is None
+    assert stacked_views(payload, encoded.records[::-1], layout, None) is None
+    odd = CacheLayout((*layout.layers[:3], LayerLayout("full", 1, 64, 64)), "bfloat16")
+    mixed = codec_named("raw").encode(made(odd, 128), odd)
+    assert stacked_views(mixed.payload.reshape(-1), mixed.records, odd, None) is None

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
 from memos.errors import InvalidInput, JobNotFound, StateConflict
+from memos.graph.validity import Rules
 from memos.protocols import Stores
-from memos.types import Job, JobState, NewJob
-from tests.storage.samples import Clock
+from memos.scheduler import Policy
+from memos.storage import open_stores
+from memos.types import Job, JobState, NewJob, Outcome
+from tests.storage.samples import Clock, new_id
 
 
 def queue(stores: Stores, kind: str = "work", **fields: object) -> str:
@@ -271,3 +275,124 @@ def test_many_threads_queue_one_job_per_key(stores: Stores) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(add, range(8)))) == 1
     assert len(stores.jobs.page("t1", limit=9)) == 1
+
+
+def test_another_tenants_job_comes_before_a_backlog(stores: Stores, clock: Clock) -> None:
+    for _ in range(50):
+        queue(stores)
+    lease(stores, limit=5)
+    clock.forward(1)
+    single = queue(stores, tenant_id="t2")
+    assert lease(stores, "w2", limit=1) == [single]
+
+
+def test_what_a_run_cost_decides_who_is_next_and_how_urgent_its_kind_is(
+    stores: Stores, clock: Clock
+) -> None:
+    mine = [queue(stores) for _ in range(3)]
+    theirs = [queue(stores, tenant_id="t2") for _ in range(3)]
+    assert lease(stores, limit=2) == [mine[0], theirs[0]]
+    outcomes = [Outcome(job_id=mine[0], seconds=5.0), Outcome(job_id=theirs[0], seconds=0.1)]
+    stores.jobs.settle("w1", outcomes)
+    # t1 owes five seconds of work, t2 a tenth.
+    assert lease(stores, limit=2) == theirs[1:]
+    assert stores.jobs.get("t1", mine[0]).seconds == 5.0
+    [report] = stores.jobs.report(None)
+    assert (report.kind, report.runs, report.run_seconds) == ("work", 2, pytest.approx(5.1))
+    assert (report.queued, report.running) == (2, 2)
+
+
+def test_a_job_that_ran_long_and_failed_falls(stores: Stores, clock: Clock) -> None:
+    job_id = queue(stores)
+    lease(stores)
+    stores.jobs.settle("w1", [Outcome(job_id=job_id, error="x", retry_in=1, seconds=30.0)])
+    assert get(stores, job_id).level == 3
+    assert stores.jobs.retry("t1", job_id).level == 0
+
+
+def test_a_newer_payload_is_left_to_workers_that_know_it(stores: Stores) -> None:
+    new = queue(stores, version=2)
+    old = queue(stores)
+
+    def taken(known: dict[str, int]) -> list[str]:
+        return [j.id for j in stores.jobs.lease("w", kinds=known, limit=9, seconds=30)]
+
+    assert taken({"other": 9}) == []
+    assert taken({"work": 1}) == [old]
+    assert taken({"work": 1}) == []
+    assert get(stores, new).state is JobState.QUEUED
+    assert taken({"work": 2}) == [new]
+
+
+def test_no_more_of_a_kind_run_than_its_limit_allows(url: str, clock: Clock) -> None:
+    policy = Policy(limits={"work": 3}, batch=3600.0)
+    made = open_stores(url, new_id=new_id, clock=clock, derivation=Rules(), policy=policy)
+    ids = [queue(made) for _ in range(12)]
+    other = queue(made, "other")
+    start = threading.Barrier(4)
+
+    def take(name: str) -> list[str]:
+        start.wait()
+        return lease(made, name, limit=2)
+
+    with ThreadPoolExecutor(4) as pool:
+        held = [job_id for mine in pool.map(take, "abcd") for job_id in mine]
+    assert len(held) == len(set(held)) == 3
+    assert lease(made) == []
+    assert [j.id for j in made.jobs.lease("w", kinds=["other"], limit=1, seconds=9)] == [other]
+    for name in "abcd":
+        made.jobs.finish(held[0], name)
+    assert len(lease(made)) == 1
+    assert set(held) < set(ids)
+    made.health.close()
+
+
+def test_a_cancelled_job_is_taken_from_its_worker(stores: Stores) -> None:
+    waits, runs = queue(stores), queue(stores)
+    stores.jobs.stop("t1", waits, reason="not needed", actor="ana")
+    assert lease(stores) == [runs]
+    done = stores.jobs.stop("t1", runs, reason=None, actor=None)
+    assert (done.state, done.error) == (JobState.CANCELLED, "it was cancelled")
+    assert not stores.jobs.heartbeat(runs, "w1", seconds=30)
+    assert stores.jobs.extend("w1", seconds=30) == frozenset()
+    stores.jobs.finish(runs, "w1")
+    assert get(stores, runs).state is JobState.CANCELLED
+    with pytest.raises(StateConflict, match="cancelled already"):
+        stores.jobs.stop("t1", runs, reason=None, actor=None)
+    with pytest.raises(JobNotFound):
+        stores.jobs.stop("t2", waits, reason=None, actor=None)
+    [told] = stores.events.about("t1", waits, limit=9)
+    assert (told.kind, told.reason, told.actor) == ("job.cancel", "not needed", "ana")
+    assert stores.jobs.retry("t1", waits).state is JobState.QUEUED
+
+
+def test_what_kills_its_worker_takes_nothing_along(stores: Stores, clock: Clock) -> None:
+    ids = [queue(stores, max_attempts=3) for _ in range(4)]
+    assert lease(stores) == ids  # and the worker dies of the first
+    clock.forward(31)
+    done = []
+    for _ in range(8):
+        taken = lease(stores, "w2")
+        assert len(taken) <= 1
+        if taken == [ids[0]]:
+            clock.forward(31)  # dies again
+        elif taken:
+            stores.jobs.finish(taken[0], "w2")
+            done += taken
+    assert sorted(done) == ids[1:]
+    assert get(stores, ids[0]).state is JobState.DEAD
+    kinds = [event.kind for event in stores.events.about("t1", ids[0], limit=9)]
+    assert kinds == ["job.lost", "job.lost", "job.dead"]
+
+
+def test_a_clock_that_is_set_back_keeps_no_job_waiting(stores: Stores, clock: Clock) -> None:
+    held = queue(stores)
+    lease(stores)
+    soon = queue(stores, run_at=clock.now + timedelta(minutes=1))
+    clock.forward(-86400)
+    assert lease(stores, "w2") == [held]  # its lease would have lasted for another day
+    stores.jobs._mended = float("-inf")
+    stores.jobs.finish(held, "w2")
+    assert lease(stores, "w2") == []
+    clock.forward(61)
+    assert lease(stores, "w2") == [soon]
