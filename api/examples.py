@@ -10,6 +10,7 @@ from memos.api.activation_examples import ACTIVATION_EXAMPLES
 from memos.api.adapter_examples import ADAPTER_EXAMPLES
 from memos.api.event_examples import EVENT_EXAMPLES
 from memos.api.graph_examples import GRAPH_EXAMPLES
+from memos.api.keeping_examples import KEEPING_EXAMPLES
 from memos.api.routes.health import Health
 from memos.types import (
     Added,
@@ -23,14 +24,17 @@ from memos.types import (
     Job,
     JobState,
     Kind,
+    Lineage,
     Link,
     Memory,
     MemoryVersion,
     Page,
     ParsedQuery,
     Provenance,
+    Relation,
     Role,
     SearchResult,
+    Segment,
     State,
 )
 
@@ -147,6 +151,16 @@ EXAMPLES: Mapping[str, Any] = {
     **ADAPTER_EXAMPLES,
     **EVENT_EXAMPLES,
     **GRAPH_EXAMPLES,
+    **KEEPING_EXAMPLES,
+    "Lineage": Lineage(
+        derived_id=MEMORY.id,
+        source_id="01HXA8Q5T9V0J4M2K7N3P6R8SE",
+        source_version=1,
+        relation=Relation.MERGED,
+    ),
+    "Segment": Segment(
+        session_id="2024-05-01", user_id="ana", memories=(MEMORY,), visits=2, heat=1.4
+    ),
     "Added": Added(memories=(MEMORY,)),
     "ApiKey": _KEY,
     "Cube": _CUBE,

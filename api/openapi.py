@@ -31,6 +31,7 @@ TAGS = [
     {"name": "activations", "description": "What the local model has read, and its answers."},
     {"name": "adapters", "description": "What the local model has learnt."},
     {"name": "events", "description": "What happened by itself, and why."},
+    {"name": "keeping", "description": "Consolidation, forgetting, erasure, audit, context."},
     {"name": "lifecycle", "description": "How memories are kept, and for how long."},
     {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
     {"name": "jobs", "description": "Durable background work."},
@@ -42,7 +43,7 @@ _READ = (400, 401, 403, 404, 422, 500, 503)
 _WRITE = (*_READ, 408, 409, 413, 415, 507)
 _OPEN: dict[str, tuple[int, ...]] = {"health": (500,), "ready": (500, 503), "metrics": (500, 503)}
 _STEPS = {"archive", "freeze", "thaw", "expire", "rollback"}
-_PRECONDITION = {"update", "forget", "undo"} | _STEPS
+_PRECONDITION = {"update", "forget", "undo", "erase"} | _STEPS
 _TAGGED = {"get", "update", "forget", "restore"} | _STEPS
 
 _PROBLEM = {

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from memos.api.schemas import Label, Time
 from memos.errors import InvalidFilter, InvalidInput
 from memos.graph.walking import MOST_HOPS
-from memos.types import JobState, Kind, State, SummaryKind
+from memos.types import JobState, Kind, State, SummaryKind, Work
 
 _BATCH_SIZE = 256
 
@@ -187,6 +187,16 @@ class EventsQuery(Paging):
     after: Annotated[
         int, Field(ge=0, le=2**63 - 1, description="Only events with a greater `seq`.")
     ] = 0
+
+
+class PlanQuery(Query):
+    work: Annotated[Work, Field(description="Of which run.")] = Work.CONSOLIDATE
+    limit: Limit = 50
+
+
+class SegmentsQuery(View):
+    session_id: Label
+    user_id: Label | None = None
 
 
 class StreamQuery(Query):

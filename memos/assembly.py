@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timezone, tzinfo
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from memos import config
 from memos.config import Settings
-from memos.errors import ExtractionFailed, InvalidSetting, MissingDependency, StorageReadOnly
+from memos.errors import (
+    ExtractionFailed,
+    InvalidSetting,
+    MissingDependency,
+    StorageCorrupt,
+    StorageReadOnly,
+)
 from memos.extraction.ledger import Ledger
+from memos.forgetting.receipts import Signer
 from memos.identity import UlidMaker, utc_now
 from memos.protocols import (
     Clock,
@@ -24,6 +34,8 @@ from memos.protocols import (
 from memos.retrieval.reranking import Reranker
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
 from memos.types import Extraction, Memory
+
+_KEY_BYTES, _KEY_TRIES, _KEY_WAIT = 32, 50, 0.02
 
 
 def build(
@@ -65,6 +77,7 @@ def build(
             forget_texts=cached.clear,
             open_vector_index=_vector_index_opener(settings),
             open_states=lambda: open_states(settings),
+            signer=cached_signer(settings),
             one_holder=_index_choice(settings) == "chroma",
             extractor=configured and (extractor or configured),
             reranker=make_reranker(settings),
@@ -123,6 +136,39 @@ def open_states(settings: Settings) -> LocalStates:
         adapters=settings.data_dir / "lora",
         adapter_ram_bytes=settings.lora_ram_bytes,
         adapter_codec=settings.lora_codec,
+    )
+
+
+def cached_signer(settings: Settings) -> Callable[[], Signer]:
+    """The signer of receipts, whose key is read or made at the first need."""
+    return cache(lambda: Signer(_receipt_key(settings)))
+
+
+def _receipt_key(settings: Settings) -> bytes:
+    """The configured key, or 32 random bytes kept in the data folder for this user alone."""
+    if settings.receipt_key:
+        return settings.receipt_key.encode()
+    path = settings.data_dir / "receipt.key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _stored_key(path)
+    with os.fdopen(handle, "wb") as file:
+        file.write(key := os.urandom(_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def _stored_key(path: Path) -> bytes:
+    """Waits a moment for a process that is just writing it."""
+    for _ in range(_KEY_TRIES):
+        if len(key := path.read_bytes()) == _KEY_BYTES:
+            return key
+        time.sleep(_KEY_WAIT)
+    raise StorageCorrupt(
+        f"{path} is no key of {_KEY_BYTES} bytes; put back the right one, or delete it: receipts "
+        "issued so far can then no longer be checked"
     )
 
 

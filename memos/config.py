@@ -177,6 +177,9 @@ class Settings:
         "", "most jobs of a kind that run at once over all workers, such as compile=1,extract=4"
     )
     job_attempts: int = _setting(5, "tries before a job is dead", minimum=1)
+    receipt_key: str = _setting(
+        "", "signs receipts of erasures; empty: a key made in data_dir", secret=True
+    )
     receipt_hours: float = _setting(24.0, "how long idempotency keys are remembered", minimum=0)
     shutdown_seconds: float = _setting(
         10.0, "how long a stopping server lets requests finish", minimum=0

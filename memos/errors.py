@@ -99,6 +99,8 @@ class InvalidCursor(InvalidInput):
 
 
 class PolicyContradiction(InvalidInput):
+    """Rules of a policy that can't all hold; `details` has `field`, the one to change."""
+
     code = "policy-contradiction"
 
 

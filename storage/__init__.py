@@ -50,6 +50,7 @@ def open_stores(
     from memos.storage.graph.upkeep import GraphUpkeep
     from memos.storage.health import SqlStoreHealth
     from memos.storage.jobs import SqlJobQueue
+    from memos.storage.keeping.store import SqlKeepingStore
     from memos.storage.keys import SqlKeyStore
     from memos.storage.links import SqlLinkStore
     from memos.storage.memories import SqlMemoryStore
@@ -71,15 +72,11 @@ def open_stores(
     jobs = SqlJobQueue(database, new_id=new_id, clock=clock, events=events, policy=policy)
     audit = AuditTrail(new_id=new_id, clock=clock)
     deriver = Deriver(derivation, new_id)
+    graph = GraphUpkeep(deriver, clock)
     return Stores(
         cubes=SqlCubeStore(database, jobs=jobs, audit=audit, clock=clock),
         memories=SqlMemoryStore(
-            database,
-            jobs=jobs,
-            audit=audit,
-            events=events,
-            graph=GraphUpkeep(deriver, clock),
-            clock=clock,
+            database, jobs=jobs, audit=audit, events=events, graph=graph, clock=clock
         ),
         past=SqlPastStore(database),
         feed=SqlChangeFeed(database),
@@ -91,6 +88,7 @@ def open_stores(
         notes=SqlNoteStore(database, clock=clock),
         summaries=SqlSummaryStore(database, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
+        keeping=SqlKeepingStore(database, jobs=jobs, events=events, graph=graph, clock=clock),
         events=SqlEventStore(database, log=events),
         rules=SqlRuleStore(database, jobs=jobs),
         timetable=SqlTimetable(database, jobs=jobs, clock=clock),

@@ -25,6 +25,7 @@ from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.events import event, event_subject
 from memos.storage.jobs import SqlJobQueue
+from memos.storage.keeping.tables import CONTENTS as KEPT
 from memos.storage.leftovers import after_deletion
 from memos.storage.lifecycle import lifecycle_rule
 from memos.storage.records import (
@@ -41,7 +42,14 @@ from memos.types import Cube, CubeDescription, EmbeddingModel, NewJob, State
 
 # Links first, for they refer to memories; jobs are cancelled, not deleted.
 # Tables that other modules define are named, so that they are there whatever was imported before.
-_TABLES = {*metadata.tables.values(), event, event_subject, lifecycle_rule, schedule}
+_TABLES = {
+    *metadata.tables.values(),
+    *KEPT,
+    event,
+    event_subject,
+    lifecycle_rule,
+    schedule,
+}
 _CONTENTS = sorted(
     (table for table in _TABLES if "cube_id" in table.c and table.name != "job"),
     key=lambda table: (table.name != "link", table is memory),

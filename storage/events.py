@@ -23,7 +23,6 @@ from sqlalchemy import (
     Text,
     and_,
     exists,
-    insert,
     or_,
     select,
     text,
@@ -32,6 +31,7 @@ from sqlalchemy import (
 
 from memos.errors import EventNotFound
 from memos.protocols import Clock, NewId
+from memos.storage.bulk import load
 from memos.storage.engine import Database
 from memos.storage.records import checked, json_text, micros, moment, storable
 from memos.storage.tables import Id, metadata
@@ -80,8 +80,6 @@ _take = text(
     "INSERT INTO event_mark (tenant_id, seq) VALUES (:tenant_id, :count)"
     " ON CONFLICT (tenant_id) DO UPDATE SET seq = event_mark.seq + :count RETURNING seq"
 )
-_insert = insert(event)
-_insert_subject = insert(event_subject)
 _undo = msgspec.json.Decoder(tuple[UndoStep, ...])
 _numbers = msgspec.json.Decoder(dict[str, Any])
 _subjects = msgspec.json.Decoder(tuple[str, ...])
@@ -107,7 +105,7 @@ class EventLog:
             _row(new, tenant_id, seq, self._new_id(), now)
             for seq, new in enumerate(events, last - len(events) + 1)
         ]
-        connection.execute(_insert, rows)
+        load(connection, event, [tuple(row.values()) for row in rows])
         subjects = [
             {
                 "tenant_id": tenant_id,
@@ -119,7 +117,7 @@ class EventLog:
             for subject in dict.fromkeys(new.subjects)
         ]
         if subjects:
-            connection.execute(_insert_subject, subjects)
+            load(connection, event_subject, [tuple(row.values()) for row in subjects])
         return tuple(row["id"] for row in rows)
 
     def erase(self, connection: Connection, tenant_id: str, subject: str) -> None:

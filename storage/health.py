@@ -12,6 +12,7 @@ from memos.protocols import Clock
 from memos.storage.engine import Database
 from memos.storage.graph import health as graph
 from memos.storage.graph.deriving import Deriver
+from memos.storage.keeping.tables import lineage, memory_use
 from memos.storage.records import micros
 from memos.storage.tables import (
     artifact,
@@ -41,6 +42,9 @@ _orphans = {
     "mentions": (mention, mention.c.memory_id),
     "readings": (reading, reading.c.memory_id),
     "notes": (note, note.c.memory_id),
+    "lineage": (lineage, lineage.c.derived_id),
+    "sources of lineage": (lineage, lineage.c.source_id),
+    "uses": (memory_use, memory_use.c.memory_id),
     "sources of summaries": (summary_source, summary_source.c.memory_id),
 }
 

@@ -7,13 +7,14 @@ step a state allows is decided before.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from memos.errors import AlreadyExists, InvalidInput, MemoryNotFound, VersionConflict
-from memos.protocols import Clock, Indexed, Receipt, Replacement
+from memos.protocols import Clock, Erasure, Indexed, Receipt, Replacement
 from memos.storage.audit import AuditTrail
 from memos.storage.bulk import by_ids, load
 from memos.storage.engine import Database
@@ -22,6 +23,7 @@ from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
+from memos.storage.keeping import lineage
 from memos.storage.leftovers import after_forgetting
 from memos.storage.receipts import put_receipt
 from memos.storage.records import (
@@ -184,55 +186,83 @@ class SqlMemoryStore:
         reason: str | None,
         jobs: Sequence[NewJob] = (),
         events: Sequence[NewEvent] = (),
-    ) -> None:
+    ) -> Erasure:
+        removed: Counter[str] = Counter()
+        files: list[str] = []
         with self._db.erasing() as connection:
             take_numbers(connection, cube_id, 0)
             present = _present(connection, cube_id, memory_id)
             if present.state is State.ERASED:
-                return
-            seq, tenant_id = take_numbers(connection, cube_id, 1)
-            now = self._clock()
-            tombstone = dataclasses.replace(
-                _blank(present), version=present.version + 1, updated_at=now
-            )
-            _update(connection, tombstone, seq)
-            versions = memory_version.c
-            connection.execute(
-                update(memory_version)
-                .where(versions.cube_id == cube_id, versions.memory_id == memory_id)
-                # Reasons may quote the text.
-                .values(snapshot=None, reason=None)
-            )
-            entry = version_row(
-                tombstone, operation="erase", changed_at=now, actor=actor, reason=reason
-            )
-            connection.execute(_insert_version, checked({**entry, "snapshot": None}))
-            connection.execute(
-                delete(indexed).where(
-                    indexed.c.cube_id == cube_id, indexed.c.memory_id == memory_id
-                )
-            )
-            for table in (link, removed_link):
-                connection.execute(
-                    delete(table).where(
-                        table.c.cube_id == cube_id,
-                        or_(table.c.source_id == memory_id, table.c.target_id == memory_id),
-                    )
-                )
-            self._graph.erased(connection, present)
-            self._jobs.erase(connection, cube_id, memory_id)
-            self._events.erase(connection, tenant_id, memory_id)
-            self._audit.record(
-                connection,
-                tenant_id=tenant_id,
-                actor=actor,
-                action="memory.erase",
-                target=memory_id,
-                detail={"cube": cube_id, "versions": tombstone.version},
-            )
-            files = after_forgetting(connection, tenant_id, cube_id, memory_id)
-            self._jobs.add(connection, [*jobs, *files])
+                return Erasure((memory_id,), {})
+            ids = lineage.doomed(connection, cube_id, memory_id)
+            seq, tenant_id = take_numbers(connection, cube_id, len(ids))
+            for number, id in enumerate(ids, seq - len(ids) + 1):
+                present = _present(connection, cube_id, id)
+                removed += self._erase_one(connection, tenant_id, present, number, actor, reason)
+                gone = after_forgetting(connection, tenant_id, cube_id, id)
+                files += self._jobs.add(connection, gone)
+            removed["lineage"] += lineage.erase(connection, cube_id, ids)
+            self._jobs.add(connection, jobs)
             self._events.record(connection, tenant_id, events)
+        return Erasure(tuple(ids), removed, tuple(files))
+
+    def _erase_one(
+        self,
+        connection: Connection,
+        tenant_id: str,
+        present: Memory,
+        seq: int,
+        actor: str | None,
+        reason: str | None,
+    ) -> Counter[str]:
+        """What was removed, by store."""
+        cube_id, memory_id = present.cube_id, present.id
+        now = self._clock()
+        tombstone = dataclasses.replace(
+            _blank(present), version=present.version + 1, updated_at=now
+        )
+        _update(connection, tombstone, seq)
+        versions = memory_version.c
+        former = connection.execute(
+            update(memory_version)
+            .where(versions.cube_id == cube_id, versions.memory_id == memory_id)
+            # Reasons may quote the text.
+            .values(snapshot=None, reason=None)
+        )
+        entry = version_row(
+            tombstone, operation="erase", changed_at=now, actor=actor, reason=reason
+        )
+        connection.execute(_insert_version, checked({**entry, "snapshot": None}))
+        forms = connection.execute(
+            delete(indexed).where(indexed.c.cube_id == cube_id, indexed.c.memory_id == memory_id)
+        )
+        links = 0
+        for table in (link, removed_link):
+            links += connection.execute(
+                delete(table).where(
+                    table.c.cube_id == cube_id,
+                    or_(table.c.source_id == memory_id, table.c.target_id == memory_id),
+                )
+            ).rowcount
+        graph = self._graph.erased(connection, present)
+        self._jobs.erase(connection, cube_id, memory_id)
+        self._events.erase(connection, tenant_id, memory_id)
+        self._audit.record(
+            connection,
+            tenant_id=tenant_id,
+            actor=actor,
+            action="memory.erase",
+            target=memory_id,
+            detail={"cube": cube_id, "versions": tombstone.version},
+        )
+        return Counter(
+            texts=1,
+            versions=former.rowcount,
+            embeddings=forms.rowcount,
+            terms=forms.rowcount,
+            links=links,
+            **graph,
+        )
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
         with self._db.read() as connection:

@@ -36,6 +36,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     peers   ingest and search beside another memory layer
     crash   kill -9 during bulk adds; nothing acknowledged may be lost
     graph   recording facts by the million, and views of them at a time
+    consolidation  what a simulated year leaves, LoCoMo after it, cost, searches meanwhile
     extraction  turns per second, and whether what supersedes what is right
     kv      activation memory: time to first token and exactness of stored states
     kv_cuda  the same on a CUDA device, at the shapes of large models

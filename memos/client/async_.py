@@ -16,6 +16,7 @@ from memos.client.async_activation_verbs import AsyncActivationVerbs
 from memos.client.async_adapter_verbs import AsyncAdapterVerbs
 from memos.client.async_event_verbs import AsyncEventVerbs
 from memos.client.async_graph_verbs import AsyncGraphVerbs
+from memos.client.async_keeping_verbs import AsyncKeepingVerbs
 from memos.client.async_lifecycle_verbs import AsyncLifecycleVerbs
 from memos.client.batches import Splitter, in_order
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
@@ -59,6 +60,7 @@ class AsyncClient(
     AsyncAdapterVerbs,
     AsyncEventVerbs,
     AsyncLifecycleVerbs,
+    AsyncKeepingVerbs,
 ):
     """The service at `base_url`. Belongs to one event loop.
 

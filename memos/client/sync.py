@@ -18,6 +18,7 @@ from memos.client.batches import Splitter
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
 from memos.client.event_verbs import EventVerbs
 from memos.client.graph_verbs import GraphVerbs
+from memos.client.keeping_verbs import KeepingVerbs
 from memos.client.lifecycle_verbs import LifecycleVerbs
 from memos.client.requests import Request
 from memos.errors import WaitTimeout
@@ -59,6 +60,7 @@ class Client(
     AdapterVerbs,
     EventVerbs,
     LifecycleVerbs,
+    KeepingVerbs,
 ):
     """The service at `base_url`. May be used by several threads at once.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memos.protocols.events import EventStore, RuleStore, Timetable
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
+from memos.protocols.keeping import KeepingStore
 from memos.types import (
     ApiKey,
     Artifact,
@@ -97,6 +98,16 @@ class Replacement:
     actor: str | None = None
     reason: str | None = None
     indexed: Indexed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """`memory_ids` were erased, the one asked for first; `removed` counts rows by store;
+    `file_jobs` delete the files that were made of them."""
+
+    memory_ids: tuple[str, ...]
+    removed: Mapping[str, int]
+    file_jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +206,13 @@ class MemoryStore(Protocol):
         reason: str | None,
         jobs: Sequence[NewJob] = (),
         events: Sequence[NewEvent] = (),
-    ) -> None:
+    ) -> Erasure:
         """Removes content, metadata, all versions' snapshots, vector, terms and links, and
         the reasons of its events; leaves a row in state `erased` and an `erase` history entry
         without content. MemoryNotFound if absent.
+
+        The same befalls what comes from it by lineage: memories made of it, and those that were
+        merged into it. Answers what was removed where.
         """
         ...
 
@@ -566,6 +580,7 @@ class Stores:
     notes: NoteStore
     summaries: SummaryStore
     artifacts: ArtifactStore
+    keeping: KeepingStore
     events: EventStore
     rules: RuleStore
     timetable: Timetable

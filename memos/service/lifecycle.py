@@ -37,7 +37,8 @@ _EVERY = timedelta(hours=1)
 
 class Lifecycle:
     """For all tenants. `gone` is called after a memory left the search, to drop what is held of it
-    in RAM and on disk."""
+    in RAM and on disk; `erase` removes one for good, along its lineage; `pinned` says which of some
+    never go by a rule."""
 
     def __init__(
         self,
@@ -46,13 +47,15 @@ class Lifecycle:
         *,
         clock: Clock,
         gone: Callable[[Cube, str], None],
-        purged: Callable[[Cube], None],
+        erase: Callable[..., object],
+        pinned: Callable[[Cube, Sequence[str]], frozenset[str]],
     ) -> None:
         self._stores = stores
         self._writer = writer
         self._clock = clock
         self._gone = gone
-        self._purged = purged
+        self._erase_for_good = erase
+        self._pinned = pinned
 
     def step(
         self,
@@ -203,8 +206,10 @@ class Lifecycle:
         after = 0
         while rows := self._stores.memories.page(cube.id, after=after, limit=_PART, states=states):
             after = rows[-1].position
+            pinned = self._pinned(cube, [memory.id for memory in rows])
             for memory in rows:
-                self._apply(cube, memory, rules.get(memory.kind))
+                if memory.id not in pinned:
+                    self._apply(cube, memory, rules.get(memory.kind))
             context.beat()
             context.check_stop()
         if rules:
@@ -233,16 +238,14 @@ class Lifecycle:
     def _erase(
         self, cube: Cube, memory: Memory, reason: str, numbers: Mapping[str, object]
     ) -> None:
-        self._writer.forget(
+        self._erase_for_good(
             cube,
             memory.id,
-            erase=True,
             if_version=memory.version,
             reason=reason,
             actor=None,
             numbers=numbers,
         )
-        self._purged(cube)
 
     def _touched(self, cube: Cube, memory: Memory) -> datetime:
         history = self._stores.memories.history(cube.id, memory.id)

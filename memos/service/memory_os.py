@@ -13,6 +13,7 @@ from memos.service.cube_verbs import CubeVerbs
 from memos.service.event_verbs import EventVerbs
 from memos.service.graph_verbs import GraphVerbs
 from memos.service.job_verbs import JobVerbs
+from memos.service.keeping_verbs import KeepingVerbs
 from memos.service.lifecycle_verbs import LifecycleVerbs
 from memos.service.note_verbs import NoteVerbs
 from memos.service.read_verbs import ReadVerbs
@@ -26,6 +27,7 @@ class MemoryOS(
     NoteVerbs,
     ActivationVerbs,
     AdapterVerbs,
+    KeepingVerbs,
     CubeVerbs,
     JobVerbs,
     EventVerbs,

@@ -7,6 +7,7 @@ from memos.errors import InvalidSetting
 from memos.scheduler import Policy
 from memos.service.activations import COMPILE
 from memos.service.enriching import PATIENT
+from memos.service.keeping import CONSOLIDATE, REMAKE, SWEEP
 from memos.service.sweeps import LIFECYCLE
 
 LEVELS = {
@@ -19,6 +20,9 @@ LEVELS = {
     "reindex": 2,
     COMPILE: 2,
     LIFECYCLE: 2,
+    REMAKE: 2,
+    CONSOLIDATE: 3,
+    SWEEP: 3,
     **dict.fromkeys(PATIENT, 2),
 }
 

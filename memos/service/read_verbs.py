@@ -95,9 +95,10 @@ class ReadVerbs(Verbs):
         for name, value in (("since", since), ("until", until)):
             check_time(name, value)
         view = self._view(as_of=as_of, known_as_of=known_as_of)
+        target = self._cube(cube)
         with self._service.foreground.request():
-            return self._service.searcher.search(
-                self._cube(cube),
+            found = self._service.searcher.search(
+                target,
                 Search(
                     text=text,
                     limit=limit,
@@ -116,6 +117,9 @@ class ReadVerbs(Verbs):
                     explain=explain,
                 ),
             )
+        if view.known_as_of is None:
+            self._service.gave_out(target, [hit.memory for hit in found.hits])
+        return found
 
     def history(
         self, id: str, *, cube: str = "default", known_as_of: datetime | None = None

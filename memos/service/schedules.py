@@ -16,6 +16,7 @@ from memos.errors import InvalidInput
 from memos.protocols import Clock, Stores
 from memos.scheduler.cron import next_time, zone_of
 from memos.service.enriching import EXTRACT, SUMMARISE
+from memos.service.keeping import CONSOLIDATE, SWEEP
 from memos.service.sweeps import LIFECYCLE
 from memos.types import Cube, NewEvent, NewJob, Schedule
 from memos.validation import check_label
@@ -27,6 +28,8 @@ SCHEDULABLE: dict[str, Mapping[str, Any]] = {
     "reindex": {"embed": False},
     SUMMARISE: {},
     LIFECYCLE: {},
+    CONSOLIDATE: {},
+    SWEEP: {},
 }
 """What may be scheduled, with its payload: nobody can name another cube in one."""
 

@@ -9,10 +9,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from memos.admission.auditing import Auditor
+from memos.admission.recalls import Recalls
 from memos.config import Settings
 from memos.errors import CubeNotFound, StorageUnavailable
 from memos.extraction.ledger import ModelUse
 from memos.extraction.structured import Structured
+from memos.forgetting.receipts import Signer
 from memos.graph.communities import communities
 from memos.graph.resolution import Resolver
 from memos.protocols import (
@@ -31,15 +34,20 @@ from memos.scheduler import Foreground, Handler, Worker
 from memos.service.activation_jobs import ActivationDoctor, ActivationJobs
 from memos.service.activations import COMPILE, Activations
 from memos.service.adapters import DISTILL, Adapters
+from memos.service.admission import Admission
 from memos.service.choosing import Chooser
+from memos.service.contexts import Contexts
 from memos.service.cubes import Cubes
 from memos.service.enriching import PATIENT, Enriching
 from memos.service.enrichment import Enrichment
+from memos.service.erasing import Eraser
 from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors, unless_cube_gone
+from memos.service.keeping import CONSOLIDATE, SWEEP
+from memos.service.keeping_jobs import KeepingJobs
 from memos.service.keys import Keys
 from memos.service.late_states import LateStates
 from memos.service.learning import Learning
@@ -50,11 +58,12 @@ from memos.service.reading import Reader
 from memos.service.schedules import Schedules
 from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
+from memos.service.uses import Uses
 from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
-from memos.types import ApiKey, Cube, IssuedKey, State
+from memos.types import ApiKey, Cube, IssuedKey, Memory, State
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +80,7 @@ class Service:
     called after an erase, to drop what the embedder remembers of texts. `one_holder`: only one
     process at a time can have the index open. `extractor` None: no facts are read. `model_use`
     tells what language models were asked, by name, since this process began. `open_states` gives
-    the local model and its states at the first need.
+    the local model and its states at the first need; `signer` signs receipts of erasures.
     """
 
     def __init__(
@@ -82,6 +91,7 @@ class Service:
         *,
         open_vector_index: Callable[[], VectorIndex] | None,
         open_states: Callable[[], LocalStates],
+        signer: Callable[[], Signer],
         clock: Clock,
         new_id: NewId,
         forget_texts: Callable[[], None] = lambda: None,
@@ -109,6 +119,8 @@ class Service:
         self.keys = Keys(stores, clock=clock, new_id=new_id)
         self.reader = Reader(stores, settings, clock=clock)
         self.enriching = Enriching(settings, stores.feed, clock=clock)
+        self.recalls = Recalls()
+        self.uses = Uses(stores.keeping, self.recalls)
         self.writer = Writer(
             stores,
             indexer,
@@ -117,7 +129,10 @@ class Service:
             clock=clock,
             new_id=new_id,
             has_vector_index=open_vector_index is not None,
+            admission=Admission(stores, self.recalls, clock=clock),
         )
+        self.keeping = self.writer.keeping
+        self.auditor = Auditor(stores.keeping, clock=clock)
         self.resolver = Resolver(stores.graph, embedder, new_id, clock)
         self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
         self.explainer = Explainer(stores, self.graph)
@@ -165,12 +180,31 @@ class Service:
             clock=clock,
             new_id=new_id,
         )
+        self.contexts = Contexts(
+            stores,
+            self.reader,
+            self.searcher.projections,
+            embedder,
+            clock=clock,
+            most=settings.max_limit,
+        )
+        self.eraser = Eraser(
+            stores,
+            self.writer,
+            self.keeping,
+            signer,
+            purge=self.purge,
+            forget_states=self.activations.forget_source,
+            clock=clock,
+            new_id=new_id,
+        )
         self.lifecycle = Lifecycle(
             stores,
             self.writer,
             clock=clock,
             gone=self.activations.forget_source,
-            purged=self.purge,
+            erase=self.eraser.erase,
+            pinned=self.keeping.pinned,
         )
         self.schedules = Schedules(stores, settings, clock=clock)
         self.doctor = Doctor(
@@ -187,12 +221,13 @@ class Service:
             {
                 **Handlers(stores, indexer, source).table(),
                 **activation_jobs.table(),
+                **KeepingJobs(stores, self.keeping, self.foreground).table(),
                 **self._lifecycle_jobs(),
                 **self._enrichers(),
             },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT | {COMPILE, DISTILL, LIFECYCLE, RETRAIN},
+            patient=PATIENT | {COMPILE, CONSOLIDATE, DISTILL, LIFECYCLE, RETRAIN, SWEEP},
             chores=(self.schedules.fire,),
         )
 
@@ -230,28 +265,38 @@ class Service:
             raise RuntimeError("this service has no vector index")
         return self._vectors.wait()
 
-    def purge(self, cube: Cube) -> None:
+    def purge(self, cube: Cube) -> bool:
         """After an erase: takes the vector out of the embedder's cache and of the index now, not
         when a job comes round; the job, queued with the erase, does it where another process holds
-        the index. Small cubes have no index; then there is nothing to open.
+        the index. Small cubes have no index; then there is nothing to open. False: the job has
+        still to do it.
         """
         self._forget_texts()
         self.graph.forget_names(cube.id)
         self.searcher.drop_past(cube.id)
+        self.recalls.drop(cube.id)
         if self._vectors is None:
-            return
+            return True
         if self.stores.feed.last(cube.id) < self.settings.vector_index_min:
-            return
+            return True
         try:
             sync_vectors(self.stores, self.vector_index(), cube.id)
         except StorageUnavailable as error:
             log.warning("an erased vector waits for the job that takes it away: %s", error)
+            return False
         except CubeNotFound:
             pass  # deleted meanwhile, and its index with it
+        return True
+
+    def gave_out(self, cube: Cube, memories: Sequence[Memory]) -> None:
+        """Notes that these were given out, for counts of use and against loops; writes nothing."""
+        self.recalls.note(cube.id, memories, self.clock())
+        self.uses.start()
 
     def drop(self, cube_id: str) -> None:
         """Forgets what is held in RAM of a cube that was deleted."""
         self.searcher.drop(cube_id)
+        self.recalls.drop(cube_id)
         self.graph.projections.drop(cube_id)
         self.graph.forget_names(cube_id)
 
@@ -322,6 +367,7 @@ class Service:
     def close(self) -> None:
         """Stops the worker, returns its leases, closes the stores."""
         self.worker.stop(self.settings.shutdown_seconds)
+        self.uses.close()
         self._states.close()
         if self._vectors is not None:
             self._vectors.close()

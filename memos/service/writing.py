@@ -23,11 +23,23 @@ from memos.errors import (
 )
 from memos.lifecycle import check_verb
 from memos.messages import Defaults, Item, normalise
-from memos.protocols import Clock, NewId, Receipt, Replacement, Stores
+from memos.protocols import Clock, Erasure, NewId, Receipt, Replacement, Stores
+from memos.service.admission import Admission
 from memos.service.enriching import Enriching
 from memos.service.indexing import Indexer
+from memos.service.keeping import Keeping
 from memos.service.sweeps import sweeps
-from memos.types import Added, Cube, Memory, NewEvent, NewJob, NewMemory, State, UndoStep
+from memos.types import (
+    Added,
+    Cube,
+    Judgement,
+    Memory,
+    NewEvent,
+    NewJob,
+    NewMemory,
+    State,
+    UndoStep,
+)
 from memos.validation import (
     check_content,
     check_label,
@@ -36,7 +48,7 @@ from memos.validation import (
     check_time,
     to_utc,
 )
-from memos.wire import to_json
+from memos.wire import from_builtins, to_builtins, to_json
 
 _SYNC_DELAY = timedelta(seconds=1)
 
@@ -54,6 +66,7 @@ class Writer:
         clock: Clock,
         new_id: NewId,
         has_vector_index: bool,
+        admission: Admission,
     ) -> None:
         self._stores = stores
         self._indexer = indexer
@@ -62,6 +75,20 @@ class Writer:
         self._clock = clock
         self._new_id = new_id
         self._has_vector_index = has_vector_index
+        self._admission = admission
+        self._keeping = Keeping(
+            stores,
+            indexer,
+            settings,
+            clock=clock,
+            new_id=new_id,
+            sync_jobs=self.sync_jobs,
+        )
+
+    @property
+    def keeping(self) -> Keeping:
+        """Consolidation and forgetting, over the same stores."""
+        return self._keeping
 
     def add(
         self,
@@ -89,15 +116,22 @@ class Writer:
             if (replay := self._replay(cube, idempotency_key, request)) is not None:
                 return replay
         self._indexer.check_model(cube)
-        memories = [self._memory(cube, new, actor) for new in news]
+        admitted = self._admission.admit(cube, [self._memory(cube, new, actor) for new in news])
+        memories = admitted.stored
         indexed = (
             self._indexer.full(cube.id, memories) if wait else self._indexer.terms_only(memories)
         )
-        indexing = [] if wait else [self._index_job(cube, memories)]
-        enriching = self._enriching.after_write(cube)
+        indexing = [] if wait or not memories else [self._index_job(cube, memories)]
+        enriching = self._enriching.after_write(cube) if memories else []
         receipt = None
         if idempotency_key is not None:
-            result = {"verb": "add", "indexing": len(indexing), "enriching": len(enriching)}
+            result = {
+                "verb": "add",
+                "indexing": len(indexing),
+                "enriching": len(enriching),
+                "places": list(admitted.places),
+                "judged": to_builtins(list(admitted.judged)),
+            }
             receipt = (cube.tenant_id, idempotency_key, Receipt(request, result))
         try:
             stored, jobs = self._stores.memories.insert(
@@ -112,7 +146,19 @@ class Writer:
             if idempotency_key and (replay := self._replay(cube, idempotency_key, request)):
                 return replay
             raise
-        return _added(stored, jobs, len(indexing), len(enriching))
+        self._admission.record(cube, admitted, actor=actor)
+        self._consolidate_when_due(cube, stored)
+        known = self._stores.memories.get(cube.id, _known(admitted.places))
+        added = _added(stored, jobs, len(indexing), len(enriching))
+        return replace(
+            added, memories=_placed(admitted.places, stored, known), judged=admitted.judged
+        )
+
+    def _consolidate_when_due(self, cube: Cube, stored: Sequence[Memory]) -> None:
+        if stored:
+            job = self._keeping.due(cube, stored[0].position, stored[-1].position)
+            if job is not None:
+                self._stores.jobs.enqueue(job)
 
     def _normalised(self, items: Sequence[Item], defaults: Defaults) -> list[NewMemory]:
         news = []
@@ -192,12 +238,17 @@ class Writer:
         result = receipt.result
         ids = result.get("memories", [])
         found = self._stores.memories.get(cube.id, ids)
-        return _added(
-            tuple(found[i] for i in ids if i in found),
+        places = result.get("places", range(len(ids)))
+        known = self._stores.memories.get(cube.id, _known(places))
+        added = _added(
+            (),
             tuple(result.get("jobs", ())),
             result.get("indexing", 0),
             result.get("enriching", 0),
         )
+        stored = [found.get(id) for id in ids]
+        judged = from_builtins(result.get("judged", []), tuple[Judgement, ...])
+        return replace(added, memories=_placed(places, stored, known), judged=judged)
 
     def update(
         self,
@@ -248,28 +299,44 @@ class Writer:
         cube: Cube,
         memory_id: str,
         *,
-        erase: bool,
+        if_version: int | None,
+        reason: str | None,
+        actor: str | None,
+    ) -> Memory:
+        """Archived, to be restored at will."""
+        old = self.current(cube, memory_id, if_version)
+        reason = _checked_reason(reason)
+        return self.move(cube, old, "archive", reason=reason, actor=actor, operation="forget")
+
+    def erase(
+        self,
+        cube: Cube,
+        memory_id: str,
+        *,
         if_version: int | None,
         reason: str | None,
         actor: str | None,
         numbers: Mapping[str, Any] | None = None,
-    ) -> Memory:
-        """Archived, to be restored at will; or erased from every store, leaving a tombstone.
+        jobs: Sequence[NewJob] = (),
+    ) -> Erasure:
+        """Removed from every store, with what comes from it, leaving tombstones; `jobs` are queued
+        in the same transaction.
 
         `numbers`: a rule asked for it, by these; its reason quotes nothing and stays.
         """
         old = self.current(cube, memory_id, if_version)
+        check_verb(old, "erase")
         reason = _checked_reason(reason)
-        if erase:
-            check_verb(old, "erase")
-            jobs = [*self._enriching.after_forgetting(cube, old), *self.sync_jobs(cube)]
-            told = None if numbers is None else reason
-            event = self.event(cube, "erase", old, reason=told, actor=actor, numbers=numbers or {})
-            self._stores.memories.erase(
-                cube.id, memory_id, actor=actor, reason=reason, jobs=jobs, events=[event]
-            )
-            return self._stores.memories.get(cube.id, [memory_id])[memory_id]
-        return self.move(cube, old, "archive", reason=reason, actor=actor, operation="forget")
+        told = None if numbers is None else reason
+        event = self.event(cube, "erase", old, reason=told, actor=actor, numbers=numbers or {})
+        return self._stores.memories.erase(
+            cube.id,
+            memory_id,
+            actor=actor,
+            reason=reason,
+            jobs=[*jobs, *self._enriching.after_forgetting(cube, old), *self.sync_jobs(cube)],
+            events=[event],
+        )
 
     def restore(
         self, cube: Cube, memory_id: str, *, reason: str | None, actor: str | None
@@ -277,7 +344,9 @@ class Writer:
         """Undoes a `forget`, a merge or an expiry. StateConflict if there was none. An `expires_at`
         that is over is taken away, else it would be gone again at once."""
         old = self.current(cube, memory_id, None)
-        return self.move(cube, old, "restore", reason=_checked_reason(reason), actor=actor)
+        # What was put aside at its admission was never activated.
+        verb = "activate" if old.state is State.GENERATED else "restore"
+        return self.move(cube, old, verb, reason=_checked_reason(reason), actor=actor)
 
     def move(
         self,
@@ -386,6 +455,18 @@ class Writer:
                 actual=found.version,
             )
         return found
+
+
+def _known(places: Sequence[int | str]) -> list[str]:
+    return [place for place in places if isinstance(place, str)]
+
+
+def _placed(
+    places: Sequence[int | str], stored: Sequence[Memory | None], known: Mapping[str, Memory]
+) -> tuple[Memory, ...]:
+    """The memory of each text that was sent: stored, or known before; those gone since left out."""
+    found = [known.get(place) if isinstance(place, str) else stored[place] for place in places]
+    return tuple(memory for memory in found if memory is not None)
 
 
 def _added(

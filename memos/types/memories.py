@@ -151,13 +151,29 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Why one text was not stored as any other. `memory_id` is what it repeats, or itself if it was
+    put aside."""
+
+    item: int
+    verdict: str
+    reasons: tuple[str, ...]
+    memory_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
     """What `add` acknowledges: durable memories; `jobs` still to run until they can be searched
-    (empty when waited for); `enriching`: jobs that will read facts and notes out of them."""
+    (empty when waited for); `enriching`: jobs that will read facts and notes out of them.
+
+    There is a memory for each text. `judged` says which were not stored as any other: a turn that
+    is known already is answered with the memory it repeats, a suspicious one is put aside.
+    """
 
     memories: tuple[Memory, ...]
     jobs: tuple[str, ...] = ()
     enriching: tuple[str, ...] = ()
+    judged: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

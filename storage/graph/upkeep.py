@@ -6,6 +6,8 @@ bear on that. Erasing is `erasure`'s.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from sqlalchemy import Connection
 
 from memos.protocols import Clock
@@ -17,8 +19,14 @@ from memos.storage.graph.edit import Edit, edit
 from memos.storage.graph.readings import lower_marks
 from memos.storage.graph.records import ACTIVE, INACTIVE, STALE
 from memos.storage.records import micros
-from memos.storage.tables import assertion, mention, reading
-from memos.types import Memory, State
+from memos.storage.tables import assertion, mention, note, reading, summary_source
+from memos.types import COUNTED, Memory, State
+
+_STORES = {
+    "graph": (assertion, mention, reading),
+    "notes": (note,),
+    "summaries": (summary_source,),
+}
 
 
 class GraphUpkeep:
@@ -31,7 +39,7 @@ class GraphUpkeep:
     def changed(self, connection: Connection, before: Memory, after: Memory) -> None:
         """A memory became its next version."""
         cube_id, id = after.cube_id, after.id
-        was, live = (item.state is State.ACTIVATED for item in (before, after))
+        was, live = (item.state in COUNTED for item in (before, after))
         same = _read_of(before) == _read_of(after)
         if same:
             # What was read of the former version is right for this one.
@@ -52,12 +60,75 @@ class GraphUpkeep:
         ) as opened:
             self._turn(opened, id, live=live, stale=not same)
 
-    def erased(self, connection: Connection, memory: Memory) -> None:
-        """The memory is being erased: nothing of it stays."""
+    def moved(self, connection: Connection, pairs: Sequence[tuple[Memory, Memory]]) -> None:
+        """Memories (before, after) changed their states, and nothing that is read of them.
+
+        Most of many say nothing that counts otherwise now, and cost no more than a look.
+        """
+        if not pairs:
+            return
+        cube_id = pairs[0][1].cube_id
+        read = [(old.id, old.version, new.version) for old, new in pairs]
+        now = micros(self._clock())
+        # Two columns of one name can't be set by `change`; readings of other versions stay.
+        known = matching(
+            connection,
+            reading,
+            cube_id,
+            ("memory_id", "version"),
+            [row[:2] for row in read],
+            columns="memory_id",
+        )
+        ids = {row[0] for row in known}
+        there = [(id, then) for id, _, then in read if id in ids]
+        change(connection, reading, cube_id, ("memory_id",), ("version",), there)
+        back = [new.position for old, new in pairs if _returns(old, new)]
+        if back:
+            lower_marks(connection, cube_id, min(back))
+        turned = {
+            new.id: new.state in COUNTED
+            for old, new in pairs
+            if (old.state in COUNTED) != (new.state in COUNTED)
+        }
+        keys = [(id,) for id in turned]
+        for id in [id for id, live in turned.items() if not live]:
+            summaries.expire_those_of(connection, cube_id, id, at=now)
+        heard = {
+            row[0]
+            for table in (assertion, mention)
+            for row in matching(
+                connection, table, cube_id, ("memory_id",), keys, columns="memory_id"
+            )
+        }
+        if heard:
+            with edit(connection, cube_id, now=now, rules=self._deriver.rules.version) as opened:
+                for id in sorted(heard):
+                    self._turn(opened, id, live=turned[id], stale=False)
+
+    def erased(self, connection: Connection, memory: Memory) -> Mapping[str, int]:
+        """The memory is being erased: nothing of it stays. Rows that told of it, by store."""
+        key = [(memory.id,)]
+        count = {
+            store: sum(
+                len(
+                    matching(
+                        connection,
+                        table,
+                        memory.cube_id,
+                        ("memory_id",),
+                        key,
+                        columns="memory_id",
+                    )
+                )
+                for table in tables
+            )
+            for store, tables in _STORES.items()
+        }
         with edit(
             connection, memory.cube_id, now=micros(self._clock()), rules=self._deriver.rules.version
         ) as opened:
             erasure.erase(opened, self._deriver, memory.id)
+        return count
 
     def _turn(self, opened: Edit, memory_id: str, *, live: bool, stale: bool) -> None:
         """Its assertions and mentions count from now on, or no longer; those of a former text
@@ -100,6 +171,10 @@ class GraphUpkeep:
             [(memory_id, row[0], state, opened.number()) for row in named],
         )
         self._deriver.derive(opened, {(row[1], row[2], row[3]) for row in said})
+
+
+def _returns(before: Memory, after: Memory) -> bool:
+    return after.state is State.ACTIVATED and before.state is not State.ACTIVATED
 
 
 def _read_of(memory: Memory) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from memos.api.app import ROUTERS
 from memos.api.auth import Gate
+from memos.api.keeping_schemas import ReceiptIn
 from memos.types import Role
 from tests.server import Running
 
@@ -39,6 +40,10 @@ BODIES = {
     "define_predicate": {"functional": True},
     "define_type": {"description": "x"},
     "undo_note": {},
+    "erase": {},
+    "set_policy": {"generalise": False},
+    "check_receipt": ReceiptIn.model_config["json_schema_extra"]["examples"][0],
+    "context": {"query": "x"},
     "extract": {"again": True},
     "compile": {"text": "x"},
     "generate": {"prompt": "x", "max_new_tokens": 1},
@@ -46,6 +51,7 @@ BODIES = {
 }
 # What each operation must be told in the query.
 QUERIES = {
+    "segments": {"session_id": "x"},
     "follow": {"seconds": 0},
     "paths": {"target": "Lisbon"},
     "diff": {"since": "2024-01-01T00:00:00Z", "until": "2024-02-01T00:00:00Z"},

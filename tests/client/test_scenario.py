@@ -66,6 +66,7 @@ from tests.client.adapter_story import SHORT, adapter_story
 from tests.client.blocking import Blocking
 from tests.client.event_story import event_story
 from tests.client.graph_story import graph_story
+from tests.client.keeping_story import keeping_story
 from tests.local_model import tiny_model
 from tests.server import running_server
 
@@ -370,6 +371,7 @@ def story(memory: Any) -> list[Any]:
     refused("retry of a success", StateConflict, lambda: memory.retry_job(rebuilt.id))
     refused("waiting for no job", JobNotFound, lambda: memory.wait_for("0" * 26, timeout=1))
     event_story(memory, said, tram.id, rebuilt.id)
+    keeping_story(memory, said)
 
     # Keys
     issued = memory.create_key("reader of trips", role=Role.READER, cubes=["trips"])

@@ -1,0 +1,100 @@
+"""Consolidation and forgetting: what they leave, what they cost, and what they do to searches.
+
+    year     a year that repeats, varies and corrects facts: duplicates, stale answers, bytes
+    locomo   Recall@10 before, after consolidation, and after forgetting to half the bytes
+    growth   memories per second against their number
+    latency  searches while a consolidation runs, beside searches in a calm
+    erase    milliseconds of erasing one memory out of many
+
+Everything is embedded before the clock of a consolidation starts. Knows the verbs and the truth of
+the year; not how memories are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from memos.benchmarks import consolidation_parts as parts
+from memos.benchmarks import consolidation_report, locomo_data, report
+from memos.errors import MemosError
+
+PARTS = ("year", "locomo", "growth", "latency", "erase")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the parts asked for, prints and writes the report. Exit code 1 for an error of ours."""
+    options = _options(argv)
+    environment = report.environment(seed=options.seed)
+    try:
+        data = run(options)
+    except MemosError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    print(report.describe(environment))
+    print()
+    print(consolidation_report.markdown(data))
+    if options.out is not None:
+        print(f"\nreport: {consolidation_report.write(options.out, data, environment)}")
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="memos bench consolidation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--parts", default=",".join(PARTS), help="which, by commas")
+    add("--size", type=int, default=100_000, help="memories of the year")
+    add("--seed", type=int, default=0, help="of the year and of what is erased")
+    add("--data", type=Path, default=locomo_data.SAMPLE, help="conversations in LoCoMo's format")
+    add("--sizes", type=_numbers, default=(1_000, 10_000, 30_000, 100_000), help="for growth")
+    add("--latency-size", type=int, default=10_000, help="memories of the cube that is searched")
+    add("--erase-size", type=int, default=100_000)
+    add("--embedder", choices=("default", "hash"), default="default", help="hash: costs nothing")
+    add(
+        "--read",
+        choices=("first", "between", "never"),
+        default="first",
+        help="when facts are read in the year: as it goes, or only of what the first night left",
+    )
+    add("--out", type=Path, help="folder for report.json, report.md and plots")
+    return parser.parse_args(argv)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures by part."""
+    made = {
+        "year": parts.year,
+        "locomo": parts.locomo_recall,
+        "growth": parts.growth,
+        "latency": parts.latency,
+        "erase": parts.erasure,
+    }
+    data: dict[str, Any] = {"embedder": options.embedder}
+    for name in options.parts.split(","):
+        if name not in made:
+            raise SystemExit(f"no part {name!r}; there are {', '.join(PARTS)}")
+        parts.say(name)
+        folder = Path(tempfile.mkdtemp(prefix=f"memos-{name}-"))
+        try:
+            data[name] = made[name](options, folder)
+        finally:
+            shutil.rmtree(folder)
+    data["targets"] = consolidation_report.targets(data)
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(main())

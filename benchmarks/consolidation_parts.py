@@ -1,0 +1,246 @@
+"""The parts of the benchmark of consolidation: a year, LoCoMo, growth, latency, erasure."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memos.benchmarks import consolidation_probe as probe
+from memos.benchmarks import locomo, locomo_data, report
+from memos.benchmarks.consolidation_year import Year
+from memos.types import Policy
+
+if TYPE_CHECKING:
+    from memos.protocols import Embedder
+    from memos.service import MemoryOS, Service
+    from memos.types import Cube
+
+_BATCH = 500
+_PASSES = 2
+_ERASED = 20
+_QUIET = 300
+"""Searches that the idle latency is taken from."""
+_MOST_SECONDS = 60.0
+
+
+def embedder_of(options: argparse.Namespace) -> Embedder:
+    """The default model, or the deterministic one that costs nothing."""
+    from memos import assembly, config
+    from memos.testing import HashEmbedder
+
+    if options.embedder == "hash":
+        return HashEmbedder(dimensions=384)
+    return assembly.make_embedder(config.load())
+
+
+@contextmanager
+def opened(folder: Path, embedder: Embedder, **settings: Any) -> Iterator[tuple[Service, MemoryOS]]:
+    """A service on SQLite in `folder`, its worker not started."""
+    from memos import assembly, config
+    from memos.service import DEFAULT_TENANT
+
+    made = {"vector_index": "none", "notes": False, **settings}
+    service = assembly.build(config.load(data_dir=folder, **made), embedder=embedder)
+    try:
+        yield service, service.tenant(DEFAULT_TENANT)
+    finally:
+        service.close()
+
+
+def fill(service: Service, memory: MemoryOS, cube: str, year: Year) -> float:
+    """Adds a year; the seconds. It is consolidated when the benchmark says so, not by itself."""
+    memory.create_cube(cube)
+    memory.set_policy(Policy(consolidate_after=0), cube=cube)
+    begun = time.perf_counter()
+    for _ in memory.add_batch(year.turns(), cube=cube, batch_size=_BATCH):
+        pass
+    return time.perf_counter() - begun
+
+
+def year(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Duplicates, stale answers and bytes of a year, before and after two nights."""
+    told = Year(options.size, options.seed)
+    found: dict[str, Any] = {"size": options.size, "people": len(told.people)}
+    with opened(folder, embedder_of(options)) as (service, memory):
+        found["add_seconds"] = round(fill(service, memory, "year", told), 1)
+        cube = memory.cube("year")
+        found["before"] = probe.live(service, cube.id, told)
+        if options.read == "first":
+            _read(service, memory, found)
+        for night in range(1, _PASSES + 1):
+            say(f"night {night}")
+            found[f"night_{night}"] = _night(service, cube)
+            found[f"night_{night}"] |= probe.live(service, cube.id, told)
+            if night == 1 and options.read == "between":
+                _read(service, memory, found)
+        found["after"] = probe.live(service, cube.id, told)
+        say("asking")
+        found["stale"] = probe.stale(service, memory, "year", told)
+        found["saved_bytes_share"] = round(
+            1 - found["after"]["bytes"] / found["before"]["bytes"], 4
+        )
+        found["audit"] = {
+            name: getattr(audit, name).share
+            for audit in [memory.audit(cube="year")]
+            for name in ("duplicate", "stale", "loop", "junk")
+        }
+    return found
+
+
+def _read(service: Service, memory: MemoryOS, found: dict[str, Any]) -> None:
+    say("reading facts")
+    with probe.timed(found, "reading_seconds"):
+        memory.extract(cube="year")
+        service.worker.drain()
+
+
+def _night(service: Service, cube: Cube) -> dict[str, Any]:
+    """One consolidation with nothing else going on."""
+    count = service.stores.feed.last(cube.id)
+    begun = time.perf_counter()
+    done = service.keeping.consolidate(cube, run_id="bench", beat=lambda share: True)
+    seconds = time.perf_counter() - begun
+    return {
+        "seconds": round(seconds, 2),
+        "actions": done,
+        "memories_per_second": round(count / seconds),
+    }
+
+
+def locomo_recall(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Recall of LoCoMo's evidence before, after consolidation, and after forgetting to half the
+    bytes of what is live then."""
+    dataset = locomo_data.read(options.data)
+    stages: dict[str, list[Any]] = {"before": [], "consolidated": [], "half_bytes": []}
+    sizes: dict[str, dict[str, int]] = {name: {"memories": 0, "bytes": 0} for name in stages}
+    with opened(folder, embedder_of(options), notes=True) as (service, memory):
+        for conversation in dataset.conversations:
+            name = f"locomo-{conversation.id}"
+            say(name)
+            memory.create_cube(name)
+            locomo.ingest(memory, conversation, name)
+            service.worker.drain()
+            cube = memory.cube(name)
+            _stage(service, memory, cube, conversation, "before", stages, sizes)
+            memory.consolidate(cube=name)
+            service.worker.drain()
+            half = _stage(service, memory, cube, conversation, "consolidated", stages, sizes)
+            memory.set_policy(Policy(max_bytes=max(1, half // 2)), cube=name)
+            memory.sweep(cube=name)
+            service.worker.drain()
+            _stage(service, memory, cube, conversation, "half_bytes", stages, sizes)
+    recall = {name: _recall(answers) for name, answers in stages.items()}
+    return {
+        "questions": len([a for a in stages["before"] if a.question.category != 5]),
+        "recall@10": recall,
+        "size": sizes,
+        "lost_by_consolidation": round(recall["before"] - recall["consolidated"], 2),
+        "lost_by_forgetting": round(recall["before"] - recall["half_bytes"], 2),
+    }
+
+
+def _stage(
+    service: Service,
+    memory: MemoryOS,
+    cube: Cube,
+    conversation: locomo_data.Conversation,
+    name: str,
+    stages: dict[str, list[Any]],
+    sizes: dict[str, dict[str, int]],
+) -> int:
+    stages[name] += list(locomo.ask(memory, conversation, cube.name))
+    # What a search gave out is used, and so kept: here the questions must not choose what stays.
+    service.recalls.drain()
+    items = probe.held(service, cube.id)
+    size = sum(item.bytes for item in items)
+    sizes[name]["memories"] += len(items)
+    sizes[name]["bytes"] += size
+    return size
+
+
+def _recall(answers: list[Any]) -> float:
+    """Percent, over the questions of categories 1 to 4."""
+    scores = [a.scores["recall@10"] for a in answers if a.question.category != 5]
+    return round(statistics.fmean(scores), 2)
+
+
+def growth(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Seconds of one consolidation against the number of memories."""
+    rows = []
+    for size in options.sizes:
+        say(f"{size:,} memories")
+        with opened(folder / str(size), embedder_of(options), extraction="none") as (
+            service,
+            memory,
+        ):
+            fill(service, memory, "year", Year(size, options.seed))
+            rows.append({"memories": size, **_night(service, memory.cube("year"))})
+    return rows
+
+
+def latency(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Searches while a worker of the same process consolidates, beside searches in a calm."""
+    told = Year(options.latency_size, options.seed)
+    with opened(folder, embedder_of(options), extraction="none") as (service, memory):
+        fill(service, memory, "year", told)
+        questions = [
+            f"What did {name} say about {word}?"
+            for name in told.people
+            for word in ("the lamp", "Lisbon", "jazz", "the euros")
+        ]
+
+        def ask(text: str) -> object:
+            return memory.search(text, cube="year", limit=10)
+
+        ask(questions[0])
+        done = iter(range(_QUIET))
+        idle = probe.latencies(ask, questions, until=lambda: next(done, None) is None)
+        job = memory.consolidate(cube="year")
+        thread = threading.Thread(target=service.worker.drain, daemon=True)
+        thread.start()
+        end = time.perf_counter() + _MOST_SECONDS
+        busy = probe.latencies(
+            ask, questions, until=lambda: not thread.is_alive() or time.perf_counter() > end
+        )
+        finished = not thread.is_alive()
+        thread.join()
+        state = memory.job(job.id).state.value
+    idle_ms, busy_ms = report.percentiles(idle), report.percentiles(busy)
+    return {
+        "memories": options.latency_size,
+        "idle_ms": idle_ms,
+        "during_ms": busy_ms,
+        "p95_ratio": round(busy_ms["p95"] / idle_ms["p95"], 3),
+        "job": state,
+        "finished_under_load": finished,
+    }
+
+
+def erasure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Milliseconds of erasing one memory out of many, half of them with others merged into it."""
+    told = Year(options.erase_size, options.seed)
+    with opened(folder, embedder_of(options), extraction="none") as (service, memory):
+        fill(service, memory, "year", told)
+        cube = memory.cube("year")
+        service.keeping.consolidate(cube, run_id="bench", beat=lambda share: True)
+        items = probe.held(service, cube.id)
+        chosen = random.Random(options.seed).sample(items, _ERASED)
+        times = []
+        for item in chosen:
+            begun = time.perf_counter()
+            memory.erase(item.memory.id, cube="year")
+            times.append((time.perf_counter() - begun) * 1000)
+    return {"memories": options.erase_size, "erase_ms": report.percentiles(times)}
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(f"… {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Consolidation: what memories amount to together. Pure planning; knows no store."""

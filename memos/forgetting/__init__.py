@@ -1,0 +1,1 @@
+"""Forgetting: how strongly memories are held, and which go when. Pure; knows no store."""

@@ -1,0 +1,102 @@
+"""Admission as the service does it: what comes in is judged before it is stored.
+
+Knows where to look for what was recalled and stored; the rules are `memos.admission`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from memos.admission.judging import JUNK, KNOWN, LOOP, QUARANTINED, judged
+from memos.admission.recalls import Recalls, window
+from memos.errors import InvalidInput
+from memos.protocols import Clock, Stores
+from memos.retrieval.analysis import text_of
+from memos.types import Cube, Judgement, Memory, NewEvent, Policy, State
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """`stored` go into the cube, in order; `places` has for each text the index in `stored`, or the
+    id of the memory that stands for it."""
+
+    stored: tuple[Memory, ...]
+    places: tuple[int | str, ...]
+    judged: tuple[Judgement, ...] = ()
+
+
+class Admission:
+    """For all tenants."""
+
+    def __init__(self, stores: Stores, recalls: Recalls, *, clock: Clock) -> None:
+        self._stores = stores
+        self._recalls = recalls
+        self._clock = clock
+
+    def admit(self, cube: Cube, memories: Sequence[Memory]) -> Admitted:
+        """InvalidInput if the cube's policy refuses junk and one of these is: nothing is stored."""
+        policy = self._stores.keeping.policy(cube.id) or Policy()
+        since = window(policy.loop_minutes, self._clock())
+
+        def recalled(memory: Memory) -> Memory | None:
+            text = text_of(memory)
+            return self._recalls.repeated(cube.id, text, memory.speaker, since=since)
+
+        verdicts = judged(
+            memories,
+            policy,
+            recalled=recalled,
+            stored=lambda turns: self._same(cube, turns),
+        )
+        if not verdicts:
+            return Admitted(tuple(memories), tuple(range(len(memories))))
+        for verdict in verdicts:
+            if verdict.verdict == JUNK:
+                raise InvalidInput(
+                    f"item {verdict.item} is junk: {'; '.join(verdict.reasons)}. Leave it out, or "
+                    "raise junk_above in the cube's policy",
+                    item=verdict.item,
+                )
+        return _sorted(memories, verdicts)
+
+    def record(self, cube: Cube, admitted: Admitted, *, actor: str | None) -> None:
+        """Tells of each verdict in an event, after the commit of what was stored."""
+        kinds = {KNOWN: "memory.refuse", LOOP: "memory.refuse", QUARANTINED: "memory.quarantine"}
+        events = [
+            NewEvent(
+                kind=kinds[one.verdict],
+                subjects=(one.memory_id,),
+                reason=f"{one.verdict}: {'; '.join(one.reasons)}",
+                actor=actor,
+                cube_id=cube.id,
+            )
+            for one in admitted.judged
+            if one.memory_id is not None
+        ]
+        if events:
+            self._stores.events.append(cube.tenant_id, events)
+
+    def _same(self, cube: Cube, turns: Sequence[Memory]) -> list[Memory]:
+        digests = [hashlib.sha256(text_of(memory).encode()).hexdigest() for memory in turns]
+        found = self._stores.keeping.same_texts(cube.id, list(dict.fromkeys(digests)))
+        ids = [id for same in found.values() for id in same]
+        return list(self._stores.memories.get(cube.id, ids).values()) if ids else []
+
+
+def _sorted(memories: Sequence[Memory], verdicts: Sequence[Judgement]) -> Admitted:
+    by_item = {verdict.item: verdict for verdict in verdicts}
+    stored: list[Memory] = []
+    places: list[int | str] = []
+    for item, memory in enumerate(memories):
+        verdict = by_item.get(item)
+        if verdict is not None and verdict.verdict in (KNOWN, LOOP):
+            assert verdict.memory_id is not None
+            inside = next((n for n, m in enumerate(stored) if m.id == verdict.memory_id), None)
+            places.append(verdict.memory_id if inside is None else inside)
+            continue
+        places.append(len(stored))
+        aside = verdict is not None
+        stored.append(replace(memory, state=State.GENERATED) if aside else memory)
+    return Admitted(tuple(stored), tuple(places), tuple(verdicts))

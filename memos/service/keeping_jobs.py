@@ -1,0 +1,70 @@
+"""The jobs of consolidation and forgetting. Each may run twice and does no harm.
+
+consolidate  merges, retires and makes memories as planned at its start
+sweep        archives what has faded and what is over the budget, by the cube's policy
+remake       after an erase: makes again of the rest what was made of an erased memory
+
+A run gives way to requests between its parts: it works when nobody asks for anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from memos.protocols import Stores
+from memos.scheduler import Foreground, Handler, JobContext
+from memos.service.jobs import unless_cube_gone
+from memos.service.keeping import CONSOLIDATE, REMAKE, SWEEP, Keeping
+from memos.types import ActionKind, Cube
+
+_TELL_SECONDS = 1.0
+"""Work goes on in pieces of milliseconds; its progress is written less often."""
+
+
+class KeepingJobs:
+    def __init__(self, stores: Stores, keeping: Keeping, foreground: Foreground) -> None:
+        self._stores = stores
+        self._keeping = keeping
+        self._foreground = foreground
+
+    def table(self) -> Mapping[str, Handler]:
+        return {
+            CONSOLIDATE: unless_cube_gone(self._consolidate),
+            SWEEP: unless_cube_gone(self._sweep),
+            REMAKE: unless_cube_gone(self._remake),
+        }
+
+    def _consolidate(self, context: JobContext) -> None:
+        self._keeping.consolidate(
+            self._cube(context), run_id=context.job.id, beat=self._beat(context)
+        )
+
+    def _sweep(self, context: JobContext) -> None:
+        self._keeping.run_sweep(
+            self._cube(context), run_id=context.job.id, beat=self._beat(context)
+        )
+
+    def _remake(self, context: JobContext) -> None:
+        payload = context.job.payload
+        self._keeping.remake(
+            self._cube(context), ActionKind(payload["action"]), payload["source_ids"]
+        )
+
+    def _beat(self, context: JobContext) -> Callable[[float], bool]:
+        pace = self._foreground.pace()
+        told = time.monotonic()
+
+        def beat(progress: float) -> bool:
+            nonlocal told
+            calm = pace.step()
+            context.check_stop()
+            if time.monotonic() - told >= _TELL_SECONDS:
+                context.beat(min(1.0, progress))
+                told = time.monotonic()
+            return calm
+
+        return beat
+
+    def _cube(self, context: JobContext) -> Cube:
+        return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")

@@ -1,0 +1,159 @@
+"""What planning reads: memories with all that is kept of them, what they assert, what has ended.
+
+Knows columns; not what follows from them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import LargeBinary, and_, bindparam, cast, func, select, text
+
+from memos.protocols import Ended, Held, Said
+from memos.storage.bulk import matching
+from memos.storage.engine import Database
+from memos.storage.graph.records import END
+from memos.storage.keeping.records import use_of
+from memos.storage.keeping.tables import memory_use
+from memos.storage.records import digest, memory_of, micros, moment, vector_of
+from memos.storage.tables import assertion, indexed, memory
+from memos.types import State
+
+_CHUNK = 500
+_joined = memory.outerjoin(
+    indexed, and_(indexed.c.cube_id == memory.c.cube_id, indexed.c.memory_id == memory.c.id)
+).outerjoin(
+    memory_use,
+    and_(memory_use.c.cube_id == memory.c.cube_id, memory_use.c.memory_id == memory.c.id),
+)
+# The assertion that a believed fact rests on, and the one that closed it.
+_ended = text(
+    "SELECT DISTINCT said.memory_id, said.subject_id, said.predicate, said.object_key,"
+    " said.negated, closer.memory_id, fact.rule, fact.invalid_at, said.id FROM fact"
+    " JOIN fact_source AS rests ON rests.cube_id = fact.cube_id AND rests.fact_id = fact.id"
+    " AND rests.expired_at = :open"
+    " JOIN assertion AS said ON said.cube_id = fact.cube_id AND said.id = rests.assertion_id"
+    " JOIN assertion AS closer ON closer.cube_id = fact.cube_id AND closer.id = fact.closing"
+    " JOIN memory ON memory.cube_id = fact.cube_id AND memory.id = said.memory_id"
+    " AND memory.state = :live"
+    " WHERE fact.cube_id = :cube AND fact.expired_at = :open AND fact.closing IS NOT NULL"
+    " AND fact.invalid_at <= :now AND said.current = 1 AND said.memory_id <> closer.memory_id"
+    " ORDER BY said.memory_id, said.id"
+)
+_same = (
+    select(indexed.c.text_sha256, indexed.c.memory_id)
+    .select_from(
+        indexed.join(
+            memory,
+            and_(memory.c.cube_id == indexed.c.cube_id, memory.c.id == indexed.c.memory_id),
+        )
+    )
+    .where(
+        indexed.c.cube_id == bindparam("cube"),
+        indexed.c.text_sha256.in_(bindparam("digests", expanding=True)),
+        memory.c.state == State.ACTIVATED.value,
+    )
+    .order_by(memory.c.position)
+)
+
+
+class KeepingReads:
+    """The reading half of `SqlKeepingStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def held(
+        self,
+        cube_id: str,
+        *,
+        after: int = 0,
+        limit: int,
+        states: Sequence[State] = (State.ACTIVATED,),
+    ) -> list[Held]:
+        query = (
+            select(
+                *memory.c,
+                indexed.c.vector,
+                func.coalesce(_bytes(self._db, memory.c.content), 0)
+                + func.coalesce(func.length(indexed.c.vector), 0)
+                + func.coalesce(_bytes(self._db, indexed.c.terms), 0),
+                func.coalesce(func.length(indexed.c.vector), 0),
+                memory_use.c.uses,
+                memory_use.c.last_used_at,
+                memory_use.c.pinned,
+            )
+            .select_from(_joined)
+            .where(
+                memory.c.cube_id == cube_id,
+                memory.c.position > after,
+                memory.c.state.in_([state.value for state in states]),
+            )
+            .order_by(memory.c.position)
+            .limit(limit)
+        )
+        width = len(memory.c)
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Held(
+                memory=memory_of(row[:width]),
+                vector=None if row[width] is None else vector_of(row[width]),
+                bytes=int(row[width + 1]),
+                vector_bytes=int(row[width + 2]),
+                use=use_of(*row[width + 3 :]),
+            )
+            for row in rows
+        ]
+
+    def said(self, cube_id: str, memory_ids: Sequence[str]) -> dict[str, tuple[Said, ...]]:
+        found: dict[str, list[Said]] = defaultdict(list)
+        with self._db.read() as connection:
+            for start in range(0, len(memory_ids), _CHUNK):
+                part = memory_ids[start : start + _CHUNK]
+                for row in matching(
+                    connection,
+                    assertion,
+                    cube_id,
+                    ("memory_id",),
+                    [(id,) for id in part],
+                    columns="memory_id, subject_id, predicate, object_key, negated,"
+                    " span_start, span_end",
+                    where="current = 1",
+                ):
+                    found[row[0]].append(Said((row[1], row[2], row[3], row[4]), row[5], row[6]))
+        return {id: tuple(said) for id, said in found.items()}
+
+    def ended(self, cube_id: str, *, now: datetime) -> list[Ended]:
+        asked = {"cube": cube_id, "open": END, "live": State.ACTIVATED.value, "now": micros(now)}
+        with self._db.read() as connection:
+            return [
+                Ended(
+                    memory_id=row[0],
+                    claim=(row[1], row[2], row[3], row[4]),
+                    closer_id=row[5],
+                    rule=row[6] or "",
+                    at=moment(row[7]),
+                )
+                for row in connection.execute(_ended, asked)
+            ]
+
+    def same_texts(self, cube_id: str, texts_sha256: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        digests = [digest(text) for text in texts_sha256]
+        with self._db.read() as connection:
+            for start in range(0, len(digests), _CHUNK):
+                asked = {"cube": cube_id, "digests": digests[start : start + _CHUNK]}
+                for sha256, memory_id in connection.execute(_same, asked):
+                    key = sha256.hex()
+                    found[key] = (*found.get(key, ()), memory_id)
+        return found
+
+
+def _bytes(database: Database, column: Any) -> Any:
+    if database.is_sqlite:
+        return func.length(cast(column, LargeBinary))
+    return func.octet_length(column)
