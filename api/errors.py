@@ -28,6 +28,7 @@ STATUS: Mapping[type[errors.MemosError], int] = {
     errors.InvalidFilter: 422,
     errors.InvalidCursor: 422,
     errors.PolicyContradiction: 422,
+    errors.InvalidDump: 422,
     errors.NotFound: 404,
     errors.CubeNotFound: 404,
     errors.MemoryNotFound: 404,

@@ -168,6 +168,10 @@ class Settings:
     max_content_chars: int = _setting(100_000, "longest text of one memory", minimum=1)
     max_metadata_bytes: int = _setting(65_536, "largest metadata of one memory, as JSON", minimum=2)
     max_batch: int = _setting(1000, "most memories in one `add`", minimum=1)
+    dump_bytes: int = _setting(16 << 30, "largest dump that is loaded", minimum=1024)
+    dump_ratio: int = _setting(
+        100, "most bytes that may come out of each byte of a dump that is loaded", minimum=1
+    )
     max_limit: int = _setting(1000, "most hits or items in one answer", minimum=1)
     worker_in_process: bool = _setting(True, "`memos serve` also runs background jobs")
     lease_seconds: float = _setting(

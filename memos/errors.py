@@ -4,6 +4,7 @@
     ├── InvalidInput            the caller sent something that can't be used
     │   ├── InvalidFilter       a metadata filter with an unknown operator or shape
     │   ├── PolicyContradiction rules that can't all hold
+    │   ├── InvalidDump         a file that is no dump, or a damaged or a false one
     │   └── InvalidCursor       a page cursor that this service did not issue
     ├── NotFound
     │   ├── CubeNotFound
@@ -102,6 +103,13 @@ class PolicyContradiction(InvalidInput):
     """Rules of a policy that can't all hold; `details` has `field`, the one to change."""
 
     code = "policy-contradiction"
+
+
+class InvalidDump(InvalidInput):
+    """The file is no dump of a cube, or a damaged one, or of a newer version; nothing of it was
+    loaded."""
+
+    code = "invalid-dump"
 
 
 class NotFound(MemosError):

@@ -42,6 +42,7 @@ def open_stores(
     from memos.storage.artifacts import SqlArtifactStore
     from memos.storage.audit import AuditTrail
     from memos.storage.cubes import SqlCubeStore
+    from memos.storage.dumps.store import SqlDumpStore
     from memos.storage.engine import Database
     from memos.storage.events import EventLog, SqlEventStore
     from memos.storage.feed import SqlChangeFeed
@@ -92,5 +93,6 @@ def open_stores(
         events=SqlEventStore(database, log=events),
         rules=SqlRuleStore(database, jobs=jobs),
         timetable=SqlTimetable(database, jobs=jobs, clock=clock),
+        dumps=SqlDumpStore(database, jobs=jobs, audit=audit, new_id=new_id, clock=clock),
         health=SqlStoreHealth(database, deriver=deriver, clock=clock),
     )

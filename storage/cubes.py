@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -55,7 +56,8 @@ _CONTENTS = sorted(
     key=lambda table: (table.name != "link", table is memory),
 )
 _COUNTERS = ("change_seq", "graph_seq", "graph_rules")
-_columns = [column for column in cube.c if column.name not in _COUNTERS]
+PLAIN = [column for column in cube.c if column.name not in _COUNTERS]
+"""The columns that a `Cube` is made of."""
 _insert_tenant = text(
     "INSERT INTO tenant (id, created_at) VALUES (:id, :created_at) ON CONFLICT DO NOTHING"
 )
@@ -70,6 +72,26 @@ def ensure_tenant(connection: Connection, tenant_id: str, at: int) -> None:
     connection.execute(_insert_tenant, checked({"id": tenant_id, "created_at": at}))
 
 
+def cube_row(new: Cube) -> dict[str, Any]:
+    """By column of `tables.cube`, of a cube in which nothing has changed yet."""
+    model = new.embedding
+    return checked(
+        {
+            "id": new.id,
+            "tenant_id": new.tenant_id,
+            "name": new.name,
+            "description": new.description,
+            "metadata": json_text(new.metadata),
+            "change_seq": 0,
+            "model_id": model and model.id,
+            "model_digest": model and model.digest,
+            "model_dimensions": model and model.dimensions,
+            "model_max_tokens": model and model.max_tokens,
+            "created_at": micros(new.created_at),
+        }
+    )
+
+
 class SqlCubeStore:
     """`memos.protocols.CubeStore`."""
 
@@ -82,25 +104,10 @@ class SqlCubeStore:
         self._clock = clock
 
     def create(self, new: Cube) -> Cube:
-        model = new.embedding
-        row = checked(
-            {
-                "id": new.id,
-                "tenant_id": new.tenant_id,
-                "name": new.name,
-                "description": new.description,
-                "metadata": json_text(new.metadata),
-                "change_seq": 0,
-                "model_id": model and model.id,
-                "model_digest": model and model.digest,
-                "model_dimensions": model and model.dimensions,
-                "model_max_tokens": model and model.max_tokens,
-                "created_at": micros(new.created_at),
-            }
-        )
+        row = cube_row(new)
         with self._db.write() as connection:
             ensure_tenant(connection, new.tenant_id, micros(self._clock()))
-            with taken(lambda: _name_taken(new.name)):
+            with taken(lambda: name_taken(new.name)):
                 connection.execute(insert(cube), row)
             self._audit.record(
                 connection, tenant_id=new.tenant_id, action="cube.create", target=new.id
@@ -111,7 +118,7 @@ class SqlCubeStore:
         if not storable(name_or_id):
             raise cube_missing(name_or_id)
         query = (
-            select(*_columns)
+            select(*PLAIN)
             .where(
                 cube.c.tenant_id == tenant_id,
                 or_(cube.c.id == name_or_id, cube.c.name == name_or_id),
@@ -127,7 +134,7 @@ class SqlCubeStore:
         return cube_of(row)
 
     def page(self, tenant_id: str, *, after: str | None, limit: int) -> list[Cube]:
-        query = select(*_columns).where(cube.c.tenant_id == tenant_id)
+        query = select(*PLAIN).where(cube.c.tenant_id == tenant_id)
         if after is not None:
             query = query.where(cube.c.id > after)
         with self._db.read() as connection:
@@ -148,7 +155,7 @@ class SqlCubeStore:
             memory.c.kind, memory.c.state, func.count(), func.sum(size), func.min(at), func.max(at)
         ).where(here)
         with self._db.read() as connection:
-            row = connection.execute(select(*_columns).where(cube.c.id == cube_id)).first()
+            row = connection.execute(select(*PLAIN).where(cube.c.id == cube_id)).first()
             if row is None:
                 raise cube_missing(cube_id)
             found = connection.execute(groups.group_by(memory.c.kind, memory.c.state)).all()
@@ -215,5 +222,5 @@ class SqlCubeStore:
             self._audit.record(connection, tenant_id=owner, action="cube.delete", target=cube_id)
 
 
-def _name_taken(name: str) -> AlreadyExists:
+def name_taken(name: str) -> AlreadyExists:
     return AlreadyExists(f"there is already a cube named {name!r}; choose another name", name=name)

@@ -122,6 +122,16 @@ def is_unique_violation(error: BaseException) -> bool:
     return getattr(cause, "sqlstate", None) == "23505"
 
 
+def is_misfit(error: BaseException) -> bool:
+    """Whether the database refused rows for what they are: keys twice, no parent, too long for an
+    index, not storable."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, (sqlite3.IntegrityError, sqlite3.DataError)):
+        return True
+    # Data exceptions, integrity, and limits such as an index's (PostgreSQL, appendix A).
+    return (getattr(cause, "sqlstate", None) or "")[:2] in ("22", "23", "54")
+
+
 @contextmanager
 def taken(conflict: Callable[[], MemosError]) -> Iterator[None]:
     """A unique key that is already there leaves this block as the error that `conflict` makes."""

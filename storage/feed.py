@@ -60,7 +60,7 @@ _changes = (
     .order_by(memory.c.seq)
     .limit(bindparam("limit"))
 )
-_unindexed = (
+unindexed_memories = (
     select(memory)
     .select_from(_with_indexed)
     .where(
@@ -195,7 +195,7 @@ class SqlChangeFeed:
     def unindexed(self, cube_id: str, *, analyzer: str, model: str, limit: int) -> list[Memory]:
         asked = {"cube": cube_id, "analyzer": analyzer, "model": model, "limit": limit}
         with self._db.read() as connection:
-            return [memory_of(row) for row in connection.execute(_unindexed, asked)]
+            return [memory_of(row) for row in connection.execute(unindexed_memories, asked)]
 
     def vectors(self, cube_id: str, texts_sha256: Sequence[str], model: str) -> dict[str, Vector]:
         digests = [digest(text) for text in texts_sha256]

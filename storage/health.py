@@ -5,7 +5,19 @@ Knows what must hold between rows; the derived indexes outside SQL are checked e
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, exists, func, select, true, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from memos.errors import StorageReadOnly
 from memos.protocols import Clock
@@ -31,7 +43,7 @@ from memos.storage.tables import (
 )
 from memos.types import Finding, State
 
-_orphans = {
+ORPHANS = {
     "history": (memory_version, memory_version.c.memory_id),
     "indexed forms": (indexed, indexed.c.memory_id),
     "links": (link, link.c.source_id),
@@ -111,7 +123,7 @@ class SqlStoreHealth:
 
 def _check_orphans(connection: Connection, *, repair: bool) -> list[Finding]:
     found = []
-    for name, (table, end) in _orphans.items():
+    for name, (table, end) in ORPHANS.items():
         parent = exists().where(memory.c.cube_id == table.c.cube_id, memory.c.id == end)
         lost = connection.execute(
             select(table.c.cube_id, func.count()).where(~parent).group_by(table.c.cube_id)
@@ -205,17 +217,22 @@ def _check_history(connection: Connection) -> list[Finding]:
     ]
 
 
-def _check_erased(connection: Connection, *, repair: bool) -> list[Finding]:
-    erased = select(memory.c.cube_id, memory.c.id).where(memory.c.state == State.ERASED.value)
-    found = []
-    for name, table, left in (
+def kept_of_erased() -> tuple[tuple[str, Table, ColumnElement[bool]], ...]:
+    """What must not be there of an erased memory: a name, the table, which rows."""
+    return (
         ("snapshots", memory_version, memory_version.c.snapshot.is_not(None)),
         ("indexed forms", indexed, true()),
         ("assertions", assertion, true()),
         ("mentions", mention, true()),
         ("readings", reading, true()),
         ("notes", note, true()),
-    ):
+    )
+
+
+def _check_erased(connection: Connection, *, repair: bool) -> list[Finding]:
+    erased = select(memory.c.cube_id, memory.c.id).where(memory.c.state == State.ERASED.value)
+    found = []
+    for name, table, left in kept_of_erased():
         kept = and_(left, tuple_(table.c.cube_id, table.c.memory_id).in_(erased))
         rows = connection.execute(
             select(table.c.cube_id, func.count()).where(kept).group_by(table.c.cube_id)

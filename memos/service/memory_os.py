@@ -10,6 +10,7 @@ from types import TracebackType
 from memos.service.activation_verbs import ActivationVerbs
 from memos.service.adapter_verbs import AdapterVerbs
 from memos.service.cube_verbs import CubeVerbs
+from memos.service.dump_verbs import DumpVerbs
 from memos.service.event_verbs import EventVerbs
 from memos.service.graph_verbs import GraphVerbs
 from memos.service.job_verbs import JobVerbs
@@ -29,6 +30,7 @@ class MemoryOS(
     AdapterVerbs,
     KeepingVerbs,
     CubeVerbs,
+    DumpVerbs,
     JobVerbs,
     EventVerbs,
     LifecycleVerbs,

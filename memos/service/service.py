@@ -38,6 +38,7 @@ from memos.service.admission import Admission
 from memos.service.choosing import Chooser
 from memos.service.contexts import Contexts
 from memos.service.cubes import Cubes
+from memos.service.dumps import Dumps
 from memos.service.enriching import PATIENT, Enriching
 from memos.service.enrichment import Enrichment
 from memos.service.erasing import Eraser
@@ -205,6 +206,9 @@ class Service:
             gone=self.activations.forget_source,
             erase=self.eraser.erase,
             pinned=self.keeping.pinned,
+        )
+        self.dumps = Dumps(
+            stores, settings, self.uses, self.enriching, self.writer, self.activations
         )
         self.schedules = Schedules(stores, settings, clock=clock)
         self.doctor = Doctor(

@@ -209,11 +209,13 @@ class Writer:
             max_attempts=self._settings.job_attempts,
         )
 
-    def sync_jobs(self, cube: Cube) -> list[NewJob]:
-        """The job that brings the vector index up to date, for cubes large enough to have one."""
+    def sync_jobs(self, cube: Cube, *, last: int | None = None) -> list[NewJob]:
+        """The job that brings the vector index up to date, for cubes large enough to have one.
+        `last` is the cube's newest change number, if it is known."""
         if not self._has_vector_index:
             return []
-        if self._stores.feed.last(cube.id) < self._settings.vector_index_min:
+        last = self._stores.feed.last(cube.id) if last is None else last
+        if last < self._settings.vector_index_min:
             return []
         return [
             NewJob(

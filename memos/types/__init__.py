@@ -43,6 +43,10 @@ from memos.types.cubes import (
     CubeDescription,
     EmbeddingModel,
 )
+from memos.types.dumps import (
+    Dump,
+    Loaded,
+)
 from memos.types.events import (
     Event,
     Explanation,
@@ -162,6 +166,7 @@ __all__ = [
     "Contribution",
     "Cube",
     "CubeDescription",
+    "Dump",
     "EmbeddingModel",
     "Entity",
     "EntityRef",
@@ -200,6 +205,7 @@ __all__ = [
     "LifecycleRule",
     "Lineage",
     "Link",
+    "Loaded",
     "Memory",
     "MemoryVersion",
     "MentionDraft",

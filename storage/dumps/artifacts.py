@@ -1,0 +1,93 @@
+"""Activation and parametric memories on their way in: as rows without files.
+
+Files are named by the ids of artifacts, over all cubes, and depend on the tenant's secret; so these
+get new ids here, and their files are made anew. What they were made of, and how, stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from memos.errors import InvalidDump
+from memos.protocols import NewId
+from memos.storage.dumps.rows import Row
+from memos.storage.records import json_text
+from memos.storage.tables import artifact, artifact_source
+from memos.types import Recipe, State, Substrate
+
+_NO_FILE = "the files of adapters do not travel in a dump; distill it again"
+_PLACE = {column.name: number for number, column in enumerate(artifact.c)}
+_SOURCE = {column.name: number for number, column in enumerate(artifact_source.c)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Detail:
+    """What stays of an adapter's details: how it was made, and nothing of what it knew."""
+
+    version: int = 1
+    parent: str | None = None
+    recipe: Recipe | None = None
+    when: Literal["named", "always"] = "named"
+
+
+_detail = msgspec.json.Decoder(_Detail)
+
+
+class Artifacts:
+    """Those of one dump. `at` is now, in microseconds."""
+
+    def __init__(self, new_id: NewId, *, at: int) -> None:
+        self._new_id = new_id
+        self._at = at
+        self._ids: dict[str, str] = {}
+        self.compiled: list[str] = []
+        self.attached: list[str] = []
+
+    def row(self, row: Row) -> Row:
+        id = self._named(row[_PLACE["id"]])
+        parametric = row[_PLACE["substrate"]] == Substrate.PARAMETRIC.value
+        if parametric and row[_PLACE["attached"]]:
+            self.attached.append(id)
+        if not parametric and row[_PLACE["state"]] == State.ACTIVATED.value:
+            self.compiled.append(id)
+        changes: dict[str, Any] = {
+            "id": id,
+            "file": None,
+            "root": None,
+            "model": "",
+            "fingerprint": "{}",
+            "bytes": 0,
+            "job_id": None,
+            "attached": 0,
+            "updated_at": self._at,
+            "reason": _NO_FILE if parametric else None,
+            "state": State.EXPIRED.value if parametric else State.GENERATED.value,
+            "detail": self._kept(row[_PLACE["detail"]]) if parametric else None,
+        }
+        for name, value in changes.items():
+            row[_PLACE[name]] = value
+        return row
+
+    def source(self, row: Row) -> Row:
+        """InvalidDump for a source of what is not there."""
+        place = _SOURCE["artifact_id"]
+        if row[place] not in self._ids:
+            raise InvalidDump("the dump has sources of an artifact that is not in it")
+        row[place] = self._ids[row[place]]
+        return row
+
+    def _named(self, id: str) -> str:
+        return self._ids.setdefault(id, self._new_id())
+
+    def _kept(self, text: str | None) -> str | None:
+        try:
+            found: _Detail = _detail.decode(text or "{}")
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise InvalidDump(f"artifact.detail does not fit: {error}") from error
+        kept = {name: value for name, value in asdict(found).items() if value is not None}
+        if found.parent is not None:
+            kept["parent"] = self._named(found.parent)
+        return json_text(kept)
