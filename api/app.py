@@ -24,6 +24,7 @@ from memos.api.routes import (
     activations,
     adapters,
     cubes,
+    dumps,
     events,
     graph,
     health,
@@ -35,12 +36,14 @@ from memos.api.routes import (
     notes,
     search,
 )
+from memos.api.transfers import GZIP
 
 if TYPE_CHECKING:
     from memos.service import Service
 
 ROUTERS = (
     cubes.router,
+    dumps.router,
     memories.router,
     search.router,
     graph.router,
@@ -106,11 +109,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _streams(scope: Scope) -> bool:
-    """Whether the request's body is a stream of lines, bounded line by line where it is read."""
-    if not scope["path"].endswith("/memories/batch"):
-        return False
-    kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return kind.decode("latin-1") in NDJSON_NAMES
+    """Whether the request's body is a stream, bounded where it is read: lines, or a dump."""
+    header = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
+    kind = header.decode("latin-1")
+    if scope["path"] == "/v1/dumps":
+        return kind == GZIP
+    return scope["path"].endswith("/memories/batch") and kind in NDJSON_NAMES
 
 
 def _methods_at(path: str) -> list[str]:

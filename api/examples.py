@@ -26,6 +26,7 @@ from memos.types import (
     Kind,
     Lineage,
     Link,
+    Loaded,
     Memory,
     MemoryVersion,
     Page,
@@ -164,6 +165,7 @@ EXAMPLES: Mapping[str, Any] = {
     "Added": Added(memories=(MEMORY,)),
     "ApiKey": _KEY,
     "Cube": _CUBE,
+    "Loaded": Loaded(cube=_CUBE, rows={"memory": 12, "link": 3}),
     "CubeDescription": CubeDescription(
         cube=_CUBE,
         memories=120,

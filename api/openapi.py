@@ -16,6 +16,7 @@ from memos.api.activation_examples import PIECE
 from memos.api.errors import PROBLEM_MEDIA, PROBLEM_TYPE
 from memos.api.examples import EXAMPLES, MEMORY
 from memos.api.items import NDJSON
+from memos.api.transfers import GZIP, SUMMARY
 from memos.config import Settings
 from memos.wire import to_builtins
 
@@ -34,6 +35,7 @@ TAGS = [
     {"name": "keeping", "description": "Consolidation, forgetting, erasure, audit, context."},
     {"name": "lifecycle", "description": "How memories are kept, and for how long."},
     {"name": "cubes", "description": "Containers of memories; the unit of ownership."},
+    {"name": "dumps", "description": "Cubes as files."},
     {"name": "jobs", "description": "Durable background work."},
     {"name": "keys", "description": "Who may do what."},
     {"name": "health", "description": "For operators; no key needed."},
@@ -85,6 +87,7 @@ _PROBLEM = {
         }
     ],
 }
+_FILE = {"type": "string", "format": "binary", "description": "JSON lines in gzip."}
 _BATCH_LINE = {
     "description": "One line: progress, the end, or the problem that stopped it.",
     "type": "object",
@@ -165,6 +168,10 @@ def _complete(operation: dict[str, Any]) -> None:
         answers[str(status)] = _problem_answer(status)
     if name == "add_batch":
         _complete_batch(operation)
+    if name == "dump":
+        _complete_dump(operation)
+    if name == "load":
+        operation["requestBody"] = {"required": True, "content": {GZIP: {"schema": _FILE}}}
     if name == "follow":
         operation["responses"]["200"]["content"] = {
             "text/event-stream": {
@@ -185,11 +192,18 @@ def _complete(operation: dict[str, Any]) -> None:
             headers["Idempotency-Replayed"] = _header("`true` if this is the first answer again.")
 
 
+def _complete_dump(operation: dict[str, Any]) -> None:
+    answer = operation["responses"]["200"]
+    answer["content"] = {GZIP: {"schema": _FILE}}
+    answer["headers"] = {SUMMARY: _header("JSON: `name`, `rows` by table, `bytes`, `sha256`.")}
+
+
 def _problems_of(operation: dict[str, Any]) -> set[int]:
     name = operation["operationId"]
     writes = "Idempotency-Key" in _parameters(operation)
     if name in _OPEN:
         return set(_OPEN[name])
+    writes = writes or name == "load"
     statuses = set(_WRITE if writes or "requestBody" in operation else _READ)
     return statuses | ({412} if name in _PRECONDITION else set())
 

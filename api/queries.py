@@ -61,6 +61,13 @@ class View(Known):
         return {"as_of": self.as_of, "known_as_of": self.known_as_of}
 
 
+class LoadQuery(Query):
+    name: Annotated[
+        str | None,
+        Field(description="Of the new cube; without it the one in the dump.", examples=["ana"]),
+    ] = None
+
+
 class Paging(Query):
     cursor: Cursor | None = None
     limit: Limit = 50

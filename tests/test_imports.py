@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("api", "benchmarks", "kvcache", "storage")
 BACKENDS = ("memos.storage", "memos.kvcache")
 CONTRACTS = ("memos.types", "memos.errors", "memos.protocols")
-PURE = ("memos.config", "memos.messages", "memos.validation", "memos.wire")
+PURE = ("memos.config", "memos.dumpfile", "memos.messages", "memos.validation", "memos.wire")
 
 # A layer that may import nothing of memos but itself and these.
 ONLY = {

@@ -1,7 +1,8 @@
-"""`memos cube`: create, list, show and delete cubes."""
+"""`memos cube`: create, list, show, delete, dump and load cubes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from memos.types import Cube, CubeDescription
 
 @click.group("cube", cls=Group)
 def cube() -> None:
-    """Create, list, show and delete cubes."""
+    """Create, list, show, delete, dump and load cubes."""
 
 
 @cube.command("create")
@@ -79,6 +80,46 @@ def delete(session: Session, cube: str, yes: bool) -> None:
     with session.memories() as memory:
         memory.delete_cube(cube)
     output.note(session, f"deleted {cube}")
+
+
+@cube.command("dump")
+@click.argument("cube")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_session
+def dump(session: Session, cube: str, file: Path) -> None:
+    """Write a cube into a file, to be loaded elsewhere."""
+    with session.memories() as memory:
+        made = memory.dump(file, cube=cube)
+    rows = [("file", str(file)), ("bytes", made.bytes), ("sha256", made.sha256)]
+    output.emit(
+        session,
+        made,
+        lambda: output.facts([("dumped", made.name), *rows, ("rows", _counts(made.rows))]),
+        brief=[made.sha256],
+    )
+
+
+@cube.command("load")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="Of the new cube; without it the one in the file.")
+@pass_session
+def load(session: Session, file: Path, name: str | None) -> None:
+    """Make a new cube of a file: all that is in it, or nothing."""
+    with session.memories() as memory:
+        loaded = memory.load(file, name=name)
+    output.emit(
+        session,
+        loaded,
+        lambda: output.facts(
+            [
+                ("loaded", loaded.cube.name),
+                ("id", loaded.cube.id),
+                ("rows", _counts(loaded.rows)),
+                ("jobs", len(loaded.jobs)),
+            ]
+        ),
+        brief=[loaded.cube.id],
+    )
 
 
 def _facts(described: CubeDescription) -> list[tuple[str, Any]]:

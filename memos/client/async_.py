@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from memos.client import activation_requests, event_requests, requests
 from memos.client.async_activation_verbs import AsyncActivationVerbs
 from memos.client.async_adapter_verbs import AsyncAdapterVerbs
+from memos.client.async_dump_verbs import AsyncDumpVerbs
 from memos.client.async_event_verbs import AsyncEventVerbs
 from memos.client.async_graph_verbs import AsyncGraphVerbs
 from memos.client.async_keeping_verbs import AsyncKeepingVerbs
@@ -58,6 +59,7 @@ class AsyncClient(
     AsyncGraphVerbs,
     AsyncActivationVerbs,
     AsyncAdapterVerbs,
+    AsyncDumpVerbs,
     AsyncEventVerbs,
     AsyncLifecycleVerbs,
     AsyncKeepingVerbs,

@@ -16,6 +16,7 @@ from memos.client.activation_verbs import ActivationVerbs
 from memos.client.adapter_verbs import AdapterVerbs
 from memos.client.batches import Splitter
 from memos.client.connection import LONGEST_POLL, Connection, connection, ended, overdue
+from memos.client.dump_verbs import DumpVerbs
 from memos.client.event_verbs import EventVerbs
 from memos.client.graph_verbs import GraphVerbs
 from memos.client.keeping_verbs import KeepingVerbs
@@ -58,6 +59,7 @@ class Client(
     GraphVerbs,
     ActivationVerbs,
     AdapterVerbs,
+    DumpVerbs,
     EventVerbs,
     LifecycleVerbs,
     KeepingVerbs,

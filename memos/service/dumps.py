@@ -5,16 +5,13 @@ Knows files and jobs; what a dump is made of is the stores' affair.
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from memos import __version__
 from memos.config import Settings
-from memos.errors import InvalidInput, MemosError, PayloadTooLarge, StorageFull
+from memos.dumpfile import Place, reading, writing
+from memos.errors import PayloadTooLarge
 from memos.protocols import RETRAIN, Arrived, Stores
 from memos.retrieval.analysis import ANALYZER
 from memos.service.activations import Activations
@@ -23,11 +20,6 @@ from memos.service.uses import Uses
 from memos.service.writing import Writer
 from memos.types import Cube, Dump, Loaded, NewJob
 from memos.validation import check_cube_name, check_metadata, check_text
-
-Place = str | os.PathLike[str] | BinaryIO
-"""A path, or an open file that can be read twice or written."""
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Dumps:
@@ -50,14 +42,14 @@ class Dumps:
     def dump(self, cube: Cube, to: Place) -> Dump:
         """A file that is there already is replaced when the new one is whole."""
         self._uses.flush()
-        with _written(to) as file:
+        with writing(to) as file:
             return self._stores.dumps.write(cube.id, file, product=__version__)
 
     def load(self, source: Place, *, tenant_id: str, name: str | None, actor: str | None) -> Loaded:
         """All or nothing; see `memos.protocols.DumpStore`."""
         if name is not None:
             check_cube_name(name)
-        with _read(source) as file:
+        with reading(source) as file:
             self._check_size(file)
             return self._stores.dumps.load(
                 file,
@@ -100,50 +92,3 @@ class Dumps:
             payload=payload,
             max_attempts=self._settings.job_attempts,
         )
-
-
-@contextmanager
-def _written(to: Place) -> Iterator[BinaryIO]:
-    """The file to write; at a path it appears only when it is whole, for this user alone."""
-    if not isinstance(to, (str, os.PathLike)):
-        yield to
-        return
-    path = Path(to)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with _named(path):
-        try:
-            with os.fdopen(
-                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-            ) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _read(source: Place) -> Iterator[BinaryIO]:
-    if not isinstance(source, (str, os.PathLike)):
-        yield source
-        return
-    with _named(Path(source)), open(source, "rb") as file:
-        yield file
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """What is wrong with a file is the caller's to mend."""
-    try:
-        yield
-    except MemosError:
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull(f"{path}: {error.strerror}; free some space") from error
-        raise InvalidInput(
-            f"{path}: {error.strerror or error}; name a file that can be used", field="file"
-        ) from error
-    except ValueError as error:  # a NUL in the name
-        raise InvalidInput(f"{str(path)!r} names no file: {error}", field="file") from error

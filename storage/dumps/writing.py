@@ -26,16 +26,24 @@ def write(
         product=product,
         at=at,
         cube=_head(connection, cube_id),
-        tables={table.name: [column.name for column in columns(table)] for table in TABLES},
+        tables={
+            str(table.name): [str(column.name) for column in columns(table)] for table in TABLES
+        },
     )
     writer = LineWriter(sink, head)
     encode = msgspec.json.Encoder().encode
     for table in TABLES:
-        writer.table(table.name)
+        name = str(table.name)
+        writer.table(name)
         for part in _parts(connection, table, cube_id):
-            writer.part(table.name, [encode(row) for row in part])
+            writer.part(name, [encode(row) for row in part])
     writer.end()
     return head.cube.name, writer.rows
+
+
+def _names(table: Table) -> list[str]:
+    """Plain texts; those of SQLAlchemy are of a kind that JSON does not know."""
+    return [str(column.name) for column in columns(table)]
 
 
 def _head(connection: Connection, cube_id: str) -> CubeHead:

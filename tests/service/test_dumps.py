@@ -17,18 +17,12 @@ from memos.assembly import build
 from memos.config import load
 from memos.errors import (
     AlreadyExists,
-    CubeNotFound,
-    EmbeddingModelChanged,
-    InvalidDump,
-    InvalidInput,
-    MemosError,
-    PayloadTooLarge,
 )
 from memos.service import MemoryOS, Service
 from memos.storage.cubes import _CONTENTS
 from memos.storage.dumps.contents import LEFT_OUT, TABLES
 from memos.testing import HashEmbedder
-from memos.types import Cube, Kind, Message, Policy, State
+from memos.types import Kind, Message, Policy, State
 from memos.wire import to_builtins
 
 SECRET = "the code of the safe is 4711-zebra"
@@ -45,14 +39,15 @@ class Clock:
 
 
 @pytest.fixture
-def opener(tmp_path: Path) -> Iterator[Opener]:
-    """Opens services that are closed at the end: each with a folder of its own."""
+def opener(tmp_path: Path, postgres_url: str) -> Iterator[Opener]:
+    """Opens services that are closed before the database is: each with a folder of its own."""
+    clock = Clock()
     with ExitStack() as stack:
 
         def opened(folder: str, url: str = "", **settings: Any) -> Service:
             embedder = settings.pop("embedder", HashEmbedder())
             chosen = {"data_dir": tmp_path / folder, "database_url": url, **settings}
-            service = build(load({}, **chosen), embedder=embedder, clock=Clock())
+            service = build(load({}, **chosen), embedder=embedder, clock=clock)
             return stack.enter_context(closing(service))
 
         yield opened
@@ -123,7 +118,8 @@ def answers(memory: MemoryOS, cube: str, ids: dict[str, Any]) -> Any:
         memory.vocabulary(cube=cube),
         memory.rulings(cube=cube),
         memory.policy(cube=cube),
-        memory.strength(ids["moved"], cube=cube),
+        memory.lineage(ids["moved"], cube=cube),
+        [getattr(memory.strength(ids["moved"], cube=cube), name) for name in ("uses", "pinned")],
         [memory.note(m.id, cube=cube) for m in memory.memories(cube=cube, limit=9).items[:2]],
         memory.summaries(cube=cube),
     ]
@@ -136,10 +132,9 @@ def answers(memory: MemoryOS, cube: str, ids: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("way", ["sqlite to postgresql", "postgresql to sqlite"])
 def test_a_cube_answers_the_same_in_another_database(
-    way: str, opener: Opener, request: pytest.FixtureRequest, tmp_path: Path
+    way: str, opener: Opener, postgres_url: str, tmp_path: Path
 ) -> None:
-    postgres = request.getfixturevalue("postgres_url")
-    urls = ["", postgres] if way.startswith("sqlite") else [postgres, ""]
+    urls = ["", postgres_url] if way.startswith("sqlite") else [postgres_url, ""]
     ours, theirs = opener("a", urls[0]), opener("b", urls[1])
     source, target = ours.tenant(), theirs.tenant("other", actor="them")
     ids = lived(source)
