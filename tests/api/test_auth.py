@@ -66,6 +66,7 @@ OWN = {
     "events": 200,
     "queue": 200,
     "follow": 200,
+    "load": 415,  # the body is no dump, which is seen after the key
 }
 
 

@@ -263,3 +263,28 @@ def test_request_ids_are_echoed_or_made(http):
     assert bad.headers["X-Request-Id"] != "two words"
     problem = http.get("/v1/jobs/none", headers={"X-Request-Id": "mine"})
     assert problem.json()["request_id"] == "mine"
+
+
+def test_a_cube_goes_out_as_a_file_and_comes_in_again(http, cube, server, tmp_path):
+    http.post(f"{cube}/memories", json={"content": "A blue door."})
+    answer = http.get(f"{cube}/dump")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/gzip"
+    summary = json.loads(answer.headers["memos-dump"])
+    assert summary["bytes"] == len(answer.content) == int(answer.headers["content-length"])
+    send = {"params": {"name": "came-back"}, "headers": {"Content-Type": "application/gzip"}}
+    made = http.post("/v1/dumps", content=answer.content, **send)
+    assert made.status_code == 201
+    assert made.json()["rows"] == summary["rows"]
+    assert http.get("/v1/cubes/came-back/memories").json()["items"][0]["content"] == "A blue door."
+    assert http.post("/v1/dumps", content=answer.content, **send).status_code == 409
+    broken = http.post("/v1/dumps", content=b"x", **send)
+    assert (broken.status_code, broken.json()["code"]) == (422, "invalid-dump")
+    assert http.post("/v1/dumps", json={}).status_code == 415
+    most = server.service.settings.dump_bytes
+    object.__setattr__(server.service.settings, "dump_bytes", 1024)
+    try:
+        large = http.post("/v1/dumps", content=iter([b"x" * 1000] * 2), **send)
+    finally:
+        object.__setattr__(server.service.settings, "dump_bytes", most)
+    assert large.status_code == 413

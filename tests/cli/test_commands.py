@@ -431,3 +431,16 @@ def test_both_ways_are_the_same_client_and_service(server: Running, run: Run, cu
     run("add", "shared", "-c", cube)
     with Client(server.url, api_key=server.secret) as client:
         assert client.search("shared", cube=cube).hits[0].memory.content == "shared"
+
+
+def test_a_cube_is_dumped_and_loaded(run: Run, cube: str, tmp_path: Path) -> None:
+    id = run("add", "The lamp is on the shelf.", "-c", cube, "-q").out.strip()
+    file = tmp_path / "one.cube"
+    dumped = run("cube", "dump", cube, str(file), "--json").json(types.Dump)
+    assert (dumped.bytes, dumped.rows["memory"]) == (file.stat().st_size, 1)
+    assert "dumped" in run("cube", "dump", cube, str(file)).out
+    loaded = run("cube", "load", str(file), "--name", f"{cube}-copy", "--json").json(types.Loaded)
+    assert run("list", "-c", loaded.cube.name, "-q").out.strip() == id
+    assert run("cube", "load", str(file)).code == 4
+    file.write_text("no dump")
+    assert run("cube", "load", str(file), "--name", "x").code == 2

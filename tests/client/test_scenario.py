@@ -64,6 +64,7 @@ from memos.wire import to_builtins
 from tests.client.activation_story import activation_story
 from tests.client.adapter_story import SHORT, adapter_story
 from tests.client.blocking import Blocking
+from tests.client.dump_story import dump_story
 from tests.client.event_story import event_story
 from tests.client.graph_story import graph_story
 from tests.client.keeping_story import keeping_story
@@ -394,6 +395,7 @@ def story(memory: Any) -> list[Any]:
     refused("describe no cube", CubeNotFound, lambda: memory.describe_cube("trips"))
     refused("delete no cube", CubeNotFound, lambda: memory.delete_cube("trips"))
 
+    dump_story(memory, said)
     graph_story(memory, said)
     activation_story(memory, said)
     adapter_story(memory, said)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
@@ -17,6 +19,10 @@ from memos.assembly import build
 from memos.config import load
 from memos.errors import (
     AlreadyExists,
+    CubeNotFound,
+    EmbeddingModelChanged,
+    InvalidInput,
+    PayloadTooLarge,
 )
 from memos.service import MemoryOS, Service
 from memos.storage.cubes import _CONTENTS
@@ -180,3 +186,180 @@ def test_every_table_is_dumped_or_left_out_for_a_reason() -> None:
     named = {table.name for table in _CONTENTS} | {"job"}
     assert {table.name for table in TABLES} | set(LEFT_OUT) == named
     assert not {table.name for table in TABLES} & set(LEFT_OUT)
+
+
+# False files
+
+
+class File:
+    """The lines of a dump, to be changed; `write` makes counts and digest right again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        self.head = self.lines[0]
+        self.tables: dict[str, list[list[Any]]] = {}
+        for line in self.lines[1:-1]:
+            if isinstance(line, dict):
+                rows = self.tables.setdefault(line["table"], [])
+            else:
+                rows.append(line)
+
+    def place(self, table: str, column: str) -> int:
+        return int(self.head["tables"][table].index(column))
+
+    def put(self, table: str, column: str, value: Any, row: int = 0) -> None:
+        self.tables[table][row][self.place(table, column)] = value
+
+    def write(self, **end: Any) -> Path:
+        body = [self.head]
+        for name, rows in self.tables.items():
+            body += [{"table": name}, *rows]
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in body)
+        counts = {name: len(rows) for name, rows in self.tables.items()}
+        last = {"rows": counts, "sha256": hashlib.sha256(data).hexdigest(), **end}
+        path = self.path.with_suffix(".false")
+        path.write_bytes(gzip.compress(data + json.dumps(last).encode()))
+        return path
+
+
+def _head(name: str, value: Any) -> Callable[[File], None]:
+    return lambda file: file.head["cube"].__setitem__(name, value)
+
+
+def _put(table: str, column: str, value: Any) -> Callable[[File], None]:
+    return lambda file: file.put(table, column, value)
+
+
+def _repeat(table: str) -> Callable[[File], None]:
+    return lambda file: file.tables[table].append(list(file.tables[table][0]))
+
+
+def _drop(table: str) -> Callable[[File], None]:
+    return lambda file: file.tables[table].clear()
+
+
+FALSE: dict[str, tuple[Callable[[File], Any], str]] = {
+    "of a newer format": (lambda f: f.head.__setitem__("memos_dump", 2), "format 2"),
+    "an unknown table": (lambda f: f.head["tables"].__setitem__("spy", ["id"]), "spy"),
+    "an unknown column": (lambda f: f.head["tables"]["memory"].append("spy"), "spy"),
+    "a column twice": (lambda f: f.head["tables"]["memory"].append("id"), "twice"),
+    "a column missing": (lambda f: f.head["tables"]["memory"].remove("content"), "no column"),
+    "a bad name": (_head("name", "../../etc"), "can't name a cube"),
+    "a counter too large": (_head("change_seq", 1 << 62), "change_seq"),
+    "vectors too large": (
+        _head("embedding", {"id": "x", "digest": "x", "dimensions": 1 << 40, "max_tokens": 1}),
+        "dimensions",
+    ),
+    "no state": (_put("memory", "state", "alive"), "alive"),
+    "no time": (_put("memory", "created_at", 1 << 60), "created_at|Expected"),
+    "no open time": (_put("fact", "valid_at", 1 << 62), "no time"),
+    "a text for a number": (_put("memory", "version", "1"), "int"),
+    "a number below 1": (_put("memory", "seq", 0), ">= 1"),
+    "a NUL": (_put("memory", "content", "a\0b"), "NUL"),
+    "an id too long": (_put("memory", "id", "x" * 3000), "512"),
+    "metadata that is a list": (_put("memory", "metadata", "[1]"), "metadata"),
+    "deep metadata": (_put("memory", "metadata", '{"a":' * 9000 + "1" + "}" * 9000), "metadata"),
+    "a snapshot of another": (_put("memory_version", "memory_id", "other"), "holds version"),
+    "a broken snapshot": (_put("memory_version", "snapshot", "{}"), "snapshot"),
+    "a short vector": (_put("indexed", "vector", "AAAA"), "vector"),
+    "a vector that is no number": (
+        _put("indexed", "vector", base64.b64encode(b"\0\0\xc0\x7f" * 64).decode()),
+        "finite",
+    ),
+    "a memory twice": (_repeat("memory"), "fit together"),
+    "links of nothing": (_drop("memory"), "fit together|not in the dump"),
+    "no history": (_drop("memory_version"), "history"),
+    "a row more": (lambda f: f.tables["memory"][0].append(1), "length"),
+    "a rule without a kind": (lambda f: f.tables["policy"][0].__setitem__(0, "{1}"), "policy"),
+    "an artifact's source": (
+        lambda f: f.tables["artifact_source"].append(["x", 0, "y", 1]),
+        "artifact",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    service = build(load({}, data_dir=folder), embedder=HashEmbedder(), clock=Clock())
+    with closing(service):
+        memory = service.tenant()
+        lived(memory)
+        memory.dump(folder / "ana.cube", cube="ana")
+    return folder / "ana.cube"
+
+
+def _refusal(service: Service, file: Path) -> str:
+    """What is said against it, and that nothing of it is there."""
+    memory = service.tenant()
+    with pytest.raises((InvalidInput, PayloadTooLarge)) as refused:
+        memory.load(file, name="ana")
+    with pytest.raises(CubeNotFound):
+        memory.cube("ana")
+    assert memory.cubes().items == ()
+    assert memory.jobs().items == ()
+    with service.stores.health._db.read() as connection:  # type: ignore[attr-defined]
+        for table in TABLES:
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+    return str(refused.value)
+
+
+def test_a_false_file_is_refused_and_nothing_of_it_is_there(
+    opener: Opener, template: Path, postgres_url: str
+) -> None:
+    for service in (opener("a"), opener("b", postgres_url)):
+        for what, (change, wanted) in FALSE.items():
+            file = File(template)
+            change(file)
+            if what == "a bad name":
+                with pytest.raises(InvalidInput, match=wanted):
+                    service.tenant().load(file.write())
+                continue
+            said = _refusal(service, file.write())
+            assert re.search(wanted, said), (what, said)
+    assert "damaged" in _refusal(service, File(template).write(sha256="0" * 64))
+    assert "damaged" in _refusal(service, File(template).write(rows={"memory": 1}))
+    assert service.tenant().load(File(template).write()).rows["memory"] == 8
+
+
+def test_a_bomb_and_damage_are_refused(opener: Opener, template: Path, tmp_path: Path) -> None:
+    service = opener("a", dump_ratio=2)
+    bomb = tmp_path / "bomb"
+    bomb.write_bytes(
+        gzip.compress(gzip.decompress(template.read_bytes())[:-500] + b" " * (20 << 20))
+    )
+    assert "MEMOS_DUMP_RATIO" in _refusal(service, bomb)
+    whole = template.read_bytes()
+    for cut in (0, 5, len(whole) // 2, len(whole) - 1):
+        bomb.write_bytes(whole[:cut])
+        assert _refusal(service, bomb)
+    for at in range(30, len(whole), len(whole) // 8):
+        bomb.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert _refusal(service, bomb)
+    bomb.write_bytes(whole + gzip.compress(b"more"))
+    assert "follows the end" in _refusal(service, bomb)
+    small = opener("small", dump_bytes=1024)
+    assert "MEMOS_DUMP_BYTES" in _refusal(small, template)
+    with pytest.raises(InvalidInput, match="No such file"):
+        service.tenant().load(tmp_path / "nothing")
+
+
+def test_another_model_is_told_and_missing_forms_are_made(opener: Opener, template: Path) -> None:
+    """As with a cube that was there when the model was changed."""
+    other = opener("other", embedder=HashEmbedder(dimensions=32))
+    memory = other.tenant()
+    memory.load(template)
+    with pytest.raises(EmbeddingModelChanged):
+        memory.search("tea", cube="ana")
+    drain(other)
+    memory.reindex("ana", embed=True)
+    drain(other)
+    assert memory.search("tea drawer", cube="ana").hits[0].memory.content.startswith("Tea")
+    file = File(template)
+    file.put("indexed", "vector", None)
+    same = opener("same")
+    loaded = same.tenant().load(file.write())
+    assert "reindex" in {same.tenant().job(id).kind for id in loaded.jobs}
+    drain(same)
+    assert same.tenant().doctor() == ()
