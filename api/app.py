@@ -111,7 +111,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _streams(scope: Scope) -> bool:
     """Whether the request's body is a stream, bounded where it is read: lines, or a dump."""
     header = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
-    kind = header.decode("latin-1")
+    kind = str(header.decode("latin-1"))
     if scope["path"] == "/v1/dumps":
         return kind == GZIP
     return scope["path"].endswith("/memories/batch") and kind in NDJSON_NAMES

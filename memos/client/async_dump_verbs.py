@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-class DumpVerbs:
+class AsyncDumpVerbs:
     """dump and load, over the connection that the client has."""
 
     _connection: Connection
