@@ -78,16 +78,16 @@ class Recipe:
     alpha: float | None = None
     targets: str = "all"
     rslora: bool = False
-    rate: float = 6e-4
-    passes: int = 4
+    rate: float = 1.2e-3
+    passes: int = 5
     replay: float = 0.35
     decay: float = 0.0
-    hold: float = 4.0
+    hold: float = 2.0
     depth: float = 1.0
     tokens: int = 320
     optimizer: str = "adamw"
     enough: float = 0.98
-    slack: float = 0.02
+    slack: float = 0.0
     seed: int = 0
 
 
