@@ -149,9 +149,16 @@ class Leases:
 
     def extend(self, worker: str, *, seconds: float) -> frozenset[str]:
         mine = and_(job.c.worker == worker, job.c.state == JobState.RUNNING.value)
-        change = update(job).where(mine).values(lease_until=self._until(seconds))
         with self._db.write() as connection:
-            return frozenset(connection.execute(change.returning(job.c.id)).scalars())
+            # In the order in which `settle` locks them, else the two could wait for each other.
+            held = connection.execute(
+                select(job.c.id).where(mine).order_by(job.c.id).with_for_update()
+            ).scalars()
+            ids = list(held)
+            connection.execute(
+                update(job).where(job.c.id.in_(ids)).values(lease_until=self._until(seconds))
+            )
+        return frozenset(ids)
 
     def finish(
         self,
