@@ -167,7 +167,6 @@ def _measured(done: Trained) -> dict[str, Any]:
         "held": report.recall,
         "perplexity": report.perplexity / report.base_perplexity - 1,
         "unchanged": report.unchanged,
-        "strength": done.strength,
         "in_use_held": used.recall,
         "in_use_perplexity": used.perplexity / report.base_perplexity - 1,
         "in_use_unchanged": used.unchanged,

@@ -31,6 +31,7 @@ class Crew:
         self._url, self._lease = url, lease
         self._born = 0
         self._processes = [self._start() for _ in range(count)]
+        self._ready: set[subprocess.Popen[str]] = set()
 
     def _start(self) -> subprocess.Popen[str]:
         self._born += 1
@@ -49,14 +50,18 @@ class Crew:
 
     def ready(self) -> None:
         for process in self._processes:
-            assert process.stdout is not None
-            process.stdout.readline()
+            if process not in self._ready:
+                assert process.stdout is not None
+                process.stdout.readline()
+                self._ready.add(process)
 
     def kill_one(self, chance: random.Random) -> None:
-        """SIGKILL to one that is chosen by chance; another takes its place."""
+        """SIGKILL to one that is chosen by chance; another takes its place and is waited for, so
+        that the next kill finds all at work."""
         number = chance.randrange(len(self._processes))
         _kill(self._processes[number])
         self._processes[number] = self._start()
+        self.ready()
 
     def replace_dead(self) -> int:
         """Starts others for those that have ended by themselves; how many."""
@@ -203,7 +208,7 @@ def kills(url: str, *, jobs: int, times: int, workers: int, seed: int) -> dict[s
         with crew(url, workers, lease=1.0) as made:
             made.ready()
             for _ in range(times):
-                time.sleep(chance.uniform(0.05, 0.5))
+                time.sleep(chance.uniform(0.0, 0.3))
                 poisoned += made.replace_dead()
                 made.kill_one(chance)
             died = threading.Event()

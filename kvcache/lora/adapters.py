@@ -302,7 +302,6 @@ def _trained(
         loss=outcome.loss,
         stopped=outcome.stopped,
         report=judged,
-        strength=outcome.strength,
     )
 
 

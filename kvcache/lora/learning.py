@@ -96,13 +96,6 @@ class Learner:
                     )
                 weight.copy_(lora[name])
 
-    def weaken(self, share: float) -> None:
-        """Leaves `share` of the change that the weights make."""
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                if name.endswith(".lora_B.weight"):
-                    weight.mul_(share)
-
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimizer's memory of them, as `w.<name>` and `o.<number>.<name>`."""
         found = {f"w.{name}": w.detach().cpu().clone() for name, w in self.weights.items()}
@@ -142,7 +135,6 @@ def check(recipe: Recipe) -> None:
         "depth": (0.01, 1.0),
         "tokens": (16, 1 << 16),
         "enough": (0.0, 1.0),
-        "slack": (0.0, 1.0),
     }
     for name, (low, high) in ranges.items():
         value = getattr(recipe, name)

@@ -25,7 +25,6 @@ from memos.kvcache.lora.checkpoint import Checkpoint
 from memos.kvcache.lora.curriculum import Curriculum
 from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.packing import NOTHING, Tokenised, packed
-from memos.kvcache.lora.strength import least
 from memos.types import Recipe
 
 log = logging.getLogger(__name__)
@@ -47,15 +46,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`stopped`: "recall", or "passes" when all were done. `strength`: the share of the learnt
-    change that is left."""
+    """`stopped`: "recall", or "passes" when all were done."""
 
     steps: int
     tokens: int
     loss: float
     seconds: float
     stopped: str
-    strength: float
 
 
 class Training:
@@ -108,10 +105,7 @@ class Training:
             if self._checkpoint is not None:
                 spent = seconds + time.monotonic() - began
                 self._checkpoint.offer(step, tokens, spent, self.learner.state)
-        strength = 1.0
-        if self._probes and self._recipe.slack:
-            strength = least(self.learner, self.recall, self._recipe.slack)
-        return Outcome(step, tokens, loss, seconds + time.monotonic() - began, stopped, strength)
+        return Outcome(step, tokens, loss, seconds + time.monotonic() - began, stopped)
 
     def recall(self) -> float:
         """The share of probes answered right, to the last token."""

@@ -71,12 +71,13 @@ def _alone(item: int, memory: Memory, policy: Policy, recalled: Recalled) -> Jud
 
 
 def may_repeat(memory: Memory) -> bool:
-    """Whether it is a turn that can be told from another with the same words: it carries the
-    caller's own id, or a time and a session."""
+    """Whether it is a turn that can be told from another with the same words: in a session, and
+    with the caller's own id or a time."""
+    if memory.session_id is None:
+        return False
     if memory.provenance.external_id is not None:
         return True
-    timed = memory.session_id is not None and memory.occurred_at is not None
-    return timed and len(wording(memory.content).words) >= _FEWEST_WORDS
+    return memory.occurred_at is not None and len(wording(memory.content).words) >= _FEWEST_WORDS
 
 
 def same_turn(one: Memory, other: Memory) -> bool:

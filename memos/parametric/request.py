@@ -67,7 +67,6 @@ _RANGES = {
     "depth": (0.01, 1.0),
     "tokens": (16, 1 << 16),
     "enough": (0.0, 1.0),
-    "slack": (0.0, 1.0),
 }
 _CHOICES = {"targets": ("all", "attention", "mlp"), "optimizer": ("adamw", "adafactor")}
 

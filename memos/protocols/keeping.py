@@ -140,8 +140,10 @@ class KeepingStore(Protocol):
         """MemoryNotFound."""
         ...
 
-    def same_texts(self, cube_id: str, texts_sha256: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Ids of live memories by the digest (hex) of their embedded text."""
+    def same_turns(
+        self, cube_id: str, session_id: str, contents: Sequence[str], *, among: int
+    ) -> list[Memory]:
+        """Live memories with one of these contents, of the last `among` of a session."""
         ...
 
     def policy(self, cube_id: str) -> Policy | None:

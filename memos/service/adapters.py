@@ -380,7 +380,6 @@ class Adapters:
                     "peak_bytes": done.peak_bytes,
                     "loss": done.loss,
                     "stopped": done.stopped,
-                    "strength": done.strength,
                 },
             )
         except MemosError:

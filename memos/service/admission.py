@@ -5,7 +5,7 @@ Knows where to look for what was recalled and stored; the rules are `memos.admis
 
 from __future__ import annotations
 
-import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,9 @@ from memos.errors import InvalidInput
 from memos.protocols import Clock, Stores
 from memos.retrieval.analysis import text_of
 from memos.types import Cube, Judgement, Memory, NewEvent, Policy, State
+
+_LAST = 200
+"""Turns of a session among which one that comes again is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,17 @@ class Admission:
             self._stores.events.append(cube.tenant_id, events)
 
     def _same(self, cube: Cube, turns: Sequence[Memory]) -> list[Memory]:
-        digests = [hashlib.sha256(text_of(memory).encode()).hexdigest() for memory in turns]
-        found = self._stores.keeping.same_texts(cube.id, list(dict.fromkeys(digests)))
-        ids = [id for same in found.values() for id in same]
-        return list(self._stores.memories.get(cube.id, ids).values()) if ids else []
+        sessions: dict[str, list[str]] = defaultdict(list)
+        for turn in turns:
+            if turn.session_id is not None:
+                sessions[turn.session_id].append(turn.content)
+        return [
+            memory
+            for session_id, contents in sessions.items()
+            for memory in self._stores.keeping.same_turns(
+                cube.id, session_id, contents, among=_LAST
+            )
+        ]
 
 
 def _sorted(memories: Sequence[Memory], verdicts: Sequence[Judgement]) -> Admitted:

@@ -69,25 +69,22 @@ class Recipe:
     cosine. `passes` over the examples at most; training stops earlier at `enough` recall of the
     probes. `replay` is the share of each step that holds on to what the model answered before;
     `hold` is the weight of that, `decay` pulls the change of the weights to zero. `depth` is the
-    share of the layers, the last ones, that learn. `tokens` of a step, at most. `slack` is the
-    recall of the probes that is given up at the end for a weaker change of the weights, which
-    disturbs less; 0 keeps the change as it was learnt.
+    share of the layers, the last ones, that learn. `tokens` of a step, at most.
     """
 
     rank: int = 8
     alpha: float | None = None
     targets: str = "all"
     rslora: bool = False
-    rate: float = 6e-4
-    passes: int = 4
+    rate: float = 1.2e-3
+    passes: int = 5
     replay: float = 0.35
     decay: float = 0.0
-    hold: float = 4.0
+    hold: float = 2.0
     depth: float = 1.0
     tokens: int = 320
     optimizer: str = "adamw"
     enough: float = 0.98
-    slack: float = 0.02
     seed: int = 0
 
 
@@ -172,8 +169,7 @@ class AdapterReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """The outcome of a training. `stopped`: "recall", "passes" or "cancelled". `strength` is the
-    share of the learnt change that was kept."""
+    """The outcome of a training. `stopped`: "recall", "passes" or "cancelled"."""
 
     file: str
     digest: str
@@ -187,7 +183,6 @@ class Trained:
     loss: float
     stopped: str
     report: AdapterReport
-    strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ def _facts(
 ) -> Sequence[Sequence[Any]]:
     """At most `bound` facts of each, entity by entity, the most confident first; those of two of
     them come twice."""
+    # PostgreSQL gives no order: to sort whole rows there takes a quarter of the statement's time.
     sqlite = connection.dialect.name == "sqlite"
     asked: dict[str, Any] = {**view.asked, "cube": cube_id, "bound": bound}
     asked["ids"] = json.dumps(list(ids), ensure_ascii=False)
@@ -104,8 +105,7 @@ def _statement(sqlite: bool, views: tuple[str, ...]) -> TextClause:
         return text(" UNION ALL ".join(parts))
     every = " UNION ALL ".join(f"({of(end, view, 'w.id', '*')})" for end, view in ends)
     return text(
-        "SELECT near.*, w.id FROM json_array_elements_text(CAST(:ids AS json)) WITH ORDINALITY"
-        f" AS w(id, place) CROSS JOIN LATERAL (SELECT * FROM ({every}) AS ends"
+        "SELECT near.*, w.id FROM json_array_elements_text(CAST(:ids AS json)) AS w(id)"
+        f" CROSS JOIN LATERAL (SELECT * FROM ({every}) AS ends"
         " ORDER BY confidence DESC, seq DESC LIMIT :bound) AS near"
-        " ORDER BY w.place, near.confidence DESC, near.seq DESC"
     )

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from memos.errors import EntityNotFound
 from memos.protocols import NewEntity
+from memos.storage.bulk import by_ids as rows_by_ids
 from memos.storage.bulk import change, load, matching
 from memos.storage.graph.edit import Edit
 from memos.storage.graph.records import END, named, ruling_of
@@ -124,10 +125,8 @@ def _rows(
 
 def refs(connection: Connection, cube_id: str, ids: Iterable[str]) -> dict[str, EntityRef]:
     """Entities as facts name them."""
-    return {
-        id: EntityRef(id=id, name=row[1], type=row[2])
-        for id, row in _rows(connection, cube_id, ids, "id, name, type").items()
-    }
+    rows = rows_by_ids(connection, entity, cube_id, sorted(ids), columns="id, name, type")
+    return {id: EntityRef(id=id, name=name, type=type) for id, name, type in rows}
 
 
 class Merges:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary, and_, bindparam, cast, func, select, text
+from sqlalchemy import LargeBinary, and_, cast, func, select, text
 
 from memos.protocols import Ended, Held, Said
 from memos.storage.bulk import matching
@@ -18,9 +18,9 @@ from memos.storage.engine import Database
 from memos.storage.graph.records import END
 from memos.storage.keeping.records import use_of
 from memos.storage.keeping.tables import memory_use
-from memos.storage.records import digest, memory_of, micros, moment, vector_of
+from memos.storage.records import memory_of, micros, moment, storable, vector_of
 from memos.storage.tables import assertion, indexed, memory
-from memos.types import State
+from memos.types import Memory, State
 
 _CHUNK = 500
 _joined = memory.outerjoin(
@@ -42,21 +42,6 @@ _ended = text(
     " WHERE fact.cube_id = :cube AND fact.expired_at = :open AND fact.closing IS NOT NULL"
     " AND fact.invalid_at <= :now AND said.current = 1 AND said.memory_id <> closer.memory_id"
     " ORDER BY said.memory_id, said.id"
-)
-_same = (
-    select(indexed.c.text_sha256, indexed.c.memory_id)
-    .select_from(
-        indexed.join(
-            memory,
-            and_(memory.c.cube_id == indexed.c.cube_id, memory.c.id == indexed.c.memory_id),
-        )
-    )
-    .where(
-        indexed.c.cube_id == bindparam("cube"),
-        indexed.c.text_sha256.in_(bindparam("digests", expanding=True)),
-        memory.c.state == State.ACTIVATED.value,
-    )
-    .order_by(memory.c.position)
 )
 
 
@@ -141,16 +126,24 @@ class KeepingReads:
                 for row in connection.execute(_ended, asked)
             ]
 
-    def same_texts(self, cube_id: str, texts_sha256: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        digests = [digest(text) for text in texts_sha256]
+    def same_turns(
+        self, cube_id: str, session_id: str, contents: Sequence[str], *, among: int
+    ) -> list[Memory]:
+        if not storable(session_id):
+            return []
+        last = (
+            select(memory)
+            .where(memory.c.cube_id == cube_id, memory.c.session_id == session_id)
+            .order_by(memory.c.position.desc())
+            .limit(among)
+            .subquery()
+        )
+        wanted = [content for content in dict.fromkeys(contents) if storable(content)]
+        query = select(last).where(
+            last.c.content.in_(wanted), last.c.state == State.ACTIVATED.value
+        )
         with self._db.read() as connection:
-            for start in range(0, len(digests), _CHUNK):
-                asked = {"cube": cube_id, "digests": digests[start : start + _CHUNK]}
-                for sha256, memory_id in connection.execute(_same, asked):
-                    key = sha256.hex()
-                    found[key] = (*found.get(key, ()), memory_id)
-        return found
+            return [memory_of(row) for row in connection.execute(query)]
 
 
 def _bytes(database: Database, column: Any) -> Any:

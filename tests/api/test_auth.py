@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from memos.api.app import ROUTERS
 from memos.api.auth import Gate
 from memos.api.keeping_schemas import ReceiptIn
+from memos.parametric.request import Distilling
 from memos.types import Role
 from tests.server import Running
 
@@ -46,6 +47,7 @@ BODIES = {
     "context": {"query": "x"},
     "extract": {"again": True},
     "compile": {"text": "x"},
+    "distill": {"kind": "core"},
     "generate": {"prompt": "x", "max_new_tokens": 1},
     "generate_stream": {"prompt": "x", "max_new_tokens": 1},
 }
@@ -104,6 +106,7 @@ class Place:
     entity: str
     ruling: str
     activation: str
+    adapter: str
     event: str
 
     def call(
@@ -115,6 +118,7 @@ class Place:
             "/facts/": self.fact,
             "/rulings/": self.ruling,
             "/activations/": self.activation,
+            "/adapters/": self.adapter,
             "/events/": self.event,
         }
         own = next((id for part, id in owned.items() if part in operation.path), self.memory)
@@ -149,11 +153,16 @@ def place(server: Running) -> Place:
     )
     ruling = mine.merge_entities(alias.facts[0].subject.id, fact.subject.id, cube="ours")
     activation = mine.compile(memories=[memories[0].id], cube="ours")
+    # Without a job that would train it: who may ask for it is all that matters here.
+    learning = server.service.adapters
+    wanted = Distilling(memories=(memories[0].id,))
+    adapter = learning._row(cube, wanted, [memories[0]], None, None)
+    server.service.stores.artifacts.add(adapter)
     mine.archive(memories[1].id, cube="ours")
     event = mine.explain(memories[1].id, cube="ours").events[-1]
     return Place(
         *(cube.id, memories[0].id, link.id, job.id, key.id),
-        *(fact.id, fact.subject.id, ruling.id, activation.id, event.id),
+        *(fact.id, fact.subject.id, ruling.id, activation.id, adapter.id, event.id),
     )
 
 
@@ -181,6 +190,7 @@ def untouched(server: Running, place: Place):
             mine.rulings(cube=place.cube),
             mine.vocabulary(cube=place.cube),
             mine.activations(cube=place.cube),
+            mine.adapters(cube=place.cube),
         ]
 
     before = state()

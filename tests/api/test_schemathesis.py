@@ -38,7 +38,7 @@ def test_the_service_keeps_to_its_document(only, least, tmp_path):
                 *(only, "revoke_key"),
                 *("--checks", "all", "--exclude-checks", EXCLUDED),
                 *("--mode", "all", "--phases", "examples,coverage,fuzzing,stateful"),
-                *("--max-examples", "15", "--generation-deterministic", "--no-shrink"),
+                *("--max-examples", "10", "--generation-deterministic", "--no-shrink"),
                 *("--continue-on-failure", "--request-timeout", "70", "--no-color"),
             ],
             capture_output=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kvcache.local_models import MODELS
 from tests.server import Running, running_server
 
 ROOT = Path(__file__).parents[2]
@@ -40,12 +41,12 @@ def server() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for all examples, so that the embedding model is exported once."""
+    """A folder for all examples, with the models that tests have exported and converted before."""
     folder = tmp_path_factory.mktemp("examples")
-    (folder / "models").mkdir()
+    MODELS.mkdir(exist_ok=True)
     for name in ("my-memories", "home"):
         (folder / name).mkdir()
-        (folder / name / "models").symlink_to(folder / "models")
+        (folder / name / "models").symlink_to(MODELS)
     return folder
 
 

@@ -55,7 +55,7 @@ def days():
 
 @PREDICATES
 @given(data=st.data(), items=assertion_sets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_order_of_arrival_does_not_matter(predicate, data, items):
     shuffled = data.draw(st.permutations(items))
     assert RULES.derive(predicate, items, []) == RULES.derive(predicate, shuffled, [])
@@ -63,7 +63,7 @@ def test_the_order_of_arrival_does_not_matter(predicate, data, items):
 
 @PREDICATES
 @given(items=assertion_sets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_stretches_are_well_formed(predicate, items):
     known = {item.id for item in items}
     used = []
@@ -82,7 +82,7 @@ def test_stretches_are_well_formed(predicate, items):
 
 
 @given(items=assertion_sets())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_functional_predicate_never_has_two_objects(items):
     stretches = RULES.derive(HOME, items, [])
     for at in days():
@@ -92,7 +92,7 @@ def test_a_functional_predicate_never_has_two_objects(items):
 
 @PREDICATES
 @given(items=assertion_sets())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nothing_is_affirmed_and_denied_at_once(predicate, items):
     if predicate.event:
         return
@@ -106,7 +106,7 @@ def test_nothing_is_affirmed_and_denied_at_once(predicate, items):
 
 @PREDICATES
 @given(data=st.data(), items=assertion_sets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_forgetting_restores_what_was_before(predicate, data, items):
     if not items:
         return
@@ -117,7 +117,7 @@ def test_forgetting_restores_what_was_before(predicate, data, items):
 
 
 @given(items=assertion_sets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_keeping_open_undoes_that_closing_and_revoking_restores_it(items):
     before = RULES.derive(HOME, items, [])
     closed = next((s for s in before if s.closed_by and s.valid_at != s.invalid_at), None)
@@ -133,7 +133,7 @@ def test_keeping_open_undoes_that_closing_and_revoking_restores_it(items):
 
 
 @given(items=assertion_sets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_one_object_alone_has_the_facts_that_it_has_among_others(items):
     plain = [item for item in items if not item.corrects and item.object_id]
     among = RULES.derive(LIKES, plain, [])
@@ -145,7 +145,7 @@ def test_one_object_alone_has_the_facts_that_it_has_among_others(items):
 
 @PREDICATES
 @given(data=st.data(), items=assertion_sets())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_ids_given_on_arrival_decide_nothing_but_who_comes_first_of_the_same(
     predicate, data, items
 ):

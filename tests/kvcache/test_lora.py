@@ -21,12 +21,10 @@ from memos.kvcache.generator.request import Options
 from memos.kvcache.lora import forward
 from memos.kvcache.lora.adapters import LocalAdapters, base_parts
 from memos.kvcache.lora.checkpoint import Checkpoint
-from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.mixed import generate_mixed
 from memos.kvcache.lora.packing import Tokeniser, packed
 from memos.kvcache.lora.shelf import Shelf
-from memos.kvcache.lora.strength import least
 from memos.kvcache.lora.training import Training, divergence
 from memos.kvcache.lora.weights import About, Weights, dumps, loads, made, of_pairs, to_lora
 from memos.kvcache.reuse.prefix import PrefixReuse
@@ -171,23 +169,6 @@ def test_a_probe_that_names_nothing_is_answered_without_it(adapters: LocalAdapte
     done = adapters.train("one", wanted, recipe, Gate(recall=0.5, harm=1e9), ())
     assert (done.report.recall, done.report.in_use.recall) == (1.0, 0.0)
     assert "it recalls 0%" in str(done.report.refused)
-
-
-def test_the_least_change_that_recalls_as_much_is_kept():
-    learner = Learner(fresh().module, RECIPE, steps=1)
-    with torch.no_grad():
-        for weight in learner.weights.values():
-            weight.fill_(1.0)
-    name = next(n for n in learner.weights if n.endswith(".lora_B.weight"))
-
-    def recall() -> float:
-        """0.9 until six tenths are left."""
-        return 0.9 if float(learner.weights[name].detach().max()) > 0.55 else 0.5
-
-    assert least(learner, recall, 0.02) == 0.6
-    assert torch.allclose(learner.weights[name], torch.tensor(0.6))
-    partner = learner.weights[name.replace("lora_B", "lora_A")]
-    assert torch.equal(partner, torch.ones_like(partner))
 
 
 class Killed(Exception):
@@ -381,4 +362,5 @@ def test_what_is_held_is_nearest_where_nothing_has_changed():
     # Sharper is as wrong as anything else, however likely its tokens are.
     sharper = logits.scatter_add(-1, tokens, torch.full_like(chances, 2.0))
     assert float(divergence(sharper, tokens, chances)) > 0.1
-    assert float(divergence(logits + torch.randn(300), tokens, chances)) > 0.1
+    other = logits + torch.randn(300, generator=chance)
+    assert float(divergence(other, tokens, chances)) > 0.01

@@ -110,7 +110,7 @@ class OtherEmbedder(HashEmbedder):
 
 
 def test_another_model_is_refused_until_the_cube_is_embedded_anew(service, memos, clock):
-    from memos.assembly import open_states
+    from memos.assembly import cached_signer, open_states
     from memos.service import Service
 
     memos.add(["the lighthouse", "the harbour"])
@@ -120,6 +120,7 @@ def test_another_model_is_refused_until_the_cube_is_embedded_anew(service, memos
         OtherEmbedder(),
         open_vector_index=None,
         open_states=partial(open_states, service.settings),
+        signer=cached_signer(service.settings),
         clock=clock,
         new_id=service.new_id,
     )

@@ -131,7 +131,7 @@ class Lives(RuleBasedStateMachine):
 
 
 Lives.TestCase.settings = settings(
-    max_examples=12,
+    max_examples=8,
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
