@@ -30,6 +30,7 @@ from memos.storage.dumps.contents import LEFT_OUT, TABLES
 from memos.testing import HashEmbedder
 from memos.types import Kind, Message, Policy, State
 from memos.wire import to_builtins
+from tests.service.test_adapters import QUICK, files, serving, told
 
 SECRET = "the code of the safe is 4711-zebra"
 Opener = Callable[..., Service]
@@ -363,3 +364,32 @@ def test_another_model_is_told_and_missing_forms_are_made(opener: Opener, templa
     assert "reindex" in {same.tenant().job(id).kind for id in loaded.jobs}
     drain(same)
     assert same.tenant().doctor() == ()
+
+
+def test_files_of_models_stay_behind_and_are_made_anew(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", vector_index="none") as service:
+        memory = service.tenant()
+        ids = told(memory, Tava="Porto")
+        compiled = memory.compile(memories=ids, name="people", wait=True, pinned=True)
+        taught = memory.distill(memories=ids, name="people", **QUICK)
+        kept = files(service)
+        memory.dump(tmp_path / "it.cube")
+        loaded = memory.load(tmp_path / "it.cube", name="twin")
+        [activation] = memory.activations(cube="twin").items
+        [adapter] = memory.adapters(cube="twin").items
+        assert activation.id != compiled.id
+        assert (activation.state, activation.pinned) == (State.GENERATED, True)
+        assert (adapter.state, adapter.attached) == (State.EXPIRED, False)
+        assert "do not travel" in str(adapter.reason)
+        memory.drop_adapter(adapter.id, cube="twin")
+        assert files(service) == kept
+        assert memory.adapter(taught.id).attached
+        again = memory.load(tmp_path / "it.cube", name="third")
+        kinds = {memory.job(id).kind for id in again.jobs}
+        assert {"kv_compile", "lora_retrain"} <= kinds
+        service.worker.drain()
+        assert memory.activations(cube="twin").items[0].state is State.ACTIVATED
+        [_, anew] = memory.adapters(cube="third").items
+        assert (anew.state, anew.attached, anew.version) == (State.ACTIVATED, True, 2)
+        assert memory.doctor() == ()
+        assert loaded.cube.id != again.cube.id
