@@ -1,4 +1,4 @@
-"""Tells schemathesis how a batch is written; its process loads this by SCHEMATHESIS_HOOKS."""
+"""Tells schemathesis how batches and dumps are written; loaded by SCHEMATHESIS_HOOKS."""
 
 import schemathesis
 
@@ -6,4 +6,10 @@ import schemathesis
 @schemathesis.serializer("application/x-ndjson")
 def ndjson(ctx, value):
     """The document's schema of a batch is its text."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+@schemathesis.serializer("application/gzip")
+def dump(ctx, value):
+    """Bytes as they are; a text is what a caller could send by mistake."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
