@@ -7,6 +7,7 @@ file without a name is gone with its process, however that ends.
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from starlette.responses import StreamingResponse
 
 from memos.api.errors import MalformedRequest
 from memos.config import Settings
+from memos.errors import StorageError, StorageFull
 from memos.types import Dump
 from memos.wire import to_builtins
 
@@ -61,5 +63,18 @@ async def received(request: Request, file: BinaryIO, *, most: int) -> None:
                 status=413,
                 close=True,
             )
-        await run_in_threadpool(file.write, chunk)
-    await run_in_threadpool(file.flush)
+        await run_in_threadpool(_write, file, chunk)
+    await run_in_threadpool(_write, file, b"")
+
+
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    """StorageFull, StorageError: nothing is loaded then."""
+    try:
+        file.write(chunk)
+        if not chunk:
+            file.flush()
+    except OSError as error:
+        kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+        raise kind(
+            f"the dump can't be put into the data folder: {error.strerror}; make room there"
+        ) from error
