@@ -49,7 +49,8 @@ class Artifacts:
     def row(self, row: Row) -> Row:
         id = self._named(row[_PLACE["id"]])
         parametric = row[_PLACE["substrate"]] == Substrate.PARAMETRIC.value
-        if parametric and row[_PLACE["attached"]]:
+        detail = self._kept(row[_PLACE["detail"]]) if parametric else {}
+        if row[_PLACE["attached"]] and "recipe" in detail:
             self.attached.append(id)
         if not parametric and row[_PLACE["state"]] == State.ACTIVATED.value:
             self.compiled.append(id)
@@ -65,7 +66,7 @@ class Artifacts:
             "updated_at": self._at,
             "reason": _NO_FILE if parametric else None,
             "state": State.EXPIRED.value if parametric else State.GENERATED.value,
-            "detail": self._kept(row[_PLACE["detail"]]) if parametric else None,
+            "detail": json_text(detail) if parametric else None,
         }
         for name, value in changes.items():
             row[_PLACE[name]] = value
@@ -82,7 +83,7 @@ class Artifacts:
     def _named(self, id: str) -> str:
         return self._ids.setdefault(id, self._new_id())
 
-    def _kept(self, text: str | None) -> str | None:
+    def _kept(self, text: str | None) -> dict[str, Any]:
         try:
             found: _Detail = _detail.decode(text or "{}")
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -90,4 +91,4 @@ class Artifacts:
         kept = {name: value for name, value in asdict(found).items() if value is not None}
         if found.parent is not None:
             kept["parent"] = self._named(found.parent)
-        return json_text(kept)
+        return kept
