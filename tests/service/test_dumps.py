@@ -7,6 +7,9 @@ import gzip
 import hashlib
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
@@ -393,3 +396,25 @@ def test_files_of_models_stay_behind_and_are_made_anew(tmp_path: Path) -> None:
         assert (anew.state, anew.attached, anew.version) == (State.ACTIVATED, True, 2)
         assert memory.doctor() == ()
         assert loaded.cube.id != again.cube.id
+
+
+def test_nothing_is_left_of_a_load_that_was_killed(
+    opener: Opener, template: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from memos.assembly import build\n"
+        "from memos.config import load\n"
+        "from memos.storage.dumps.loading import Loading\n"
+        "from memos.testing import HashEmbedder\n"
+        "Loading.finish = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "service = build(load({}, data_dir=sys.argv[1]), embedder=HashEmbedder())\n"
+        "service.tenant().load(sys.argv[2])\n"
+    )
+    folder = tmp_path / "killed"
+    done = subprocess.run([sys.executable, "-c", code, str(folder), str(template)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    service = opener("killed")
+    assert "damaged" in _refusal(service, File(template).write(sha256=""))
+    assert service.tenant().doctor() == ()
+    assert service.tenant().load(template).rows["memory"] == 8
