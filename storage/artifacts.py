@@ -7,6 +7,7 @@ read. Knows nothing of what is in the files.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from memos.errors import (
     NotFound,
     VersionConflict,
 )
-from memos.protocols import Clock, artifact_name, cube_name
+from memos.protocols import Clock, artifact_name, cube_name, memory_name
 from memos.storage.bulk import by_ids, load, matching, remove
 from memos.storage.engine import Database
 from memos.storage.feed import take_numbers
@@ -249,8 +250,18 @@ def _wanted(connection: Connection, sources: Sequence[str]) -> set[str]:
         ids = [name.removeprefix(prefix) for name in sources if name.startswith(prefix)]
         rows = connection.execute(select(column).where(column.in_(ids)))
         found |= {f"{prefix}{id}" for id in rows.scalars()}
-    live = select(memory.c.id).where(memory.c.id.in_(sources), memory.c.state == _LIVE)
-    return found | set(connection.execute(live).scalars())
+    memories: dict[str, list[str]] = defaultdict(list)
+    for name in sources:
+        kind, _, rest = name.partition(":")
+        of, _, id = rest.partition(":")
+        if kind == "memory":
+            memories[of].append(id)
+    for of, ids in memories.items():
+        live = select(memory.c.id).where(
+            memory.c.cube_id == of, memory.c.id.in_(ids), memory.c.state == _LIVE
+        )
+        found |= {memory_name(of, id) for id in connection.execute(live).scalars()}
+    return found
 
 
 def _read(

@@ -6,7 +6,7 @@ import json
 
 from sqlalchemy import Connection, Select, exists, select, update
 
-from memos.protocols import FORGET_STATES, RETRAIN, cube_name
+from memos.protocols import FORGET_STATES, RETRAIN, cube_name, memory_name
 from memos.storage.records import json_text
 from memos.storage.tables import artifact, artifact_source
 from memos.types import NewJob, State, Substrate
@@ -41,7 +41,10 @@ def after_forgetting(
     )
     if not connection.execute(select(exists(mine))).scalar():
         return []
-    return [forgetting(tenant_id, memory_id), *_detached(connection, tenant_id, cube_id, mine)]
+    return [
+        forgetting(tenant_id, memory_name(cube_id, memory_id)),
+        *_detached(connection, tenant_id, cube_id, mine),
+    ]
 
 
 def _detached(

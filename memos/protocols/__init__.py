@@ -71,6 +71,7 @@ from memos.protocols.stores import (
     Stores,
     artifact_name,
     cube_name,
+    memory_name,
 )
 
 if TYPE_CHECKING:
@@ -132,4 +133,5 @@ __all__ = [
     "VectorIndex",
     "artifact_name",
     "cube_name",
+    "memory_name",
 ]

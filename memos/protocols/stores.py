@@ -527,7 +527,7 @@ class ArtifactStore(Protocol):
 
     def wanted(self, sources: Sequence[str]) -> set[str]:
         """Those of the sources that files may carry: artifacts and cubes that are there, memories
-        that are activated (`artifact_name`, `cube_name`, a memory's id)."""
+        that are activated (`artifact_name`, `cube_name`, `memory_name`)."""
         ...
 
     def salt(self, tenant_id: str) -> bytes:
@@ -545,6 +545,12 @@ FORGET_STATES = "kv_forget"
 def artifact_name(artifact_id: str) -> str:
     """An artifact as a source of the files that were made for it."""
     return f"artifact:{artifact_id}"
+
+
+def memory_name(cube_id: str, memory_id: str) -> str:
+    """A memory as a source of the files that were made of it; the same id in another cube, as a
+    loaded copy has it, is another memory."""
+    return f"memory:{cube_id}:{memory_id}"
 
 
 def cube_name(cube_id: str) -> str:

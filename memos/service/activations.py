@@ -26,9 +26,10 @@ from memos.errors import (
     NotFound,
     StateConflict,
 )
-from memos.protocols import Clock, NewId, Stores, artifact_name, cube_name
+from memos.protocols import Clock, NewId, Stores, artifact_name, cube_name, memory_name
 from memos.service import cursors
 from memos.service.adapters import Adapters
+from memos.service.carried import carried, named
 from memos.service.choosing import Chooser
 from memos.service.late_states import LateStates
 from memos.types import (
@@ -247,10 +248,10 @@ class Activations:
         opening = self._opening(
             cube, artifact, self._compiled(artifact), learnt.file if learnt else None
         )
-        carried = [*self._carried(cube, artifact)]
-        carried += [ArtifactSource(memory_id=artifact_name(adapter), version=1)]
-        carried += learnt.sources if learnt else ()
-        self._states.wait().compile(opening, carried)
+        sources = carried(cube, artifact)
+        sources += [ArtifactSource(memory_id=artifact_name(adapter), version=1)]
+        sources += named(cube, learnt.sources) if learnt else ()
+        self._states.wait().compile(opening, sources)
 
     def forget(self, sources: Sequence[str]) -> None:
         """Deletes states now rather than when the job comes round, which was queued with it."""
@@ -264,7 +265,7 @@ class Activations:
     def forget_source(self, cube: Cube, memory_id: str) -> None:
         """After a memory was forgotten: its states, if it was ever compiled."""
         if self.any_files and self._stores.artifacts.compiled(cube.id, memory_id):
-            self.forget([memory_id])
+            self.forget([memory_name(cube.id, memory_id)])
 
     def forget_cube(self, cube_id: str) -> None:
         """After a cube was deleted."""
@@ -375,7 +376,7 @@ class Activations:
         """Stores the states of these memories, and says so if they are still what they were."""
         states = self._states.wait()
         opening = self._opening(cube, artifact, memories)
-        kept = states.compile(opening, self._carried(cube, artifact))
+        kept = states.compile(opening, carried(cube, artifact))
         reason = None
         if kept.stored < kept.tokens:
             reason = (
@@ -402,14 +403,6 @@ class Activations:
         if pinned and kept.block:
             states.pin(kept.block, pinned=True)
         return done
-
-    def _carried(self, cube: Cube, artifact: Artifact) -> list[ArtifactSource]:
-        """What states are of, and go with."""
-        return [
-            *artifact.sources,
-            ArtifactSource(memory_id=artifact_name(artifact.id), version=1),
-            ArtifactSource(memory_id=cube_name(cube.id), version=1),
-        ]
 
     def _opening(
         self,

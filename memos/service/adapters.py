@@ -26,9 +26,10 @@ from memos.errors import (
 )
 from memos.parametric.naming import asked, mentions
 from memos.parametric.request import Distilling
-from memos.protocols import Clock, NewId, Stores, artifact_name, cube_name
+from memos.protocols import Clock, NewId, Stores
 from memos.scheduler import JobContext
 from memos.service import cursors
+from memos.service.carried import carried
 from memos.service.late_states import LateStates
 from memos.service.learning import Learning
 from memos.types import (
@@ -224,13 +225,13 @@ class Adapters:
             cube, memories, when=_when(artifact), seed=recipe.seed, begin=begin
         )
         states = self._states.wait()
-        carried = [
-            *artifact.sources,
-            ArtifactSource(memory_id=artifact_name(id), version=1),
-            ArtifactSource(memory_id=cube_name(cube.id), version=1),
-        ]
         done = states.adapters.train(
-            id, made, recipe, self._gate, carried, told=self._watched(cube, id, told)
+            id,
+            made,
+            recipe,
+            self._gate,
+            carried(cube, artifact),
+            told=self._watched(cube, id, told),
         )
         keys = self._learning.keys(cube, memories)
         self._store(cube, artifact, done, keys, examples=len(made.examples))

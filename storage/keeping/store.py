@@ -25,7 +25,7 @@ from memos.storage.keeping.reads import KeepingReads
 from memos.storage.keeping.records import policy_of, policy_text, use_of
 from memos.storage.keeping.tables import memory_use
 from memos.storage.keeping.tables import policy as policy_table
-from memos.storage.leftovers import forgetting
+from memos.storage.leftovers import after_forgetting
 from memos.storage.memories import memory_missing
 from memos.storage.records import (
     checked,
@@ -211,8 +211,8 @@ class SqlKeepingStore(KeepingReads):
         made = matching(
             connection, artifact_source, cube_id, ("memory_id",), gone, columns="memory_id"
         )
-        ids = sorted({row[0] for row in made})
-        self._jobs.add(connection, [forgetting(tenant_id, id) for id in ids])
+        for id in sorted({row[0] for row in made}):
+            self._jobs.add(connection, after_forgetting(connection, tenant_id, cube_id, id))
 
 
 def _present(connection: Connection, cube_id: str, deeds: Sequence[Deed]) -> dict[str, Memory]:

@@ -228,7 +228,7 @@ def carried(path: Path) -> set[str]:
     from memos.kvcache.blocks.file import parsed_head
 
     names = {source.id for source in parsed_head(path.read_bytes()).header.sources}
-    return {name for name in names if ":" not in name}
+    return {name.rpartition(":")[2] for name in names if name.startswith("memory:")}
 
 
 def test_a_job_deletes_what_the_forgetting_process_could_not(

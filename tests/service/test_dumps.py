@@ -396,6 +396,12 @@ def test_files_of_models_stay_behind_and_are_made_anew(tmp_path: Path) -> None:
         assert (anew.state, anew.attached, anew.version) == (State.ACTIVATED, True, 2)
         assert memory.doctor() == ()
         assert loaded.cube.id != again.cube.id
+        # A copy has memories of the same ids, and no say in the files of the first.
+        memory.forget(ids[0], cube="twin", erase=True)
+        memory.forget(ids[0], cube="third", erase=True)
+        service.worker.drain()
+        assert memory.adapter(taught.id).attached
+        assert set(kept) <= set(files(service))
 
 
 def test_nothing_is_left_of_a_load_that_was_killed(

@@ -15,7 +15,7 @@ from memos.errors import (
     NotFound,
     VersionConflict,
 )
-from memos.protocols import FORGET_STATES, RETRAIN, Stores, artifact_name, cube_name
+from memos.protocols import FORGET_STATES, RETRAIN, Stores, artifact_name, cube_name, memory_name
 from memos.types import Artifact, ArtifactSource, Cube, Memory, NewJob, State, Substrate
 from tests.storage import samples
 from tests.storage.graph_world import World
@@ -137,12 +137,13 @@ def test_to_forget_a_source_queues_the_deletion_of_its_files(world: World) -> No
         reason=None,
         indexed=None,
     )
-    assert waiting(stores, cube) == [[a.id]]
+    assert waiting(stores, cube) == [[memory_name(cube.id, a.id)]]
     found = stores.artifacts.get(cube.id, made.id)
     assert (found.state, found.reason) == (State.EXPIRED, f"memory {a.id} is archived")
     world.erase(b)
-    assert sorted(waiting(stores, cube)) == sorted([[a.id], [b.id]])
-    assert stores.artifacts.wanted([a.id, b.id, c.id, artifact_name(made.id)]) == {
+    a_name, b_name, c_name = (memory_name(cube.id, one.id) for one in (a, b, c))
+    assert sorted(waiting(stores, cube)) == sorted([[a_name], [b_name]])
+    assert stores.artifacts.wanted([a_name, b_name, c_name, artifact_name(made.id)]) == {
         artifact_name(made.id)
     }
     with pytest.raises(MemoryNotFound):
