@@ -36,6 +36,7 @@ WARM_UP = 20
 LIMIT = 1000
 PAGE = 50
 KEPT = "loaded.json"
+PARTS = ("projection", "networkx")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +67,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--batch", type=int, default=5_000, help="facts recorded at once")
     add("--database", choices=("postgresql", "sqlite"), default="postgresql")
     add("--seed", type=int, default=0, help="of the facts and the questions")
+    add("--parts", nargs="*", choices=PARTS, default=PARTS, help="beside recording and questions")
     add(
         "--keep",
         type=Path,
@@ -121,17 +123,21 @@ def run(
         _say(f"asking {len(questions)} questions of each kind")
         rows = _ask(stores, loader, questions)
         hub = stores.graph.entities(loader.cube.id, [loader.entity_id(0)])[0].facts
-        _say("loading the graph into RAM")
-        projection = graph_baseline.apart(
-            "memos.benchmarks.graph_probe", {"url": url, "cube": loader.cube.id}
-        )
+        projection = None
+        if "projection" in options.parts:
+            _say("loading the graph into RAM")
+            projection = graph_baseline.apart(
+                "memos.benchmarks.graph_probe", {"url": url, "cube": loader.cube.id}
+            )
     finally:
         stores.health.close()
-    _say("the same with networkx")
-    asked = [(entity, name, at.isoformat()) for entity, name, at in questions]
-    plain = graph_baseline.measure(
-        {"facts": facts.count, "seed": options.seed, "queries": asked, "limit": LIMIT}
-    )
+    plain = None
+    if "networkx" in options.parts:
+        _say("the same with networkx")
+        asked = [(entity, name, at.isoformat()) for entity, name, at in questions]
+        plain = graph_baseline.measure(
+            {"facts": facts.count, "seed": options.seed, "queries": asked, "limit": LIMIT}
+        )
     data: dict[str, Any] = {
         "facts": facts.count,
         "entities": facts.entities,

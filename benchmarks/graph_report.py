@@ -56,6 +56,8 @@ def markdown(data: Mapping[str, Any]) -> str:
         "## Loading\n\n" + _load(data),
     ]
     of = data["projection"]
+    if of is None:
+        return "\n\n".join(parts)
     parts.append(
         "## Projection in RAM\n\n"
         f"{of['bytes_per_edge']:,} bytes per edge ({of['facts']:,} facts that join entities and"
@@ -81,7 +83,7 @@ def _targets(data: Mapping[str, Any]) -> str:
 def _answers(data: Mapping[str, Any]) -> str:
     rows = []
     for name, text in ASKED.items():
-        of, plain = data["ms"][name], data["networkx"]["ms"].get(name)
+        of, plain = data["ms"][name], (data["networkx"] or {"ms": {}})["ms"].get(name)
         rows.append(
             (
                 text,
@@ -98,11 +100,15 @@ def _answers(data: Mapping[str, Any]) -> str:
 
 
 def _load(data: Mapping[str, Any]) -> str:
-    load, plain = data["load"], data["networkx"]
+    load, plain = data["load"], data["networkx"] or {}
     rows = [
-        ("facts recorded per second", load["record_per_s"], plain["facts_per_s"]),
+        ("facts recorded per second", load["record_per_s"], plain.get("facts_per_s")),
         ("with their memories, per second", load["all_per_s"], None),
-        ("bytes per fact (on disk; in RAM)", load["disk_bytes_per_fact"], plain["bytes_per_fact"]),
+        (
+            "bytes per fact (on disk; in RAM)",
+            load["disk_bytes_per_fact"],
+            plain.get("bytes_per_fact"),
+        ),
         ("slowest batch, facts per second", load["slowest_per_s"], None),
     ]
     return report.table(("", "store", "networkx, all in RAM"), rows)
