@@ -164,10 +164,10 @@ def test_an_add_that_stores_too_little_is_not_measured():
     not DEVELOPMENT.exists(), reason=f"the development data is not at {DEVELOPMENT}"
 )
 def test_evidence_recall_on_the_development_data(warm_data_dir: Path, tmp_path: Path):
-    arguments = ["--data", str(DEVELOPMENT), "--no-baselines", "--out", str(tmp_path / "out")]
-    assert locomo.main(arguments) == 0
+    arguments = ["--data", str(DEVELOPMENT), "--limit-conversations", "2", "--no-baselines"]
+    assert locomo.main([*arguments, "--out", str(tmp_path / "out")]) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     ours = report["systems"]["memos"]["1-4"]
-    assert ours["n"] == 510
-    assert ours["recall@5"] >= 62
-    assert ours["recall@10"] >= 72
+    assert ours["n"] > 200
+    assert ours["recall@5"] >= 68
+    assert ours["recall@10"] >= 76

@@ -139,7 +139,7 @@ def test_completion_completes_commands_and_choices() -> None:
             env={**os.environ, **env, "COMP_CWORD": str(words.count(" "))},
         ).stdout
 
-    assert complete("memos se").split() == ["plain,search", "plain,serve"]
+    assert complete("memos se").split() == ["plain,search", "plain,segments", "plain,serve"]
     assert complete("memos cube de").split() == ["plain,delete"]
     assert "plain,semantic" in complete("memos add --kind se")
 

@@ -238,7 +238,7 @@ def test_a_job_deletes_what_the_forgetting_process_could_not(
     ids = add(memory, LONG)
     made = memory.compile(memories=ids)
     cube = memory.cube("default")
-    service.writer.forget(cube, ids[0], erase=True, if_version=None, reason=None, actor=None)
+    service.writer.erase(cube, ids[0], if_version=None, reason=None, actor=None)
     assert len(files(service)) == 1
     with pytest.raises(StateConflict, match="erased"):
         ask(memory, made.id)

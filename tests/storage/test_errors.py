@@ -152,11 +152,11 @@ def test_the_database_is_full(sqlite_url: str, clock: Clock, filled: Cube) -> No
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte; in a mount namespace of its own where it can't be mounted."""
+    """A file system of two megabytes; in a mount namespace of its own where it can't be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"no right to mount a small file system: {mounted.stderr.strip()}")
@@ -171,7 +171,7 @@ def test_the_disk_is_full(small_disk: Path, clock: Clock) -> None:
     kept: list[str] = []
 
     def fill() -> None:
-        for n in range(200):
+        for n in range(400):
             item = memory(clock, cube.id, f"{n} " * 5000)
             stores.memories.insert(cube.id, [item], [form()])
             kept.append(item.id)
