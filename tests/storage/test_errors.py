@@ -198,7 +198,7 @@ def test_no_permission(tmp_path: Path, file: Path, sqlite_url: str, filled: Cube
         pytest.skip("only root can become another user")
     tmp_path.parent.parent.chmod(0o755)
     code = (
-        "import os, sys\n"
+        "import gzip, os, sys\n"
         "from datetime import datetime\n"
         "from memos.storage import open_stores\n"
         "import memos.storage.engine, memos.storage.health, memos.storage.memories\n"
