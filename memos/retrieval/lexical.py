@@ -139,8 +139,13 @@ class Lexical:
         return list(islice(self._term, since, None))
 
     def idf(self, codes: Sequence[int] | NDArray[np.int64]) -> Scores:
-        """Of each term, over memories; 0 for -1."""
-        return np.where(np.asarray(codes) >= 0, self.surprise(codes), 0).astype(np.float32)
+        """Of each term, over memories; 0 for one that no memory has.
+
+        A term keeps its code when the last memory with it goes: it must weigh as if it had never
+        been there, or scores would tell of what was erased.
+        """
+        there = [code >= 0 and len(self._postings[code]) > 0 for code in codes]
+        return np.where(there, self.surprise(codes), 0).astype(np.float32)
 
     def surprise(self, codes: Sequence[int] | NDArray[np.int64]) -> Scores:
         """The same with -1 as a term that no memory has: the rarest that there can be."""
