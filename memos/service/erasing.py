@@ -77,6 +77,11 @@ class Eraser:
             if line.source_id in going and line.relation is Relation.MADE_FROM
             for job in self._keeping.remaking(cube, line.derived_id, leave=going)
         ]
+        superseded = [
+            line.source_id
+            for line in lines
+            if line.relation is Relation.SUPERSEDED and line.derived_id in going
+        ]
         done = self._writer.erase(
             cube,
             memory_id,
@@ -84,9 +89,9 @@ class Eraser:
             reason=reason,
             actor=actor,
             numbers=numbers,
-            jobs=jobs,
+            jobs=[*jobs, *self._keeping.reopening(cube, superseded)],
         )
-        self._keeping.reopened(cube, lines, done.memory_ids)
+        self._keeping.reopen(cube, superseded)
         indexed = self._purge(cube)
         for id in done.memory_ids:
             self._forget_states(cube, id)

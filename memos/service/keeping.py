@@ -37,7 +37,7 @@ from memos.types import (
 )
 from memos.validation import check_limit
 
-CONSOLIDATE, SWEEP, REMAKE = "consolidate", "sweep", "remake"
+CONSOLIDATE, SWEEP, REMAKE, REOPEN = "consolidate", "sweep", "remake", "reopen"
 _PART, _SMALL_PART = 128, 8
 """Deeds in one transaction: in a calm, and while requests come in."""
 _MADE_PART = 16
@@ -158,11 +158,14 @@ class Keeping:
         return self._apply(cube, found.deeds, run_id, lambda share: beat(0.2 + 0.8 * share))
 
     def remake(self, cube: Cube, kind: ActionKind, source_ids: Sequence[str]) -> Memory | None:
-        """After an erase: makes of what is left what was made of it all. None: too little is."""
+        """After an erase: makes of what is left what was made of it all. None: too little is, or
+        it is made already."""
         found = self._stores.memories.get(cube.id, source_ids)
         members = [m for m in found.values() if m.state in (State.ACTIVATED, State.MERGED)]
         members.sort(key=lambda memory: memory.position)
         if len(members) < _FEWEST_LEFT:
+            return None
+        if self._is_made(cube, _KINDS[kind], [memory.id for memory in members]):
             return None
         import numpy as np
 
@@ -197,14 +200,20 @@ class Keeping:
         jobs = [*self._remakes(cube, gone), *self._sync_jobs(cube)]
         return self._store.apply(cube.id, deeds, actor=actor, jobs=jobs)
 
-    def reopened(self, cube: Cube, lines: Sequence[Lineage], gone: Sequence[str]) -> None:
-        """After an erase: what the erased memories had superseded is back. `lines` as before."""
-        ids = [
-            line.source_id
-            for line in lines
-            if line.relation is Relation.SUPERSEDED and line.derived_id in gone
-        ]
-        found = self._stores.memories.get(cube.id, ids)
+    def reopening(self, cube: Cube, memory_ids: Sequence[str]) -> list[NewJob]:
+        """The job that does what `reopen` does, where the process dies before it comes to that."""
+        if not memory_ids:
+            return []
+        return [self._job(cube, REOPEN, {"memory_ids": sorted(memory_ids)})]
+
+    def reopen(self, cube: Cube, memory_ids: Sequence[str]) -> None:
+        """After an erase: what the erased memories had superseded is back, unless something else
+        stands for it by now."""
+        lines = self._store.lineage(cube.id, memory_ids)
+        behind = {line.source_id for line in lines if line.relation is not Relation.MADE_FROM}
+        found = self._stores.memories.get(
+            cube.id, [id for id in dict.fromkeys(memory_ids) if id not in behind]
+        )
         deeds = [
             Deed(
                 ActionKind.FOLLOW,
@@ -245,6 +254,16 @@ class Keeping:
         return strength(memory, use, self.policy(cube), now=self._clock())
 
     # Inside
+
+    def _is_made(self, cube: Cube, kind: Kind, source_ids: Sequence[str]) -> bool:
+        """Whether a live memory of a kind was made of just these."""
+        sources: dict[str, set[str]] = {}
+        for line in self._store.lineage(cube.id, source_ids):
+            if line.relation is Relation.MADE_FROM:
+                sources.setdefault(line.derived_id, set()).add(line.source_id)
+        same = [id for id, of in sources.items() if of == set(source_ids)]
+        found = self._stores.memories.get(cube.id, same).values()
+        return any(one.kind is kind and one.state is State.ACTIVATED for one in found)
 
     def _get(self, cube: Cube, memory_id: str) -> Memory:
         found = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)

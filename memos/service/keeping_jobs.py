@@ -3,6 +3,7 @@
 consolidate  merges, retires and makes memories as planned at its start
 sweep        archives what has faded and what is over the budget, by the cube's policy
 remake       after an erase: makes again of the rest what was made of an erased memory
+reopen       after an erase: brings back what the erased memory had superseded
 
 A run gives way to requests between its parts: it works when nobody asks for anything.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from memos.protocols import Stores
 from memos.scheduler import Foreground, Handler, JobContext
 from memos.service.jobs import unless_cube_gone
-from memos.service.keeping import CONSOLIDATE, REMAKE, SWEEP, Keeping
+from memos.service.keeping import CONSOLIDATE, REMAKE, REOPEN, SWEEP, Keeping
 from memos.types import ActionKind, Cube
 
 _TELL_SECONDS = 1.0
@@ -33,6 +34,7 @@ class KeepingJobs:
             CONSOLIDATE: unless_cube_gone(self._consolidate),
             SWEEP: unless_cube_gone(self._sweep),
             REMAKE: unless_cube_gone(self._remake),
+            REOPEN: unless_cube_gone(self._reopen),
         }
 
     def _consolidate(self, context: JobContext) -> None:
@@ -50,6 +52,9 @@ class KeepingJobs:
         self._keeping.remake(
             self._cube(context), ActionKind(payload["action"]), payload["source_ids"]
         )
+
+    def _reopen(self, context: JobContext) -> None:
+        self._keeping.reopen(self._cube(context), context.job.payload["memory_ids"])
 
     def _beat(self, context: JobContext) -> Callable[[float], bool]:
         pace = self._foreground.pace()

@@ -7,7 +7,7 @@ from memos.errors import InvalidSetting
 from memos.scheduler import Policy
 from memos.service.activations import COMPILE
 from memos.service.enriching import PATIENT
-from memos.service.keeping import CONSOLIDATE, REMAKE, SWEEP
+from memos.service.keeping import CONSOLIDATE, REMAKE, REOPEN, SWEEP
 from memos.service.sweeps import LIFECYCLE
 
 LEVELS = {
@@ -21,6 +21,7 @@ LEVELS = {
     COMPILE: 2,
     LIFECYCLE: 2,
     REMAKE: 2,
+    REOPEN: 1,
     CONSOLIDATE: 3,
     SWEEP: 3,
     **dict.fromkeys(PATIENT, 2),

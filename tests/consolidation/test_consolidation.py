@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from memos.assembly import build
+from memos.config import load
 from memos.errors import PolicyContradiction, VersionConflict
 from memos.service import MemoryOS, Service
+from memos.testing import HashEmbedder
 from memos.types import (
     ActionKind,
     Kind,
@@ -279,3 +282,69 @@ def test_a_context_keeps_its_beginning(memos: MemoryOS) -> None:
     segments = memos.segments("old")
     assert sum(len(segment.memories) for segment in segments) == 20
     assert all(segment.heat > 0 for segment in segments)
+
+
+@pytest.fixture
+def reader(clock: Clock) -> Iterator[Service]:
+    """One that reads facts, by the rules."""
+    made = build(load(extraction="rules"), embedder=HashEmbedder(), clock=clock)
+    yield made
+    made.close()
+
+
+def superseded(reader: Service, clock: Clock) -> tuple[MemoryOS, Memory, Memory]:
+    """A home that somebody had, and the move that ended it, retired behind the move."""
+    memos = reader.tenant("default")
+    first, second = memos.add(
+        said("I live in Lisbon.", "I moved to Porto today.", days=60)
+    ).memories
+    clock.forward(minutes=10)  # what is said is read when nothing more comes
+    reader.worker.drain()
+    assert "supersede" in memos.plan().actions
+    memos.consolidate()
+    reader.worker.drain()
+    assert memos.get(first.id).state is State.MERGED
+    [line] = memos.lineage(first.id)
+    assert (line.derived_id, line.relation) == (second.id, Relation.SUPERSEDED)
+    return memos, first, second
+
+
+def test_what_is_over_stands_behind_what_ended_it_until_that_is_erased(
+    reader: Service, clock: Clock
+) -> None:
+    memos, first, second = superseded(reader, clock)
+    assert contents([h.memory for h in memos.search("Where does Ana live?").hits]) == [
+        second.content
+    ]
+    memos.erase(second.id)
+    assert memos.get(first.id).state is State.ACTIVATED
+    reader.worker.drain()
+    assert live(memos, Kind.EPISODIC) == [first.content]
+
+
+def test_a_process_that_dies_after_the_erase_brings_back_nothing_less(
+    reader: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erase is committed, and the process gone, before what it had superseded is back."""
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    memos, first, second = superseded(reader, clock)
+    with monkeypatch.context() as dying, pytest.raises(SystemExit):
+        dying.setattr(reader.keeping, "reopen", dies)
+        memos.erase(second.id)
+    assert memos.get(first.id).state is State.MERGED
+    reader.worker.drain()
+    assert memos.get(first.id).state is State.ACTIVATED
+
+
+def test_to_make_again_twice_makes_one(service: Service, memos: MemoryOS) -> None:
+    """A job may run twice: its worker can die between the two commits."""
+    added = memos.add(
+        said("Never call me before nine.", "Never call me before nine at all.")
+    ).memories
+    cube, ids = memos.cube("default"), [memory.id for memory in added]
+    assert service.keeping.remake(cube, ActionKind.PROCEDURE, ids) is not None
+    assert service.keeping.remake(cube, ActionKind.PROCEDURE, ids) is None
+    assert len(live(memos, Kind.PROCEDURAL)) == 1
