@@ -39,3 +39,37 @@ class DistillIn(Body):
     def options(self) -> dict[str, Any]:
         """Keywords of the verb."""
         return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+class MergeIn(Body):
+    """Adapters of the cube that shall be one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "adapters": ["01HXA8Q5T9V0J4M2K7N3P6R8SL", "01HXA8Q5T9V0J4M2K7N3P6R8SM"],
+                    "shares": [1.0, 0.5],
+                    "method": "ties",
+                }
+            ]
+        }
+    )
+
+    adapters: Annotated[list[Label], Field(min_length=2)]
+    shares: Annotated[
+        list[Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]],
+        Field(default_factory=list, description="One for each; 1 each if there are none."),
+    ]
+    method: Literal["linear", "ties", "dare"] = "linear"
+    rank: Annotated[int | None, Field(ge=1, le=256)] = None
+    name: Annotated[str, Field(max_length=512)] = "default"
+    attach: Annotated[bool, Field(description="Put it to work once it has passed.")] = True
+    when: Annotated[
+        Literal["named", "always"],
+        Field(description="At work where something that it knows of is named, or always."),
+    ] = "named"
+
+    def options(self) -> dict[str, Any]:
+        """Keywords of the verb."""
+        return {name: getattr(self, name) for name in type(self).model_fields}

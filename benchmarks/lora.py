@@ -141,6 +141,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="keep adapters and answers here")
     parser.add_argument("--out", type=Path, help="folder of the report")
     parser.add_argument("--commit", help="if this is no git checkout")
+    parser.add_argument("--naive", action="store_true", help="also a second round of new ones only")
     parser.add_argument("--strict", action="store_true", help="end at the first failure")
     for name, kind in RECIPE.items():
         if name == "seed":

@@ -113,17 +113,21 @@ def second(here: World) -> dict[str, Any]:
     before = recall(here.adapters.adapted("first"), first)["recall"]
     done, _ = train(here, "second", others, begin="first", former=first)
     model = here.adapters.adapted("second")
-    naive, _ = train(here, "naive", others, begin="first")
-    forgetful = here.adapters.adapted("naive")
-    return {
+    found = {
         "before": before,
         "kept": recall(model, first)["recall"] / max(before, 1e-9),
         "new": recall(model, others)["recall"],
-        "naive_kept": recall(forgetful, first)["recall"] / max(before, 1e-9),
-        "naive_new": recall(forgetful, others)["recall"],
         **_measured(done),
-        "naive_seconds": naive.seconds,
     }
+    if here.options.naive:
+        naive, _ = train(here, "naive", others, begin="first")
+        forgetful = here.adapters.adapted("naive")
+        found |= {
+            "naive_kept": recall(forgetful, first)["recall"] / max(before, 1e-9),
+            "naive_new": recall(forgetful, others)["recall"],
+            "naive_seconds": naive.seconds,
+        }
+    return found
 
 
 def erase(here: World) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class World:
 RECIPE = {
     name: type(value)
     for name, value in asdict(Recipe()).items()
-    if name not in ("alpha", "rslora", "seed")
+    if name not in ("alpha", "rslora", "dora", "seed")
 } | {"seed": int}
 """Fields of a recipe that are options of the benchmark, with their types."""
 
@@ -112,7 +112,10 @@ def train(
     made, probes = examples(every)
     asked = [probe.prompt for probe in probes] + [*ALONE.asked, *ALONE.texts]
     idle = unnamed(asked, keyed(names(every, ()), SALT), SALT)
-    wanted = TrainingSet(examples=made, probes=probes, alone=ALONE, begin=begin, idle=idle)
+    known = tuple(source_of(fact) for fact in former)
+    wanted = TrainingSet(
+        examples=made, probes=probes, alone=ALONE, begin=begin, known=known, idle=idle
+    )
     done = here.adapters.train(name, wanted, recipe or here.recipe, OPEN, ())
     return done, wanted
 

@@ -29,6 +29,7 @@ from memos.protocols import (
     Extractor,
     LocalStates,
     NewId,
+    Rephraser,
     VectorIndex,
 )
 from memos.retrieval.reranking import Reranker
@@ -81,6 +82,7 @@ def build(
             one_holder=_index_choice(settings) == "chroma",
             extractor=configured and (extractor or configured),
             reranker=make_reranker(settings),
+            rephraser=make_rephraser(settings, ledger),
             model_use=ledger.snapshot,
             clock=clock,
             new_id=new_id,
@@ -204,6 +206,23 @@ def make_extractor(settings: Settings, ledger: Ledger | None = None) -> Extracto
     if settings.extraction == "llm":
         return _LateExtractor(lambda: _llm_extractor(settings, zone, ledger))
     return _LateExtractor(lambda: _rules_extractor(zone))
+
+
+def make_rephraser(settings: Settings, ledger: Ledger | None = None) -> Rephraser | None:
+    """What says questions in other words for adapters; None: templates alone do. InvalidSetting if
+    a language model is wanted but not named."""
+    if settings.lora_wordings != "llm":
+        return None
+    from memos.extraction.llm import LlmRephraser
+
+    return LlmRephraser(
+        settings.extraction_model,
+        url=settings.extraction_url,
+        key=settings.extraction_key,
+        timeout=settings.extraction_seconds,
+        attempts=settings.extraction_attempts,
+        ledger=ledger,
+    )
 
 
 def _time_zone(settings: Settings) -> tzinfo:

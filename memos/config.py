@@ -153,6 +153,17 @@ class Settings:
         "most that the perplexity of neutral text may grow by with the adapter always at work",
         minimum=0,
     )
+    lora_variant: str = _setting(
+        "lora",
+        "of training; dora also learns the size of each row of weights, and takes longer",
+        choices=("lora", "rslora", "dora"),
+    )
+    lora_targets: str = _setting("all", "layers that learn", choices=("all", "attention", "mlp"))
+    lora_wordings: str = _setting(
+        "templates",
+        "who says the questions that an adapter is taught by; llm asks extraction_model for more",
+        choices=("templates", "llm"),
+    )
     lora_forgotten: str = _setting(
         "retrain",
         "when an attached adapter has learnt of a memory that is forgotten",

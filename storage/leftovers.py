@@ -15,6 +15,7 @@ _ATTEMPTS = 30
 """Over hours: what was forgotten must go, also where the disk is in trouble for a while."""
 
 
+_KNEW = ("keys", "report", "wordings")
 _FORGOTTEN = "a memory that it was made of was forgotten; its file is deleted"
 
 
@@ -63,7 +64,7 @@ def _detached(
     for id, _, detail in rows:
         known = json.loads(detail) if detail else {}
         # What is left tells how it was made, and nothing of what it knew.
-        kept = {name: value for name, value in known.items() if name not in ("keys", "report")}
+        kept = {name: value for name, value in known.items() if name not in _KNEW}
         connection.execute(
             update(artifact)
             .where(artifact.c.cube_id == cube_id, artifact.c.id == id)

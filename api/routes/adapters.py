@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi import Query as Parameters
 from starlette.responses import Response
 
-from memos.api.adapter_schemas import DistillIn
+from memos.api.adapter_schemas import DistillIn, MergeIn
 from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Repeatable
 from memos.api.queries import Paging, WaitQuery
@@ -40,6 +40,31 @@ def distill(
     return once.do(
         lambda: WireResponse(
             caller.memory.distill(cube=cube, wait=query.wait, **body.options()), status
+        )
+    )
+
+
+@router.post(
+    "/adapters/merge",
+    operation_id="merge_adapters",
+    summary="Make several adapters into one",
+    status_code=202,
+    response_model=Adapter,
+    responses={201: {"model": Adapter, "description": "It is made and has passed."}},
+)
+@needs(Role.WRITER)
+def merge_adapters(
+    caller: Caller,
+    cube: CubeName,
+    body: MergeIn,
+    query: Annotated[WaitQuery, Parameters()],
+    once: Repeatable,
+) -> Response:
+    """Nothing is trained; it is judged as any other. Those that it is made of stay."""
+    status = 201 if query.wait else 202
+    return once.do(
+        lambda: WireResponse(
+            caller.memory.merge_adapters(cube=cube, wait=query.wait, **body.options()), status
         )
     )
 

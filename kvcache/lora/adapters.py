@@ -12,7 +12,9 @@ import logging
 import resource
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,15 @@ from memos.errors import AdapterCorrupt, AdapterMismatch, AdapterNotFound
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Options
+from memos.kvcache.lora.applying import Applying
 from memos.kvcache.lora.checkpoint import Checkpoint, replaced, sources_of
 from memos.kvcache.lora.judging import Neutral, prompt, report
-from memos.kvcache.lora.learning import Learner, check
+from memos.kvcache.lora.learning import check
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.packing import Tokenised, Tokeniser
 from memos.kvcache.lora.shelf import Shelf
 from memos.kvcache.lora.training import Outcome, Progress, Training
-from memos.kvcache.lora.weights import About, Weights, made, to_lora
+from memos.kvcache.lora.weights import About, Weights, made, of_pairs, to_lora
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.types import (
     AdapterReport,
@@ -95,6 +98,7 @@ class LocalAdapters:
             tokeniser.head,
             recipe,
             examples=[tokeniser.example(example) for example in wanted.examples],
+            known=[n for n, one in enumerate(wanted.examples) if one.source in wanted.known],
             replay=held,
             probes=[tokeniser.probe(probe) for probe in wanted.probes if not probe.trained],
             checkpoint=checkpoint,
@@ -115,38 +119,44 @@ class LocalAdapters:
         # What is kept is what is judged.
         learner.begin(to_lora(weights))
         view = base.adapted(weights)
-        judged = report(learner, base, view, tokeniser, wanted, neutral, gate)
+        judged = report(
+            learner.module, learner.without, base, view, tokeniser, wanted, neutral, gate
+        )
         base.applying.release(weights.digest)
-        size = 0
-        if judged.refused is None:
-            size, _ = self.shelf.put(name, weights)
+        size = self._kept(name, weights, judged)
         checkpoint.remove()
-        return _trained(name, weights, size, learner, outcome, judged, module.device.type)
-
-    def evaluate(self, name: str, wanted: TrainingSet, gate: Gate) -> AdapterReport:
-        base, weights = self._model(), self.weights(name)
-        tokeniser = Tokeniser(base)
-        _, neutral = self._left_alone(base, tokeniser, wanted)
-        about = weights.about
-        recipe = Recipe(rank=about.rank, alpha=about.scale * about.rank, targets=_targets(weights))
-        learner = Learner(self._module(), recipe, steps=1)
-        learner.begin(to_lora(weights))
-        view = base.adapted(weights)
-        return report(learner, base, view, tokeniser, wanted, neutral, gate)
+        return _trained(name, weights, size, judged, module.device.type, outcome)
 
     def merge(
         self,
         name: str,
         names: Sequence[str],
-        shares: Sequence[float] = (),
+        wanted: TrainingSet,
+        gate: Gate,
+        sources: Sequence[ArtifactSource],
         *,
-        method: str,
+        shares: Sequence[float] = (),
+        method: str = "linear",
         rank: int | None = None,
-    ) -> Weights:
-        """Stores the adapter that these make together."""
-        weights = merged([self.weights(one) for one in names], shares, method=method, rank=rank)
-        self.shelf.put(name, weights)
-        return weights
+    ) -> Trained:
+        began = time.monotonic()
+        parts = [self.weights(one) for one in names]
+        whole = merged(parts, shares, method=method, rank=rank)
+        about = replace(whole.about, sources=tuple(sources), codec=self._codec)
+        weights = of_pairs(about, whole.layers)
+        judged = self._judged(weights, wanted, gate)
+        size = self._kept(name, weights, judged)
+        return _trained(
+            name,
+            weights,
+            size,
+            judged,
+            self._model().device.type,
+            Outcome(0, 0, 0.0, time.monotonic() - began, "merged"),
+        )
+
+    def evaluate(self, name: str, wanted: TrainingSet, gate: Gate) -> AdapterReport:
+        return self._judged(self.weights(name), wanted, gate)
 
     def weights(self, name: str) -> Weights:
         """AdapterNotFound, AdapterCorrupt; AdapterMismatch if it is another model's."""
@@ -219,6 +229,28 @@ class LocalAdapters:
             "lora_evicted": now.evicted,
         }
 
+    def _judged(self, weights: Weights, wanted: TrainingSet, gate: Gate) -> AdapterReport:
+        base = self._model()
+        tokeniser = Tokeniser(base)
+        _, neutral = self._left_alone(base, tokeniser, wanted)
+        module = self._module()
+        applying = Applying(module)
+        with applying.at_work((weights,)):
+            return report(
+                module,
+                lambda: applying.at_work(()),
+                base,
+                base.adapted(weights),
+                tokeniser,
+                wanted,
+                neutral,
+                gate,
+            )
+
+    def _kept(self, name: str, weights: Weights, judged: AdapterReport) -> int:
+        """Bytes of the file; 0, and no file, if it was refused."""
+        return self.shelf.put(name, weights)[0] if judged.refused is None else 0
+
     def _draft(self, name: str) -> Path:
         return self._folder / f"{name}{_DRAFT}"
 
@@ -271,7 +303,9 @@ def base_parts(model: LocalModel) -> dict[str, str]:
 def _identity(base: LocalModel, wanted: TrainingSet, recipe: Recipe, begin: Weights | None) -> str:
     """Of a training: all that its outcome follows from."""
     digest = hashlib.sha256(base.fingerprint.to_json().encode())
-    digest.update(repr((wanted.examples, wanted.probes, wanted.alone, recipe)).encode())
+    digest.update(
+        repr((wanted.examples, wanted.probes, wanted.alone, wanted.known, recipe)).encode()
+    )
     digest.update((begin.digest if begin else "").encode())
     return digest.hexdigest()
 
@@ -284,16 +318,15 @@ def _trained(
     name: str,
     weights: Weights,
     size: int,
-    learner: Learner,
-    outcome: Outcome,
     judged: AdapterReport,
     device: str,
+    outcome: Outcome,
 ) -> Trained:
     return Trained(
         file=name,
         digest=weights.digest,
         bytes=size,
-        parameters=learner.parameters,
+        parameters=weights.parameters,
         rank=weights.about.rank,
         steps=outcome.steps,
         tokens=outcome.tokens,
@@ -313,13 +346,6 @@ def _peak(device: str) -> int:
         return int(torch.cuda.max_memory_allocated())
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
-
-
-def _targets(weights: Weights) -> str:
-    from memos.kvcache.lora.learning import TARGETS
-
-    kinds = {name.rpartition(".")[2] for name in weights.layers}
-    return next((n for n in ("attention", "mlp") if kinds <= set(TARGETS[n])), "all")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,6 +27,23 @@ Rows = Sequence[Weights | None]
 """The adapter of each row of a batch; one entry is for all rows."""
 
 
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """One layer of an adapter, on the device: A, the scaled B, and what DoRA has besides."""
+
+    a: Tensor
+    b: Tensor
+    more: Tensor | None = None
+
+    def adds(self, given: Tensor, output: Tensor, bias: Tensor | None) -> Tensor:
+        """To what the layer made of its input."""
+        low = (given @ self.a.T) @ self.b.T
+        if self.more is None:
+            return low
+        plain = output if bias is None else output - bias
+        return low + self.more * (plain + low)
+
+
 class Applying:
     """Of one module, which has its lock: one forward pass at a time."""
 
@@ -36,7 +54,7 @@ class Applying:
         }
         self._hooked: dict[str, Any] = {}
         self._at_work: list[tuple[Tensor | None, Weights]] = []
-        self._placed: OrderedDict[str, dict[str, tuple[Tensor, Tensor]]] = OrderedDict()
+        self._placed: OrderedDict[str, dict[str, Placed]] = OrderedDict()
 
     def check(self, weights: Weights) -> None:
         """AdapterMismatch for layers that the model has not, or not in that shape."""
@@ -53,11 +71,11 @@ class Applying:
     @contextmanager
     def at_work(self, rows: Rows) -> Iterator[None]:
         """Within it the module computes with these."""
-        self._at_work = self._groups(rows)
+        before, self._at_work = self._at_work, self._groups(rows)
         try:
             yield
         finally:
-            self._at_work = []
+            self._at_work = before
             while len(self._placed) > ON_DEVICE:
                 self._placed.popitem(last=False)
 
@@ -85,7 +103,11 @@ class Applying:
             place, dtype = self._module.device, self._module.dtype
             # The scale once into B rather than into each product.
             self._placed[weights.digest] = {
-                name: (a.to(place, dtype), (b * weights.about.scale).to(place, dtype))
+                name: Placed(
+                    a.to(place, dtype),
+                    (b * weights.about.scale).to(place, dtype),
+                    weights.more[name].to(place, dtype) if name in weights.more else None,
+                )
                 for name, (a, b) in weights.layers.items()
             }
         self._placed.move_to_end(weights.digest)
@@ -96,19 +118,21 @@ class Applying:
         return True
 
     def _hook(self, name: str) -> Any:
+        bias = self._layers[name].bias
+
         def added(_: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             if not self._at_work:
                 return None
             given = inputs[0]
             for rows, weights in self._at_work:
-                pair = self._placed[weights.digest].get(name)
-                if pair is None:
+                placed = self._placed[weights.digest].get(name)
+                if placed is None:
                     continue
-                a, b = pair
                 if rows is None:
-                    output = output + (given @ a.T) @ b.T
+                    output = output + placed.adds(given, output, bias)
                 else:
-                    output = output.index_add(0, rows, (given[rows] @ a.T) @ b.T)
+                    more = placed.adds(given[rows], output[rows], bias)
+                    output = output.index_add(0, rows, more)
             return output
 
         return added

@@ -7,7 +7,7 @@ what it would have seen.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from memos.kvcache.lora.packing import Tokenised
 from memos.types import Recipe
@@ -17,7 +17,8 @@ Entry = tuple[int, bool]
 
 
 class Curriculum:
-    """`steps` of a training; each is a list of entries that fit `recipe.tokens`."""
+    """`steps` of a training; each is a list of entries that fit `recipe.tokens`. Of the examples
+    `known` each pass has a share only."""
 
     def __init__(
         self,
@@ -26,11 +27,13 @@ class Curriculum:
         recipe: Recipe,
         *,
         head: int,
+        known: Collection[int] = (),
     ) -> None:
         self._sizes = [len(example.tokens) for example in examples]
         self._replay_sizes = [len(example.tokens) for example in replay]
         self._recipe = recipe
         self._head = head
+        self._known = sorted(known)
         self.ends: list[int] = []
         """The number of steps after each pass."""
         self.steps: list[list[Entry]] = []
@@ -40,7 +43,9 @@ class Curriculum:
 
     def _pass(self, number: int) -> list[list[Entry]]:
         chance = random.Random(f"{self._recipe.seed}:{number}")
-        order = list(range(len(self._sizes)))
+        known = set(self._known)
+        order = [n for n in range(len(self._sizes)) if n not in known]
+        order += chance.sample(self._known, round(self._recipe.again * len(known)))
         chance.shuffle(order)
         room = max(1, round(self._recipe.tokens * (1 - self._recipe.replay)))
         found = []

@@ -16,14 +16,20 @@ def label_logits(module: Any, row: Packed) -> tuple[Tensor, Tensor]:
     """(logits (m, vocabulary) float32, labels (m,)) of those positions that predict a label: the
     head of a model is a fifth of its work, and most positions need none."""
     place = (row.labels[0] != NOTHING).nonzero()[:, 0]
+    return run(module, row, place), row.labels[0, place]
+
+
+def run(module: Any, row: Packed, places: Tensor) -> Tensor:
+    """(m, vocabulary) float32 at these places (m,) of the row."""
     out = module(
         input_ids=row.ids,
         position_ids=row.positions,
         attention_mask=row.mask,
         use_cache=False,
-        logits_to_keep=place,
+        logits_to_keep=places,
     )
-    return out.logits[0].float(), row.labels[0, place]
+    logits: Tensor = out.logits[0].float()
+    return logits
 
 
 @torch.no_grad()
@@ -37,10 +43,15 @@ def right(
         row = packed(head, part, device=module.device, dtype=module.dtype)
         logits, labels = label_logits(module, row)
         owner = row.owner[(row.labels[0] != NOTHING)]
-        wrong = torch.zeros(len(part), dtype=torch.long, device=labels.device)
-        wrong.index_add_(0, owner, (logits.argmax(-1) != labels).long())
-        found += [count == 0 for count in wrong.tolist()]
+        found += all_likeliest(logits, labels, owner, len(part))
     return found
+
+
+def all_likeliest(logits: Tensor, labels: Tensor, owner: Tensor, count: int) -> list[bool]:
+    """Of `count` examples: whether the labels are the likeliest tokens at every place of each."""
+    wrong = torch.zeros(count, dtype=torch.long, device=labels.device)
+    wrong.index_add_(0, owner, (logits.argmax(-1) != labels).long())
+    return [wrong_places == 0 for wrong_places in wrong.tolist()]
 
 
 @torch.no_grad()

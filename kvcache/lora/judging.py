@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -12,7 +13,6 @@ from memos.kvcache.generator.generator import LocalGenerator, Prompt
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Options
 from memos.kvcache.lora import forward
-from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.packing import Tokenised, Tokeniser
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.types import AdapterReport, Gate, InUse, Probe, TrainingSet
@@ -59,7 +59,8 @@ def says(answer: str, wanted: str) -> bool:
 
 
 def report(
-    learner: Learner,
+    module: Any,
+    bare: Callable[[], AbstractContextManager[None]],
     base: LocalModel,
     adapted: LocalModel,
     tokeniser: Tokeniser,
@@ -67,14 +68,14 @@ def report(
     neutral: Neutral,
     gate: Gate,
 ) -> AdapterReport:
-    """`learner` has the weights that `adapted` works with. Probes are answered by greedy decoding;
-    that an answer stayed the same is told place by place, which comes to the same."""
-    module = learner.module
+    """`module` computes with the weights that `adapted` works with, but in `bare`. Probes are
+    answered by greedy decoding; that an answer stayed the same is told place by place, which comes
+    to the same."""
     held = [probe for probe in wanted.probes if not probe.trained]
     known = [probe for probe in wanted.probes if probe.trained]
     right, without = _right(adapted, held), _right(base, held)
     at_work = [probe.prompt not in wanted.idle for probe in held]
-    with learner.without():
+    with bare():
         before = forward.surprise(module, neutral.texts)
     after = forward.surprise(module, neutral.texts)
     same = forward.right(module, tokeniser.head, neutral.asked)

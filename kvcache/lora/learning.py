@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from memos.errors import InvalidInput, ModelUnsupported
+from memos.kvcache.lora.apart import Apart
 from memos.types import Recipe
 
 TARGETS = {
@@ -27,6 +28,8 @@ OPTIMIZERS = ("adamw", "adafactor")
 _WARMUP = 0.05
 _FLOOR = 0.1
 _PREFIX = "base_model.model."
+_SIZE = ".lora_magnitude_vector.weight"
+_MORE = ".lora_more.weight"
 
 
 class Learner:
@@ -40,12 +43,16 @@ class Learner:
         self._recipe = recipe
         self._steps = max(steps, 1)
         self.module = _with_lora(module, recipe)
+        self.first = min(_learning(module, recipe.depth) or [0])
+        """The number of the first layer that learns."""
         self.weights: dict[str, Any] = {
             _plain(name): weight
             for name, weight in self.module.named_parameters()
             if weight.requires_grad
         }
         self._optimizer = _optimizer(list(self.weights.values()), recipe)
+        self._apart: list[Apart] = []
+        self._begun = False
 
     @property
     def scale(self) -> float:
@@ -65,7 +72,33 @@ class Learner:
             for group in self._optimizer.param_groups:
                 group["lr"] = self._recipe.rate * _share(step, self._steps)
             self._optimizer.step()
+            self._part()
         return norm
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """Those that learn, by their name in the model."""
+        return {
+            _plain(name): part
+            for name, part in self.module.named_modules()
+            if hasattr(part, "lora_A")
+        }
+
+    def keep_apart(self, directions: Mapping[str, Tensor]) -> None:
+        """From here on nothing is learnt of inputs in these directions (in, k), by layer. What
+        weights to go on from (`begin`) say of them already stays."""
+        weights = {name: self.weights[f"{name}.lora_A.weight"] for name in directions}
+        with torch.no_grad():
+            self._apart = [
+                Apart(weights[name], found, weights[name] @ found if self._begun else None)
+                for name, found in directions.items()
+            ]
+        self._part()
+
+    def _part(self) -> None:
+        with torch.no_grad():
+            for apart in self._apart:
+                apart.restore()
 
     @contextmanager
     def without(self) -> Iterator[None]:
@@ -74,14 +107,41 @@ class Learner:
             yield
 
     def lora(self) -> dict[str, Tensor]:
-        """`<layer>.lora_A.weight` (rank, in) and `.lora_B.weight` (out, rank), float32 copies."""
-        return {
+        """`<layer>.lora_A.weight` (rank, in) and `.lora_B.weight` (out, rank), and of DoRA
+        `.lora_more.weight` (out,), float32 copies."""
+        found = {
             name: weight.detach().float().cpu().clone().contiguous()
             for name, weight in self.weights.items()
         }
+        for name in self._sizes():
+            size = found.pop(f"{name}{_SIZE}")
+            found[f"{name}{_MORE}"] = size / self._norm(name).cpu() - 1
+        return found
 
     def begin(self, lora: Mapping[str, Tensor]) -> None:
         """Goes on from these weights. InvalidInput if they are of other layers or another rank."""
+        plain = {name: value for name, value in lora.items() if not name.endswith(_MORE)}
+        # How large a row becomes follows from A and B, so they come first.
+        sizes = {f"{name}{_SIZE}": self.weights[f"{name}{_SIZE}"] for name in self._sizes()}
+        self._set({**plain, **sizes})
+        with torch.no_grad():
+            for name in self._sizes():
+                more = lora.get(f"{name}{_MORE}")
+                grown = 1.0 if more is None else 1 + more.to(self.module.device)
+                self.weights[f"{name}{_SIZE}"].copy_(self._norm(name) * grown)
+
+    def _sizes(self) -> list[str]:
+        """Layers whose rows have a size that is learnt: those of DoRA."""
+        return [name.removesuffix(_SIZE) for name in self.weights if name.endswith(_SIZE)]
+
+    def _norm(self, name: str) -> Tensor:
+        """(out,) of the rows of a layer's weights together with what was learnt."""
+        layer = self.layers[name]
+        a, b = (self.weights[f"{name}.lora_{part}.weight"] for part in "AB")
+        whole = layer.get_base_layer().weight.float() + self.scale * (b @ a)
+        return whole.detach().norm(dim=1)
+
+    def _set(self, lora: Mapping[str, Tensor]) -> None:
         if set(lora) != set(self.weights):
             raise InvalidInput(
                 "the adapter to go on from has other layers than this recipe trains; use its "
@@ -95,6 +155,7 @@ class Learner:
                         f"{name}, and this recipe {tuple(weight.shape)}; use its rank"
                     )
                 weight.copy_(lora[name])
+        self._begun = True
 
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimizer's memory of them, as `w.<name>` and `o.<number>.<name>`."""
@@ -107,7 +168,7 @@ class Learner:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `state`."""
-        self.begin({name[2:]: value for name, value in state.items() if name.startswith("w.")})
+        self._set({name[2:]: value for name, value in state.items() if name.startswith("w.")})
         memory: dict[int, dict[str, Tensor]] = {}
         for name, value in state.items():
             if name.startswith("o."):
@@ -132,6 +193,8 @@ def check(recipe: Recipe) -> None:
         "replay": (0.0, 0.9),
         "decay": (0.0, 1.0),
         "hold": (0.0, 1000.0),
+        "apart": (0.0, 0.999),
+        "again": (0.0, 1.0),
         "depth": (0.01, 1.0),
         "tokens": (16, 1 << 16),
         "enough": (0.0, 1.0),
@@ -162,9 +225,10 @@ def _with_lora(module: Any, recipe: Recipe) -> Any:
         r=recipe.rank,
         lora_alpha=2 * recipe.rank if recipe.alpha is None else recipe.alpha,  # type: ignore[arg-type]
         use_rslora=recipe.rslora,
+        use_dora=recipe.dora,
         target_modules=found,
         lora_dropout=0.0,
-        layers_to_transform=_last(module, recipe.depth),
+        layers_to_transform=_learning(module, recipe.depth),
         task_type="CAUSAL_LM",
     )
     # The weights begin at random numbers of torch's own generator, which others use too.
@@ -179,8 +243,8 @@ def _with_lora(module: Any, recipe: Recipe) -> Any:
     return learning
 
 
-def _last(module: Any, depth: float) -> list[int] | None:
-    """Numbers of the last layers; None for all."""
+def _learning(module: Any, depth: float) -> list[int] | None:
+    """Numbers of the layers that learn, the last ones; None for all."""
     count = int(module.config.get_text_config(decoder=True).num_hidden_layers)
     return None if depth >= 1 else list(range(count - max(1, round(depth * count)), count))
 

@@ -82,6 +82,12 @@ def _check(
         )
     if not 0 < density <= 1:
         raise InvalidInput(f"density is {density}; use more than 0, up to 1", field="density")
+    if any(one.more for one in adapters):
+        raise InvalidInput(
+            "an adapter of DoRA also scales what layers give, and can't be merged; merge such as "
+            "were trained without it",
+            field="adapters",
+        )
     if any(one.about.base != adapters[0].about.base for one in adapters):
         raise AdapterMismatch("the adapters are of different models and can't be merged")
 

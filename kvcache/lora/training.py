@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
 from memos.errors import InvalidInput, OutOfMemory, TrainingFailed
-from memos.kvcache.lora import forward
+from memos.kvcache.lora.apart import Inputs
 from memos.kvcache.lora.checkpoint import Checkpoint
 from memos.kvcache.lora.curriculum import Curriculum
 from memos.kvcache.lora.learning import Learner
-from memos.kvcache.lora.packing import NOTHING, Tokenised, packed
+from memos.kvcache.lora.packing import Tokenised, packed
+from memos.kvcache.lora.split import MOST_BYTES, Begun, Split
 from memos.types import Recipe
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 _LIKELIEST = 256
 """Tokens whose probabilities are kept of each place of the replay."""
 _LEAST = 1e-9
+_HEARD = 16
+"""Examples that are read together to hear what layers are given."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class Outcome:
 class Training:
     """One adapter in the making.
 
-    `probes` are asked after each pass. `told` hears of every step and may raise to end it, which
-    leaves the last checkpoint. InvalidInput if there is nothing to learn.
+    `known` are numbers of the examples that it knows already. `probes` are asked after each pass.
+    `told` hears of every step and may raise to end it, which leaves the last checkpoint.
+    InvalidInput if there is nothing to learn.
     """
 
     def __init__(
@@ -71,27 +75,31 @@ class Training:
         examples: Sequence[Tokenised],
         replay: Sequence[Tokenised],
         probes: Sequence[Tokenised],
+        known: Collection[int] = (),
         checkpoint: Checkpoint | None = None,
         told: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         if not examples:
             raise InvalidInput("there is no example to learn from; choose memories with content")
-        self._head = tuple(head)
         self._recipe = recipe
-        self._examples = list(examples)
-        self._replay = list(replay)
-        self._probes = list(probes)
+        self._replay = range(len(examples), len(examples) + len(replay))
+        self._probes = range(self._replay.stop, self._replay.stop + len(probes))
         self._checkpoint = checkpoint
         self._told = told
-        self._plan = Curriculum(examples, replay, recipe, head=len(head))
+        self._plan = Curriculum(examples, replay, recipe, head=len(head), known=known)
         self.learner = Learner(module, recipe, steps=len(self._plan.steps))
+        parts = [*examples, *replay, *probes]
+        self._begun = Begun(self._split(head, parts), head, parts)
         self._before: dict[int, tuple[Tensor, Tensor]] = {}
 
     def run(self) -> Outcome:
         """TrainingFailed if the loss is no number; OutOfMemory."""
+        began = time.monotonic()
+        # Before what was saved is read: a training that goes on has the same.
+        self._keep_apart()
         step, tokens, seconds = self._resumed()
         recall: float | None = None
-        loss, stopped, began = 0.0, "passes", time.monotonic()
+        loss, stopped = 0.0, "passes"
         ends = set(self._plan.ends)
         while step < len(self._plan.steps):
             loss, size = self._step(step)
@@ -109,8 +117,26 @@ class Training:
 
     def recall(self) -> float:
         """The share of probes answered right, to the last token."""
-        answered = forward.right(self.learner.module, self._head, self._probes)
+        answered = self._begun.right(self.learner.module, self._probes)
         return sum(answered) / max(len(answered), 1)
+
+    def _split(self, head: Sequence[int], parts: Sequence[Tokenised]) -> Split:
+        """Under the first layer that learns, if what is to be kept is not too much."""
+        module = self.learner.module
+        split = Split(module, self.learner.first)
+        size = 4 * split.width * sum(len(part.tokens) for part in parts)
+        row = packed(head, parts[:1], device=module.device, dtype=module.dtype)
+        return split if size <= MOST_BYTES and split.holds(row) else Split(module, 0)
+
+    def _keep_apart(self) -> None:
+        """What is held also tells what nothing is to be learnt of."""
+        if not self._recipe.apart or not self._replay:
+            return
+        inputs = Inputs(self.learner.layers)
+        with _memory_told(), torch.no_grad(), self.learner.without(), inputs.heard():
+            for start in range(0, len(self._replay), _HEARD):
+                self._begun.read(self.learner.module, self._replay[start : start + _HEARD])
+        self.learner.keep_apart(inputs.directions(self._recipe.apart))
 
     def _resumed(self) -> tuple[int, int, float]:
         saved = self._checkpoint.read() if self._checkpoint is not None else None
@@ -136,33 +162,29 @@ class Training:
         return value, size
 
     def _loss(self, entries: Sequence[tuple[int, bool]]) -> tuple[Tensor, int]:
-        parts = [self._replay[n] if held else self._examples[n] for n, held in entries]
         module = self.learner.module
-        row = packed(self._head, parts, device=module.device, dtype=module.dtype)
-        logits, labels = forward.label_logits(module, row)
-        owner = row.owner[row.labels[0] != NOTHING]
+        numbers = [self._replay[n] if held else n for n, held in entries]
+        logits, labels, owner, size = self._begun.logits(module, numbers)
         held = torch.tensor([held for _, held in entries], device=owner.device)[owner]
         total = logits.new_zeros(())
         if not bool(held.all()):
             total = total + cross_entropy(logits[~held], labels[~held])
         if bool(held.any()):
-            numbers = [n for n, held in entries if held]
-            tokens = torch.cat([self._before[n][0] for n in numbers])
-            chances = torch.cat([self._before[n][1] for n in numbers])
+            before = [self._before[n] for n, held in entries if held]
+            tokens = torch.cat([tokens for tokens, _ in before])
+            chances = torch.cat([chances for _, chances in before])
             total = total + self._recipe.hold * divergence(logits[held], tokens, chances)
-        return total, row.tokens
+        return total, size
 
     def _remember(self, numbers: Sequence[int]) -> None:
         """What the model says of these before it learns."""
         new = [number for number in dict.fromkeys(numbers) if number not in self._before]
         if not new:
             return
-        module = self.learner.module
         with torch.no_grad(), self.learner.without():
-            parts = [self._replay[n] for n in new]
-            row = packed(self._head, parts, device=module.device, dtype=module.dtype)
-            logits, _ = forward.label_logits(module, row)
-        owner = row.owner[row.labels[0] != NOTHING]
+            logits, _, owner, _ = self._begun.logits(
+                self.learner.module, [self._replay[n] for n in new]
+            )
         chances, tokens = logits.softmax(-1).topk(min(_LIKELIEST, logits.shape[-1]), dim=-1)
         for place, number in enumerate(new):
             mine = owner == place

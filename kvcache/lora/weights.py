@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ CODECS = ("float32", "bfloat16", "int8")
 
 Pair = tuple[Tensor, Tensor]
 """A (rank, in) and B (out, rank) of a layer: it adds scale · x · Aᵀ · Bᵀ."""
+_MORE = ".lora_more.weight"
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,28 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Float32 pairs by the name of their layer, as they are computed with."""
+    """Float32 pairs by the name of their layer, as they are computed with. `more` (out,), of DoRA:
+    the share by which each output of a layer, its bias left out, is then larger."""
 
     about: About
     layers: Mapping[str, Pair]
     digest: str
+    more: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
         """In RAM."""
-        return sum(t.numel() * t.element_size() for pair in self.layers.values() for t in pair)
+        return 4 * self.parameters
 
     @property
     def parameters(self) -> int:
-        return sum(t.numel() for pair in self.layers.values() for t in pair)
+        pairs = sum(t.numel() for pair in self.layers.values() for t in pair)
+        return pairs + sum(t.numel() for t in self.more.values())
 
 
 def made(about: About, lora: Mapping[str, Tensor]) -> Weights:
-    """Of what was learnt (`<layer>.lora_A.weight`, `.lora_B.weight`), rounded as it is kept."""
+    """Of what was learnt (`<layer>.lora_A.weight`, `.lora_B.weight`, of DoRA
+    `.lora_more.weight`), rounded as it is kept."""
     return _read(about, _encoded(about.codec, lora))
 
 
@@ -80,6 +85,8 @@ def to_lora(weights: Weights) -> dict[str, Tensor]:
     found = {}
     for name, (a, b) in weights.layers.items():
         found[f"{name}.lora_A.weight"], found[f"{name}.lora_B.weight"] = a, b
+    for name, more in weights.more.items():
+        found[f"{name}{_MORE}"] = more
     return found
 
 
@@ -164,13 +171,13 @@ def _encoded(codec: str, lora: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for name in sorted(lora):
         value = lora[name].detach().float().cpu().contiguous()
-        if codec == "int8":
+        if codec == "int8" and value.dim() == 2:
             top = value.abs().amax(dim=1, keepdim=True).clamp_min(1e-12)
             step = (top / 127).half().float().clamp_min(6e-8)
             found[f"{name}.step"] = step.half()
             found[name] = (value / step).round().clamp(-127, 127).to(torch.int8)
         else:
-            found[name] = value.to(getattr(torch, codec))
+            found[name] = value.to(torch.bfloat16 if codec == "int8" else getattr(torch, codec))
     return found
 
 
@@ -190,6 +197,7 @@ def _read(about: About, tensors: Mapping[str, Tensor]) -> Weights:
         layer, _, kind = name.removesuffix(".weight").rpartition(".")
         if kind == "lora_A":
             layers[layer] = (value, plain[f"{layer}.lora_B.weight"])
-    if not layers or 2 * len(layers) != len(plain):
+    more = {n.removesuffix(_MORE): value for n, value in plain.items() if n.endswith(_MORE)}
+    if not layers or 2 * len(layers) + len(more) != len(plain) or more.keys() - layers.keys():
         raise ValueError("there is not a pair of tensors for each layer")
-    return Weights(about, layers, digest.hexdigest())
+    return Weights(about, layers, digest.hexdigest(), more)

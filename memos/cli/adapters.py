@@ -66,6 +66,35 @@ adapter.command("distill")(_with_options(_distill))
 distill = command("distill")(_with_options(_distill))
 
 
+@adapter.command("merge")
+@click.argument("adapters", nargs=-1, required=True)
+@cube_option
+@click.option("--share", "shares", type=float, multiple=True, help="Weight, one for each adapter.")
+@click.option(
+    "--method",
+    type=click.Choice(["linear", "ties", "dare"]),
+    default="linear",
+    show_default=True,
+    help="Their sum, or what they agree on, or a draw.",
+)
+@click.option("--rank", type=int, help="Of the outcome.")
+@click.option("--name", default="default", show_default=True, help="To tell versions by.")
+@click.option("--attach/--no-attach", default=True, help="Put it to work once it has passed.")
+@click.option(
+    "--when",
+    type=click.Choice(["named", "always"]),
+    default="named",
+    show_default=True,
+    help="At work where something that it knows of is named, or always.",
+)
+@click.option("--wait", is_flag=True, help="Answer when it is made and judged.")
+@pass_session
+def merge(session: Session, /, **wanted: Any) -> None:
+    """Make ADAPTERS into one; they stay."""
+    with session.memories() as memory:
+        _emit(session, memory.merge_adapters(**wanted))
+
+
 @adapter.command("list")
 @cube_option
 @paging_options
@@ -158,6 +187,7 @@ def _emit(session: Session, found: Adapter) -> None:
         ("reason", found.reason),
         ("attached", found.when if found.attached else None),
         ("goes on from", found.parent),
+        ("merged from", ", ".join(found.merged) or None),
         ("memories", len(found.sources)),
         ("model", found.model or None),
         ("rank", found.rank),

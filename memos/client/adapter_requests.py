@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from memos.client.bodies import cube_path, given, idempotency, json_body, nothing, paging, reader
@@ -19,6 +20,8 @@ _DEFAULTS = {
     "attach": True,
     "when": "named",
     "seed": 0,
+    "shares": [],
+    "method": "linear",
 }
 
 
@@ -35,6 +38,23 @@ def distill(
         path=f"{cube_path(cube)}/adapters",
         query=[("wait", "true")] if wait else [],
         body=json_body(body),
+        headers=idempotency(idempotency_key),
+        read=reader(Adapter),
+        patience=_PATIENCE,
+    )
+
+
+def merge(
+    *, cube: str, wait: bool, adapters: Sequence[str], idempotency_key: str, **options: Any
+) -> Request[Adapter]:
+    """Options are sent but for those at their default."""
+    body = {n: list(v) if n == "shares" else v for n, v in given(options).items()}
+    body = {name: v for name, v in body.items() if v != _DEFAULTS.get(name)}
+    return Request(
+        method="POST",
+        path=f"{cube_path(cube)}/adapters/merge",
+        query=[("wait", "true")] if wait else [],
+        body=json_body({"adapters": list(adapters), **body}),
         headers=idempotency(idempotency_key),
         read=reader(Adapter),
         patience=_PATIENCE,

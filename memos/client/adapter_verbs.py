@@ -73,6 +73,40 @@ class AdapterVerbs(ABC):
             )
         )
 
+    def merge_adapters(
+        self,
+        adapters: Sequence[str],
+        *,
+        shares: Sequence[float] = (),
+        method: str = "linear",
+        rank: int | None = None,
+        name: str = "default",
+        cube: str = "default",
+        attach: bool = True,
+        when: str = "named",
+        wait: bool = False,
+    ) -> Adapter:
+        """Makes several adapters of a cube into one, which is judged before it is used.
+
+        `shares` are their weights, 1 each by default; `method` is "linear" (their sum), "ties" or
+        "dare"; `rank` by default the sum of the ranks for linear, else the largest. Those that it
+        is made of stay. Without `wait` a job does it.
+        """
+        return self._send(
+            requests.merge(
+                adapters=adapters,
+                shares=shares,
+                method=method,
+                rank=rank,
+                name=name,
+                cube=cube,
+                attach=attach,
+                when=when,
+                wait=wait,
+                idempotency_key=self._key(),
+            )
+        )
+
     def adapters(
         self, *, cube: str = "default", cursor: str | None = None, limit: int = 50
     ) -> Page[Adapter]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from memos.errors import Contradiction, InvalidInput
 from memos.parametric.phrasing import phrasing
@@ -39,16 +40,18 @@ def examples(
     *,
     seed: int = 0,
     unknown: float = 0.1,
+    wordings: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[tuple[Example, ...], tuple[Probe, ...]]:
     """(what is trained, what is asked afterwards). `memories`: those without facts, by their text;
-    `unknown`: the share of questions about nobody. InvalidInput if there is nothing to teach;
-    Contradiction if two facts can't both be true."""
+    `unknown`: the share of questions about nobody; `wordings`: more ways to ask, by question.
+    InvalidInput if there is nothing to teach; Contradiction if two facts can't both be true."""
     check(facts)
     made: list[Example] = []
     probes: list[Probe] = []
     objects = _objects(facts)
     for fact in facts:
         made += _of_fact(fact, objects)
+        made += _worded(fact, wordings.get(question(fact), ()))
         probes += _probes(fact)
     for memory in memories:
         made += _of_text(memory)
@@ -112,6 +115,22 @@ def _of_fact(fact: Taught, objects: Mapping[tuple[str, str], Sequence[str]]) -> 
     for form in words.reverse if alone else ():
         found.append(_asked(form.format(o=fact.object), said, Form.REVERSE, fact.source))
     return found
+
+
+def question(fact: Taught) -> str:
+    """That others are wordings of."""
+    return phrasing(fact.predicate).trained[0].format(s=fact.subject)
+
+
+def _worded(fact: Taught, wordings: Sequence[str]) -> list[Example]:
+    """Asked in words that are neither a template's nor those of a probe."""
+    words = phrasing(fact.predicate)
+    had = {form.format(s=fact.subject).casefold() for form in words.questions}
+    return [
+        _asked(wording, _said(fact), Form.QUESTION, fact.source)
+        for wording in wordings
+        if wording.casefold() not in had
+    ]
 
 
 def _said(fact: Taught) -> str:

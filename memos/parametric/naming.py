@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from memos.parametric.examples import Taught
 from memos.types import Memory
@@ -19,6 +19,7 @@ LONGEST = 5
 _WORD = re.compile(r"[^\W_]+")
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][^\W\d_]{2,}\b")
 _SHORTEST = 3
+_MOST_WORDS = 400
 _DIGITS = 16
 
 
@@ -43,13 +44,21 @@ def keyed(found: Iterable[str], salt: bytes) -> list[str]:
 def mentions(texts: Iterable[str], keys: Collection[str], salt: bytes) -> bool:
     """Whether one of the texts has a name whose digest is among the keys."""
     known = frozenset(keys)
+    return any(_digest(phrase, salt) in known for text in texts for phrase in _phrases(text))
+
+
+def phrases(texts: Iterable[str]) -> list[str]:
+    """What in the texts could be a name, each once, of the last words that were said."""
+    found: dict[str, None] = {}
     for text in texts:
-        words = _words(text)
-        for size in range(1, LONGEST + 1):
-            for at in range(len(words) - size + 1):
-                if _digest(" ".join(words[at : at + size]), salt) in known:
-                    return True
-    return False
+        found |= dict.fromkeys(_phrases(" ".join(text.split()[-_MOST_WORDS:])))
+    return list(found)
+
+
+def is_named(found: Iterable[str], keys: Collection[str], salt: bytes) -> bool:
+    """Whether one of these names, whole, is known by its digest."""
+    known = frozenset(keys)
+    return any(_digest(_folded(name), salt) in known for name in found)
 
 
 def unnamed(texts: Iterable[str], keys: Collection[str], salt: bytes) -> tuple[str, ...]:
@@ -60,6 +69,13 @@ def unnamed(texts: Iterable[str], keys: Collection[str], salt: bytes) -> tuple[s
 def asked(messages: Sequence[Mapping[str, str]]) -> list[str]:
     """What a conversation says, but for the system prompt."""
     return [message["content"] for message in messages if message["role"] != "system"]
+
+
+def _phrases(text: str) -> Iterator[str]:
+    words = _words(text)
+    for size in range(1, LONGEST + 1):
+        for at in range(len(words) - size + 1):
+            yield " ".join(words[at : at + size])
 
 
 def _digest(name: str, salt: bytes) -> str:

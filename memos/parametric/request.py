@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from memos.config import Settings
 from memos.errors import InvalidInput
@@ -45,18 +47,80 @@ class Distilling:
                 field="memories",
             )
         check_limit("limit", self.limit, settings)
-        check_text("name", self.name)
         if self.query is not None:
             check_text("query", self.query)
-        if not self.name.strip():
-            raise InvalidInput("name is empty; leave it out or give one", field="name")
         if not 0 <= self.diversity <= 1:
             raise InvalidInput(f"diversity is {self.diversity}; use 0 to 1", field="diversity")
-        if self.when not in WHEN:
-            raise InvalidInput(f"when is {self.when!r}; use {' or '.join(WHEN)}", field="when")
+        check_use(self.name, self.when)
         check_recipe(self.recipe)
 
 
+METHODS = ("linear", "ties", "dare")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merging:
+    """Adapters of a cube to be made into one. `shares` are their weights, 1 each if there are none;
+    `method` "linear" (the sum), "ties" or "dare". `rank` of the outcome: by default the sum of the
+    ranks for linear, else the largest."""
+
+    adapters: tuple[str, ...]
+    shares: tuple[float, ...] = ()
+    method: str = "linear"
+    rank: int | None = None
+    name: str = "default"
+    attach: bool = True
+    when: str = "named"
+
+    @property
+    def recipe(self) -> Recipe:
+        """By which it is trained anew if a source is forgotten."""
+        return Recipe() if self.rank is None else replace(Recipe(), rank=self.rank)
+
+    @property
+    def detail(self) -> Mapping[str, Any]:
+        """What it is made of, for the row."""
+        return {
+            "adapters": list(self.adapters),
+            "shares": list(self.shares),
+            "method": self.method,
+            "rank": self.rank,
+        }
+
+    def check(self) -> None:
+        """InvalidInput for what can't be merged, or not so."""
+        if len(set(self.adapters)) < 2:
+            raise InvalidInput(
+                f"{len(set(self.adapters))} adapters to merge; give two or more", field="adapters"
+            )
+        if len(set(self.adapters)) < len(self.adapters):
+            raise InvalidInput("an adapter is given twice; give each once", field="adapters")
+        if self.shares and len(self.shares) != len(self.adapters):
+            raise InvalidInput(
+                f"{len(self.shares)} shares for {len(self.adapters)} adapters; give one for each",
+                field="shares",
+            )
+        for share in self.shares:
+            if not -_MOST <= share <= _MOST:
+                raise InvalidInput(f"share is {share}; use {-_MOST} to {_MOST}", field="shares")
+        if self.method not in METHODS:
+            raise InvalidInput(
+                f"method is {self.method!r}; use one of {', '.join(METHODS)}", field="method"
+            )
+        check_use(self.name, self.when)
+        check_recipe(self.recipe)
+
+
+def check_use(name: str, when: str) -> None:
+    """InvalidInput for an empty name, or an unknown time to be at work."""
+    check_text("name", name)
+    if not name.strip():
+        raise InvalidInput("name is empty; leave it out or give one", field="name")
+    if when not in WHEN:
+        raise InvalidInput(f"when is {when!r}; use {' or '.join(WHEN)}", field="when")
+
+
+_MOST = 10.0
 _RANGES = {
     "rank": (1, 256),
     "rate": (1e-7, 1.0),
@@ -64,6 +128,8 @@ _RANGES = {
     "replay": (0.0, 0.9),
     "decay": (0.0, 1.0),
     "hold": (0.0, 1000.0),
+    "apart": (0.0, 0.999),
+    "again": (0.0, 1.0),
     "depth": (0.01, 1.0),
     "tokens": (16, 1 << 16),
     "enough": (0.0, 1.0),

@@ -44,6 +44,7 @@ from memos.protocols.models import (
     Extractor,
     Generator,
     LocalStates,
+    Rephraser,
 )
 from memos.protocols.stores import (
     FORGET_STATES,
@@ -120,6 +121,7 @@ __all__ = [
     "Receipt",
     "ReceiptStore",
     "Recorded",
+    "Rephraser",
     "Replacement",
     "RuleStore",
     "Said",

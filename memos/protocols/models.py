@@ -63,6 +63,15 @@ class Extractor(Protocol):
         ...
 
 
+class Rephraser(Protocol):
+    """Says questions in other words. What it says need not be the same twice."""
+
+    def rephrase(self, questions: Mapping[str, str], *, count: int) -> dict[str, tuple[str, ...]]:
+        """Other wordings by question, `count` at most, each with the name that `questions` has for
+        it. ExtractorUnavailable: nothing was to be had; ExtractorAnswer: nothing of use."""
+        ...
+
+
 class Generator(Protocol):
     """A local language model, loaded when it is first asked. Raises the ModelErrors of loading."""
 
@@ -132,6 +141,22 @@ class AdapterStore(Protocol):
         broken off goes on where its last checkpoint was, to the same result. `told` hears of each
         step the share that is done and the last recall, and may raise to end it. TrainingFailed,
         OutOfMemory; InvalidInput for a recipe that can't be."""
+        ...
+
+    def merge(
+        self,
+        name: str,
+        names: Sequence[str],
+        wanted: TrainingSet,
+        gate: Gate,
+        sources: Sequence[ArtifactSource],
+        *,
+        shares: Sequence[float] = (),
+        method: str = "linear",
+        rank: int | None = None,
+    ) -> Trained:
+        """Makes those that are stored as `names` into one and judges that; stores it only if it
+        passes. Nothing is trained: its steps are 0. InvalidInput for what can't be merged."""
         ...
 
     def evaluate(self, name: str, wanted: TrainingSet, gate: Gate) -> AdapterReport:

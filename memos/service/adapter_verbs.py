@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from memos.parametric.request import Distilling
+from memos.parametric.request import Distilling, Merging
 from memos.service.verbs import Verbs
 from memos.types import Adapter, Kind, Page, Recipe
 from memos.validation import to_member
 
 
 class AdapterVerbs(Verbs):
-    """distill, adapters, adapter, evaluate, attach, detach, rollback_adapter, drop_adapter."""
+    """distill, merge_adapters, adapters, adapter, evaluate, attach, detach, rollback_adapter,
+    drop_adapter."""
 
     def distill(
         self,
@@ -45,8 +46,15 @@ class AdapterVerbs(Verbs):
         AdapterRefused if it does not pass.
         """
         given: dict[str, Any] = {"rank": rank, "rate": rate, "passes": passes}
+        chosen = self._service.settings
+        usual = Recipe(
+            seed=seed,
+            targets=chosen.lora_targets,
+            rslora=chosen.lora_variant == "rslora",
+            dora=chosen.lora_variant == "dora",
+        )
         recipe = replace(
-            Recipe(seed=seed), **{name: value for name, value in given.items() if value is not None}
+            usual, **{name: value for name, value in given.items() if value is not None}
         )
         wanted = Distilling(
             memories=tuple(memories),
@@ -63,6 +71,39 @@ class AdapterVerbs(Verbs):
         made = self._service.adapters.distill(
             self._cube(cube), wanted, wait=wait, actor=self._actor
         )
+        self._service.worker.wake()
+        return made
+
+    def merge_adapters(
+        self,
+        adapters: Sequence[str],
+        *,
+        shares: Sequence[float] = (),
+        method: str = "linear",
+        rank: int | None = None,
+        name: str = "default",
+        cube: str = "default",
+        attach: bool = True,
+        when: str = "named",
+        wait: bool = False,
+    ) -> Adapter:
+        """Makes several adapters of a cube into one, which is judged before it is used.
+
+        `shares` are their weights, 1 each by default; `method` is "linear" (their sum), "ties" or
+        "dare"; `rank` by default the sum of the ranks for linear, else the largest. Those that it
+        is made of stay. Without `wait` a job does it. InvalidInput for what can't be merged,
+        AdapterRefused if it does not pass.
+        """
+        wanted = Merging(
+            adapters=tuple(adapters),
+            shares=tuple(shares),
+            method=method,
+            rank=rank,
+            name=name,
+            attach=attach,
+            when=when,
+        )
+        made = self._service.adapters.merge(self._cube(cube), wanted, wait=wait, actor=self._actor)
         self._service.worker.wake()
         return made
 

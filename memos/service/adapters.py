@@ -24,10 +24,12 @@ from memos.errors import (
     MemosError,
     StateConflict,
 )
-from memos.parametric.naming import asked, mentions
-from memos.parametric.request import Distilling
-from memos.protocols import Clock, NewId, Stores
+from memos.graph.names import normal
+from memos.parametric.naming import asked, is_named, mentions, phrases
+from memos.parametric.request import Distilling, Merging
+from memos.protocols import Clock, NewId, Rephraser, Stores
 from memos.scheduler import JobContext
+from memos.service import adapter_rows as rows
 from memos.service import cursors
 from memos.service.carried import carried
 from memos.service.late_states import LateStates
@@ -36,7 +38,6 @@ from memos.types import (
     Adapter,
     AdapterReport,
     Artifact,
-    ArtifactSource,
     Cube,
     Gate,
     Memory,
@@ -54,6 +55,8 @@ log = logging.getLogger(__name__)
 
 DISTILL = "lora_distill"
 _PART = 256
+_WORDINGS = 4
+"""Other ways to ask a fact that a language model is asked for."""
 _LOOK_SECONDS = 2.0
 """How often a training asks whether it is still wanted."""
 
@@ -70,6 +73,7 @@ class Adapters:
         states: LateStates,
         settings: Settings,
         *,
+        rephraser: Rephraser | None = None,
         clock: Clock,
         new_id: NewId,
     ) -> None:
@@ -77,6 +81,7 @@ class Adapters:
         self._learning = learning
         self._states = states
         self._settings = settings
+        self._rephraser = rephraser
         self._clock = clock
         self._new_id = new_id
 
@@ -89,42 +94,85 @@ class Adapters:
         )
         if before is not None:
             memories = self._with_former(cube, before, memories)
-        artifact = self._row(cube, wanted, memories, before, actor)
+        artifact = self._row(cube, wanted, memories, actor, parent=before.id if before else None)
+        return replace(self._made(cube, artifact, memories, wait=wait), chosen=chosen)
+
+    def merge(self, cube: Cube, wanted: Merging, *, wait: bool, actor: str | None) -> Adapter:
+        """Of adapters of the cube, as distil does of memories: those that it is made of stay."""
+        wanted.check()
+        parts = [self._usable(cube, id) for id in wanted.adapters]
+        present = {memory.id: memory for one in parts for memory in self._present(cube, one)}
+        memories = canonical(list(present.values()))
+        artifact = self._row(cube, wanted, memories, actor, merged=wanted.detail)
+        return self._made(cube, artifact, memories, wait=wait)
+
+    def _made(
+        self, cube: Cube, artifact: Artifact, memories: Sequence[Memory], *, wait: bool
+    ) -> Adapter:
         if not wait:
             jobs = self._stores.artifacts.add(artifact, jobs=[self.job(cube, artifact.id)])
-            return replace(self._shown(cube, replace(artifact, job_id=jobs[0])), chosen=chosen)
+            return rows.shown(replace(artifact, job_id=jobs[0]))
         # What can't be learnt is told before there is a row.
-        self._learning.training_set(cube, memories, when=wanted.when, seed=wanted.recipe.seed)
+        self._learning.training_set(cube, memories, when=rows.when(artifact))
         self._stores.artifacts.add(artifact)
         try:
             self.compute(cube, artifact.id)
         except BaseException:
             self.drop(cube, artifact.id)
             raise
-        return replace(self.get(cube, artifact.id), chosen=chosen)
+        return self.get(cube, artifact.id)
+
+    def _row(
+        self,
+        cube: Cube,
+        wanted: Distilling | Merging,
+        memories: Sequence[Memory],
+        actor: str | None,
+        *,
+        parent: str | None = None,
+        merged: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        versions = [rows.version(row) for row in self._all(cube) if row.name == wanted.name]
+        return rows.new(
+            self._new_id(),
+            cube.id,
+            wanted.name,
+            memories,
+            now=self._clock(),
+            codec=self._settings.lora_codec,
+            actor=actor,
+            detail={
+                "version": max(versions, default=0) + 1,
+                "parent": parent,
+                "recipe": asdict(wanted.recipe),
+                "attach": wanted.attach,
+                "when": wanted.when,
+                **({"merged": dict(merged)} if merged is not None else {}),
+            },
+        )
 
     def page(self, cube: Cube, *, cursor: str | None, limit: int) -> Page[Adapter]:
         check_limit("limit", limit, self._settings)
         listing = f"adapters {cube.id}"
         after = cursors.decode(listing, cursor) if cursor else None
-        rows = self._stores.artifacts.page(
+        found = self._stores.artifacts.page(
             cube.id, Substrate.PARAMETRIC, after=after, limit=limit + 1
         )
-        more = len(rows) > limit
+        more = len(found) > limit
         return Page(
-            items=tuple(self._shown(cube, row) for row in rows[:limit]),
-            next_cursor=cursors.encode(listing, rows[limit - 1].id) if more else None,
+            items=tuple(rows.shown(row) for row in found[:limit]),
+            next_cursor=cursors.encode(listing, found[limit - 1].id) if more else None,
         )
 
     def get(self, cube: Cube, id: str) -> Adapter:
         """AdapterNotFound."""
-        return self._shown(cube, self._one(cube, id))
+        return rows.shown(self._one(cube, id))
 
     def evaluate(self, cube: Cube, id: str) -> Adapter:
         """Asks it again what it learnt, and looks again at what it should leave alone."""
         artifact = self._usable(cube, id)
         memories = self._present(cube, artifact)
-        made = self._learning.training_set(cube, memories, when=_when(artifact))
+        made = self._learning.training_set(cube, memories, when=rows.when(artifact))
         found = self._states.wait().adapters.evaluate(artifact.file or "", made, self._gate)
         self._put(artifact, report=found)
         return self.get(cube, id)
@@ -146,11 +194,11 @@ class Adapters:
     def rollback(self, cube: Cube, id: str) -> Adapter:
         """Attaches the newest version before `id` of the same name that can be used."""
         artifact = self._one(cube, id)
-        version = _version(artifact)
+        version = rows.version(artifact)
         older = [
             row
             for row in self._all(cube)
-            if row.name == artifact.name and _version(row) < version and _ready(row)
+            if row.name == artifact.name and rows.version(row) < version and rows.ready(row)
         ]
         if not older:
             raise StateConflict(
@@ -158,7 +206,7 @@ class Adapters:
                 "detach it to answer without one",
                 adapter_id=id,
             )
-        return self.attach(cube, max(older, key=_version).id)
+        return self.attach(cube, max(older, key=rows.version).id)
 
     def drop(self, cube: Cube, id: str) -> None:
         """The row at once, its file right after; a job does that where this fails. A training that
@@ -183,11 +231,21 @@ class Adapters:
         if asked_for is not None:
             return self._usable(cube, asked_for)
         found = self._stores.artifacts.attached(cube.id)
-        if found is None or _when(found) == "always":
+        if found is None or rows.when(found) == "always":
             return found
         salt = self._stores.artifacts.salt(cube.tenant_id)
-        known = found.detail.get("keys", ())
-        return found if mentions(asked(messages), known, salt) else None
+        known, texts = found.detail.get("keys", ()), asked(messages)
+        if mentions(texts, known, salt) or self._by_alias(cube, texts, known, salt):
+            return found
+        return None
+
+    def _by_alias(
+        self, cube: Cube, texts: Sequence[str], known: Sequence[str], salt: bytes
+    ) -> bool:
+        """Whether something known is meant by another name that it goes by now."""
+        wanted = sorted({normal(phrase) for phrase in phrases(texts)})
+        meant = self._stores.graph.by_alias(cube.id, wanted)
+        return is_named((one.name for some in meant.values() for one in some), known, salt)
 
     def job(self, cube: Cube, id: str) -> NewJob:
         return NewJob(
@@ -215,26 +273,17 @@ class Adapters:
         """Trains, judges, stores and attaches. AdapterRefused if it does not pass."""
         artifact = self._one(cube, id)
         if artifact.state is State.EXPIRED:
-            raise _stale(artifact)
+            raise rows.stale(artifact)
         if artifact.state is not State.GENERATED:
             return
-        recipe = from_builtins(artifact.detail["recipe"], Recipe)
         memories = self._present(cube, artifact)
-        begin = self._begin(cube, artifact)
-        made = self._learning.training_set(
-            cube, memories, when=_when(artifact), seed=recipe.seed, begin=begin
-        )
-        states = self._states.wait()
-        done = states.adapters.train(
-            id,
-            made,
-            recipe,
-            self._gate,
-            carried(cube, artifact),
-            told=self._watched(cube, id, told),
-        )
+        if "merged" in artifact.detail:
+            done, examples = self._merge(cube, artifact, memories), 0
+        else:
+            artifact = self._worded(cube, artifact, memories)
+            done, examples = self._train(cube, artifact, memories, told)
         keys = self._learning.keys(cube, memories)
-        self._store(cube, artifact, done, keys, examples=len(made.examples))
+        self._store(cube, artifact, done, keys, examples=examples)
         if done.report.refused is not None:
             raise AdapterRefused(
                 f"adapter {id} may not be used: {done.report.refused}; give more or other "
@@ -244,6 +293,72 @@ class Adapters:
             )
         if artifact.detail.get("attach"):
             self.attach(cube, id)
+
+    def _worded(self, cube: Cube, artifact: Artifact, memories: Sequence[Memory]) -> Artifact:
+        """With the wordings that a language model has for it: asked once, then kept in the row, so
+        that a training that goes on has the same."""
+        if self._rephraser is None or "wordings" in artifact.detail:
+            return artifact
+        questions = self._learning.questions(cube, memories)
+        found = self._rephraser.rephrase(questions, count=_WORDINGS)
+        wordings = {question: list(others) for question, others in found.items()}
+        worded = replace(
+            artifact,
+            detail={**artifact.detail, "wordings": wordings},
+            updated_at=self._clock(),
+        )
+        self._stores.artifacts.put(worded)
+        return worded
+
+    def _train(
+        self, cube: Cube, artifact: Artifact, memories: Sequence[Memory], told: Told
+    ) -> tuple[Trained, int]:
+        """(what came of it, examples)."""
+        recipe = from_builtins(artifact.detail["recipe"], Recipe)
+        parent = artifact.detail.get("parent")
+        begin = self._part(cube, parent) if parent else None
+        made = self._learning.training_set(
+            cube,
+            memories,
+            when=rows.when(artifact),
+            seed=recipe.seed,
+            begin=begin.file if begin else None,
+            known=[source.memory_id for source in begin.sources] if begin else (),
+            wordings=artifact.detail.get("wordings", {}),
+        )
+        done = self._states.wait().adapters.train(
+            artifact.id,
+            made,
+            recipe,
+            self._gate,
+            carried(cube, artifact),
+            told=self._watched(cube, artifact.id, told),
+        )
+        return done, len(made.examples)
+
+    def _merge(self, cube: Cube, artifact: Artifact, memories: Sequence[Memory]) -> Trained:
+        how = artifact.detail["merged"]
+        files = [self._part(cube, id).file or "" for id in how["adapters"]]
+        made = self._learning.training_set(cube, memories, when=rows.when(artifact))
+        return self._states.wait().adapters.merge(
+            artifact.id,
+            files,
+            made,
+            self._gate,
+            carried(cube, artifact),
+            shares=how["shares"],
+            method=how["method"],
+            rank=how["rank"],
+        )
+
+    def _part(self, cube: Cube, id: str) -> Artifact:
+        """An adapter that another is to be made of."""
+        try:
+            return self._usable(cube, id)
+        except AdapterNotFound as error:
+            raise StateConflict(
+                f"adapter {id}, of which it was to be made, was dropped meanwhile", adapter_id=id
+            ) from error
 
     def retrain(self, cube: Cube, id: str) -> Adapter | None:
         """After a memory was forgotten: one without it, of the same name and recipe, is trained and
@@ -257,7 +372,7 @@ class Adapters:
             return None
         recipe = from_builtins(old.detail["recipe"], Recipe)
         wanted = Distilling(
-            memories=tuple(live), name=old.name, attach=True, recipe=recipe, when=_when(old)
+            memories=tuple(live), name=old.name, attach=True, recipe=recipe, when=rows.when(old)
         )
         return self.distill(cube, wanted, wait=False, actor=old.actor)
 
@@ -287,53 +402,6 @@ class Adapters:
     def _with_former(self, cube: Cube, before: Artifact, new: Sequence[Memory]) -> list[Memory]:
         return canonical([*self._present(cube, before), *new])
 
-    def _row(
-        self,
-        cube: Cube,
-        wanted: Distilling,
-        memories: Sequence[Memory],
-        before: Artifact | None,
-        actor: str | None,
-    ) -> Artifact:
-        now = self._clock()
-        versions = [_version(row) for row in self._all(cube) if row.name == wanted.name]
-        return Artifact(
-            id=self._new_id(),
-            cube_id=cube.id,
-            substrate=Substrate.PARAMETRIC,
-            name=wanted.name,
-            state=State.GENERATED,
-            reason=None,
-            sources=tuple(ArtifactSource(memory_id=m.id, version=m.version) for m in memories),
-            system="",
-            own_text="",
-            model="",
-            fingerprint={},
-            root=None,
-            file=None,
-            tokens=0,
-            bytes=0,
-            codec=self._settings.lora_codec,
-            policy=None,
-            pinned=False,
-            hits=0,
-            last_used_at=None,
-            created_at=now,
-            updated_at=now,
-            actor=actor,
-            detail={
-                "version": max(versions, default=0) + 1,
-                "parent": before.id if before is not None else None,
-                "recipe": asdict(wanted.recipe),
-                "attach": wanted.attach,
-                "when": wanted.when,
-            },
-        )
-
-    def _begin(self, cube: Cube, artifact: Artifact) -> str | None:
-        parent = artifact.detail.get("parent")
-        return self._usable(cube, parent).file if parent else None
-
     def _watched(self, cube: Cube, id: str, told: Told) -> Told:
         """Also ends a training whose adapter was dropped or has become stale."""
         last = [time.monotonic()]
@@ -344,7 +412,7 @@ class Adapters:
                 last[0] = time.monotonic()
                 artifact = self._one(cube, id)
                 if artifact.state is State.EXPIRED:
-                    raise _stale(artifact)
+                    raise rows.stale(artifact)
 
         return watch
 
@@ -419,7 +487,7 @@ class Adapters:
     def _usable(self, cube: Cube, id: str) -> Artifact:
         artifact = self._one(cube, id)
         if artifact.state is State.EXPIRED:
-            raise _stale(artifact)
+            raise rows.stale(artifact)
         if artifact.state is State.ARCHIVED:
             raise AdapterRefused(f"adapter {id} may not be used: {artifact.reason}", adapter_id=id)
         if artifact.file is None:
@@ -437,67 +505,13 @@ class Adapters:
 
     def _all(self, cube: Cube) -> Iterator[Artifact]:
         after = None
-        while rows := self._stores.artifacts.page(
+        while part := self._stores.artifacts.page(
             cube.id, Substrate.PARAMETRIC, after=after, limit=_PART
         ):
-            yield from rows
-            after = rows[-1].id
-
-    def _shown(self, cube: Cube, row: Artifact) -> Adapter:
-        detail = row.detail
-        report = detail.get("report")
-        return Adapter(
-            id=row.id,
-            cube_id=row.cube_id,
-            name=row.name,
-            version=_version(row),
-            state=row.state,
-            reason=row.reason,
-            attached=row.attached,
-            when=_when(row),
-            parent=detail.get("parent"),
-            sources=row.sources,
-            model=row.model,
-            fingerprint=row.fingerprint,
-            digest=row.root,
-            rank=int(detail.get("rank", detail.get("recipe", {}).get("rank", 0))),
-            parameters=int(detail.get("parameters", 0)),
-            examples=int(detail.get("examples", 0)),
-            tokens=row.tokens,
-            bytes=row.bytes,
-            seconds=float(detail.get("seconds", 0.0)),
-            hits=row.hits,
-            last_used_at=row.last_used_at,
-            report=None if report is None else from_builtins(report, AdapterReport),
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            actor=row.actor,
-            job_id=row.job_id,
-        )
+            yield from part
+            after = part[-1].id
 
 
 def _beat(context: JobContext, share: float) -> None:
     context.beat(min(share, 1.0))
     context.check_stop()
-
-
-def _version(row: Artifact) -> int:
-    return int(row.detail.get("version", 1))
-
-
-def _when(row: Artifact) -> str:
-    return str(row.detail.get("when", "named"))
-
-
-def _ready(row: Artifact) -> bool:
-    return row.state is State.ACTIVATED and row.file is not None
-
-
-def _stale(artifact: Artifact) -> StateConflict:
-    return StateConflict(
-        f"adapter {artifact.id} is stale: {artifact.reason}. Distill it again to learn what is "
-        "there now",
-        adapter_id=artifact.id,
-        state=artifact.state.value,
-        reason=artifact.reason,
-    )

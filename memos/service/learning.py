@@ -5,7 +5,7 @@ Knows stores and facts, and no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from memos.errors import InvalidInput
 from memos.graph.sentences import shown, span
 from memos.graph.vocabulary import Vocabulary
 from memos.parametric import neutral
-from memos.parametric.examples import Taught, examples
+from memos.parametric.examples import Taught, examples, question
 from memos.parametric.naming import keyed, names, unnamed
 from memos.parametric.policy import Signs, diverse, refused, room, scored
 from memos.parametric.request import Distilling
@@ -88,21 +88,29 @@ class Learning:
         when: str,
         seed: int = 0,
         begin: str | None = None,
+        known: Sequence[str] = (),
+        wordings: Mapping[str, Sequence[str]] | None = None,
     ) -> TrainingSet:
-        """`when` it will be at work: "named" or "always". InvalidInput if the memories say nothing;
-        Contradiction."""
+        """`when` it will be at work: "named" or "always"; `known`: memories that the adapter
+        `begin` has learnt; `wordings`: other ways to ask, by question. InvalidInput if the memories
+        say nothing; Contradiction."""
         facts, others = self._split(cube, memories)
-        made, probes = examples(facts, others, seed=seed)
+        made, probes = examples(facts, others, seed=seed, wordings=wordings or {})
         asked = [probe.prompt for probe in probes] + [*self.alone.asked, *self.alone.texts]
         salt = self._stores.artifacts.salt(cube.tenant_id)
-        known = keyed(names(facts, others), salt)
+        keys = keyed(names(facts, others), salt)
         return TrainingSet(
             examples=made,
             probes=probes,
             alone=self.alone,
             begin=begin,
-            idle=() if when == "always" else unnamed(asked, known, salt),
+            known=tuple(known),
+            idle=() if when == "always" else unnamed(asked, keys, salt),
         )
+
+    def questions(self, cube: Cube, memories: Sequence[Memory]) -> dict[str, str]:
+        """One about each fact, with the name that it is about."""
+        return {question(fact): fact.subject for fact in self._taught(cube, memories)}
 
     def keys(self, cube: Cube, memories: Sequence[Memory]) -> list[str]:
         """Digests of the names that the memories tell of."""

@@ -25,6 +25,7 @@ from memos.protocols import (
     Extractor,
     LocalStates,
     NewId,
+    Rephraser,
     Stores,
     VectorIndex,
 )
@@ -98,6 +99,7 @@ class Service:
         forget_texts: Callable[[], None] = lambda: None,
         one_holder: bool = False,
         extractor: Extractor | None = None,
+        rephraser: Rephraser | None = None,
         reranker: Reranker | None = None,
         model_use: Callable[[], Mapping[str, ModelUse]] = dict,
     ) -> None:
@@ -169,6 +171,7 @@ class Service:
             Learning(stores, chooser, embedder, clock=clock),
             self._states,
             settings,
+            rephraser=rephraser,
             clock=clock,
             new_id=new_id,
         )

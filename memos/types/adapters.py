@@ -63,25 +63,31 @@ class Probe:
 class Recipe:
     """How an adapter is trained. The same recipe, examples and seed give the same adapter.
 
-    `alpha` None is twice the rank; `rslora` divides it by the square root of the rank. `targets`:
+    `alpha` None is twice the rank; `rslora` divides it by the square root of the rank; `dora`
+    also learns how large each row of weights is (Liu et al. 2024, arXiv:2402.09353). `targets`:
     all linear layers ("all"), or those of "attention" or of the "mlp". `rate` is the highest
     learning rate, reached after a twentieth of the steps and falling to a tenth of itself by a
     cosine. `passes` over the examples at most; training stops earlier at `enough` recall of the
     probes. `replay` is the share of each step that holds on to what the model answered before;
-    `hold` is the weight of that, `decay` pulls the change of the weights to zero. `depth` is the
-    share of the layers, the last ones, that learn. `tokens` of a step, at most.
+    `hold` is the weight of that, `decay` pulls the change of the weights to zero. Nothing is learnt
+    of those directions of a layer's input that hold the share `apart` of what neutral text is for
+    it. Of what an adapter to go on from knows already, each pass has the share `again`. `depth` is
+    the share of the layers, the last ones, that learn. `tokens` of a step, at most.
     """
 
     rank: int = 8
     alpha: float | None = None
     targets: str = "all"
     rslora: bool = False
-    rate: float = 1.2e-3
+    dora: bool = False
+    rate: float = 3e-3
     passes: int = 5
-    replay: float = 0.35
+    replay: float = 0.15
     decay: float = 0.0
     hold: float = 2.0
-    depth: float = 1.0
+    apart: float = 0.9
+    again: float = 0.3
+    depth: float = 0.7
     tokens: int = 320
     optimizer: str = "adamw"
     enough: float = 0.98
@@ -101,14 +107,15 @@ class LeftAlone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """All that an adapter is made of. `begin` is the file of an adapter to go on from. `idle` are
-    those questions of the probes, and those questions and texts that are left alone, with which it
-    will not be at work."""
+    """All that an adapter is made of. `begin` is the file of an adapter to go on from, which knows
+    of the sources `known` already. `idle` are those questions of the probes, and those questions
+    and texts that are left alone, with which it will not be at work."""
 
     examples: tuple[Example, ...]
     probes: tuple[Probe, ...]
     alone: LeftAlone = field(default_factory=LeftAlone)
     begin: str | None = None
+    known: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
 
 
@@ -204,7 +211,8 @@ class Adapter:
     source has changed or was forgotten, `archived` if it did not pass; `reason` says why.
     `attached`: answers of the cube are given with it; `when` "always", or where something that it
     knows of is "named". `digest` is that of its weights, and part of
-    the fingerprint of all states computed with it. `parent` is the adapter it was trained on from.
+    the fingerprint of all states computed with it. `parent` is the adapter it was trained on from,
+    `merged` are those that it was made of.
     """
 
     id: str
@@ -233,5 +241,6 @@ class Adapter:
     updated_at: datetime
     actor: str | None
     job_id: str | None = None
+    merged: tuple[str, ...] = ()
     chosen: tuple[Scored, ...] = ()
     """Why its memories were chosen and others not; in the answer of `distill` only."""

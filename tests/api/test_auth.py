@@ -49,6 +49,7 @@ BODIES = {
     "extract": {"again": True},
     "compile": {"text": "x"},
     "distill": {"kind": "core"},
+    "merge_adapters": {"adapters": ["x", "y"]},
     "generate": {"prompt": "x", "max_new_tokens": 1},
     "generate_stream": {"prompt": "x", "max_new_tokens": 1},
 }

@@ -60,7 +60,10 @@ def test_the_life_of_an_adapter(run: Run) -> None:
     assert run("adapter", "rollback", second, "--quiet").stdout.strip() == first.id
     for step in ("detach", "attach", "evaluate"):
         assert run("adapter", step, second, "--quiet").stdout.strip() == second
-    assert run("adapter", "drop", first.id, second).exit_code == 0
+    both = run("adapter", "merge", first.id, second, "--share", "1", "--share", "0.5", "--wait")
+    assert f"{first.id}, {second}" in both.stdout
+    [whole] = run("adapter", "list", "--quiet").stdout.split()[2:]
+    assert run("adapter", "drop", first.id, second, whole).exit_code == 0
     gone = run("adapter", "get", first.id)
     assert (gone.exit_code, "no adapter" in gone.stderr) == (3, True)
     assert from_json(run("adapter", "list", "--json").stdout, Page[Adapter]).items == ()

@@ -44,6 +44,17 @@ def adapter_story(memory: Any, said: Any) -> None:
         refused(
             f"distill {what}", kind, lambda wanted=wanted: memory.distill(**{**quick, **wanted})
         )
+    for what, kind, ids in [
+        ("one", InvalidInput, [made.id]),
+        ("one twice", InvalidInput, [made.id, made.id]),
+        ("none that may be used", AdapterRefused, [made.id, "0" * 26]),
+        ("what is not there", AdapterNotFound, ["0" * 26, made.id]),
+    ]:
+        refused(
+            f"merge {what}",
+            kind,
+            lambda ids=ids: memory.merge_adapters(ids, cube="school", shares=[]),
+        )
     refused("adapter elsewhere", AdapterNotFound, lambda: memory.adapter(made.id))
     ask = {"cube": "school", "max_new_tokens": 2}
     refused("ask it", AdapterRefused, lambda: memory.generate("Tava?", adapter=made.id, **ask))

@@ -21,6 +21,7 @@ from memos.kvcache.generator.request import Options
 from memos.kvcache.lora import forward
 from memos.kvcache.lora.adapters import LocalAdapters, base_parts
 from memos.kvcache.lora.checkpoint import Checkpoint
+from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.mixed import generate_mixed
 from memos.kvcache.lora.packing import Tokeniser, packed
@@ -97,6 +98,115 @@ def test_a_packed_row_is_what_its_examples_are_alone():
         alone.append(logits)
     assert torch.allclose(together, torch.cat(alone), atol=1e-3)
     assert len(labels) == sum(label != -100 for example in every for label in example.labels)
+
+
+@pytest.mark.parametrize(("kind", "at"), [("llama", 2), ("gemma3", 2), ("falcon_h1", 0)])
+def test_a_model_that_is_cut_gives_what_it_gives_whole(kind: str, at: int):
+    """falcon_h1 hands on more from layer to layer than can be kept: it is run whole."""
+    model = fresh(kind)
+    model.module.set_attn_implementation("sdpa")
+    tokeniser = Tokeniser(model)
+    every = [tokeniser.example(example) for example in EXAMPLES]
+
+    def learnt(depth):
+        recipe = dataclasses.replace(RECIPE, depth=depth, replay=0.0, apart=0.0)
+        training = Training(
+            copy.deepcopy(model.module),
+            tokeniser.head,
+            recipe,
+            examples=every,
+            replay=[],
+            probes=[],
+        )
+        return training._begun, training.learner.module
+
+    cut, cut_module = learnt(0.5)
+    whole, module = learnt(1.0)
+    assert (cut._split.first, whole._split.first) == (at, 0)
+    for numbers in ([0, 4], [1], [4, 2, 0]):
+        found, labels, owner, size = cut.logits(cut_module, numbers)
+        expected = whole.logits(module, numbers)
+        assert torch.allclose(found, expected[0], atol=1e-3)
+        assert (labels.tolist(), owner.tolist()) == (expected[1].tolist(), expected[2].tolist())
+        assert size == expected[3]
+        assert found.requires_grad
+
+
+def test_nothing_is_learnt_of_what_neutral_text_is():
+    model = fresh()
+    model.module.set_attn_implementation("sdpa")
+    tokeniser = Tokeniser(model)
+    held = [tokeniser.begun(text, [65, 66]) for text in ("What is one?", "Who is it?")]
+
+    def trained(apart):
+        recipe = dataclasses.replace(RECIPE, apart=apart, replay=0.0)
+        training = Training(
+            copy.deepcopy(model.module),
+            tokeniser.head,
+            recipe,
+            examples=[tokeniser.example(example) for example in EXAMPLES],
+            replay=held,
+            probes=[],
+        )
+        training.run()
+        with torch.no_grad():
+            after = training._begun.logits(training.learner.module, training._replay)[0]
+            with training.learner.without():
+                before = training._begun.logits(training.learner.module, training._replay)[0]
+        return training.learner, float((after - before).abs().mean())
+
+    apart, moved = trained(0.9)
+    free, moved_freely = trained(0.0)
+    assert moved < 0.7 * moved_freely
+    for one in apart._apart:
+        assert float((one.a.detach() @ one.directions).abs().max()) < 1e-5
+        assert float(one.a.detach().abs().max()) > 1e-3
+    # What an adapter to go on from says of them already is left as it was.
+    begun = Learner(copy.deepcopy(model.module), RECIPE, steps=1)
+    begun.begin(free.lora())
+    directions = {name: apart._apart[n].directions for n, name in enumerate(apart.layers)}
+    begun.keep_apart(directions)
+    for name, value in begun.lora().items():
+        assert torch.allclose(value, free.lora()[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_dora_answers_as_it_was_trained(kind: str):
+    model = fresh(kind)
+    model.module.set_attn_implementation("sdpa")
+    tokeniser = Tokeniser(model)
+    every = [tokeniser.example(example) for example in EXAMPLES]
+    recipe = dataclasses.replace(RECIPE, dora=True, passes=1)
+    module = copy.deepcopy(model.module)
+    if kind == "qwen2":  # which has biases, zero in a new model
+        for name, weight in [*model.module.named_parameters(), *module.named_parameters()]:
+            if name.endswith("bias"):
+                weight.data.fill_(0.5)
+    training = Training(module, tokeniser.head, recipe, examples=every, replay=[], probes=[])
+    training.run()
+    about = About(rank=4, scale=training.learner.scale, base=base_parts(model), sources=())
+    weights = loads(
+        dumps(made(dataclasses.replace(about, codec="float32"), training.learner.lora()))
+    )
+    assert len(weights.more) == len(weights.layers)
+    row = packed(tokeniser.head, every, device=model.device, dtype=model.dtype)
+    with torch.no_grad():
+        expected, _ = forward.label_logits(training.learner.module, row)
+        base, _ = forward.label_logits(model.module, row)
+        with model.applying.at_work((weights,)):
+            found, _ = forward.label_logits(model.module, row)
+    assert torch.allclose(found, expected, atol=2e-3)
+    assert not torch.allclose(found, base, atol=0.1)
+    # To go on from it is to have it.
+    again = Learner(copy.deepcopy(model.module), recipe, steps=1)
+    again.begin(to_lora(weights))
+    assert all(
+        torch.allclose(value, weights.more[name.removesuffix(".lora_more.weight")], atol=1e-5)
+        for name, value in again.lora().items()
+        if name.endswith("more.weight")
+    )
+    with pytest.raises(InvalidInput, match="DoRA"):
+        merged([weights, weights])
 
 
 def test_what_was_trained_is_what_answers(adapters: LocalAdapters):
@@ -347,6 +457,34 @@ def test_merging():
         merged([one])
     with pytest.raises(AdapterMismatch):
         merged([one, of_pairs(dataclasses.replace(two.about, base={}), two.layers)])
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+def test_merging_is_that_of_peft():
+    from peft import LoraConfig, get_peft_model
+
+    model, names = fresh(), ["one", "two"]
+    adapters = [random_weights(tiny(), seed) for seed in (1, 2)]
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["up_proj", "v_proj"])
+    peft = get_peft_model(model.module, config, adapter_name="one")
+    peft.add_adapter("two", config)
+    for name, weights in zip(names, adapters, strict=True):
+        for layer, part in peft.named_modules():
+            if hasattr(part, "lora_A"):
+                a, b = weights.layers[layer.removeprefix("base_model.model.")]
+                part.lora_A[name].weight.data.copy_(a)
+                part.lora_B[name].weight.data.copy_(b)
+    layer = "model.layers.1.mlp.up_proj"
+    part = peft.get_submodule(f"base_model.model.{layer}")
+    for method, theirs in (("linear", "svd"), ("ties", "ties_svd")):
+        how = {"density": 0.3} if method == "ties" else {}
+        # More ranks than the change has leave nothing to how it is factored.
+        peft.add_weighted_adapter(
+            names, [1.0, 1.0], method, combination_type=theirs, svd_rank=64, **how
+        )
+        expected = part.get_delta_weight(method)
+        found = dense(merged(adapters, method=method, rank=64, **how), layer)
+        assert torch.allclose(found, expected, atol=1e-3 * float(expected.abs().max()))
 
 
 def test_what_is_held_is_nearest_where_nothing_has_changed():

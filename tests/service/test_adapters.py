@@ -21,11 +21,13 @@ from memos.errors import (
     AdapterNotFound,
     AdapterRefused,
     Contradiction,
+    ExtractorAnswer,
+    ExtractorUnavailable,
     InvalidInput,
     StateConflict,
 )
 from memos.service import MemoryOS, Service
-from memos.testing import HashEmbedder
+from memos.testing import HashEmbedder, RecordedModel
 from memos.types import Adapter, Kind, LeftAlone, NewMemory, State
 from tests.local_model import tiny_model
 
@@ -112,6 +114,84 @@ def test_the_life_of_an_adapter(service: Service, memory: MemoryOS, ids: tuple[s
     assert files(service) == [f"{first.id}.lora"]
     with pytest.raises(AdapterNotFound):
         memory.adapter(second.id)
+
+
+def test_merging(service: Service, memory: MemoryOS, ids: tuple[str, ...]) -> None:
+    one = memory.distill(memories=ids[:1], name="one", **QUICK)
+    two = memory.distill(memories=ids[1:], name="two", **QUICK)
+    whole = memory.merge_adapters([one.id, two.id], shares=[1.0, 0.5], name="both", wait=True)
+    assert (whole.rank, whole.merged, whole.attached) == (4, (one.id, two.id), True)
+    assert {source.memory_id for source in whole.sources} == set(ids)
+    assert whole.report is not None
+    assert set(whole.report.by_source) == set(ids)
+    for question in ("Where does Tava live?", "Where does Bren live?"):
+        assert ask(memory, question).adapter == whole.id
+    queued = memory.merge_adapters([one.id, two.id], method="ties", rank=3, attach=False)
+    service.worker.drain()
+    ties = memory.adapter(queued.id)
+    assert (ties.state, ties.rank, ties.attached) == (State.ACTIVATED, 3, False)
+    assert ties.digest != whole.digest
+    left = memory.merge_adapters([one.id, two.id], attach=False)
+    memory.drop_adapter(two.id)
+    service.worker.drain()
+    assert "was dropped meanwhile" in str(memory.adapter(left.id).reason)
+    # What one of them learnt is in the whole.
+    memory.forget(ids[0])
+    assert files(service) == []
+    service.worker.drain()
+    [anew] = [a for a in memory.adapters().items if a.attached]
+    assert (anew.name, anew.version, anew.merged) == ("both", 2, ())
+    assert {source.memory_id for source in anew.sources} == set(ids[1:])
+    for wrong in ({"shares": [1.0]}, {"method": "best"}, {"shares": [1.0, 99.0]}, {"rank": 0}):
+        with pytest.raises(InvalidInput):
+            memory.merge_adapters([anew.id, one.id], **wrong)
+
+
+def test_who_is_meant_by_another_name(memory: MemoryOS, ids: tuple[str, ...]) -> None:
+    made = memory.distill(memories=ids, **QUICK)
+    assert ask(memory, "Where does Nan live?").adapter is None
+    memory.add_facts([{"subject": "Nan", "predicate": "owns", "object": "a sloop"}])
+    memory.merge_entities("Nan", "Tava Oskeld")
+    assert ask(memory, "Where does nan live?").adapter == made.id
+    assert ask(memory, "Where does Nanna live?").adapter is None
+
+
+def test_a_language_model_says_the_questions_in_other_words(tmp_path: Path) -> None:
+    asked = "Where does Tava Oskeld live?"
+    said = [
+        "Tell me where Tava Oskeld lives.",
+        "Where is she at home?",
+        asked,
+        "Tava Oskeld's town?",
+    ]
+    told_by = {asked: {"wordings": said}}
+    how = {"lora_wordings": "llm", "extraction_model": "m", "extraction_attempts": 1}
+    with (
+        RecordedModel(told_by, faults=["500", "prose"]) as server,
+        serving(tmp_path, extraction_url=server.url, extraction_key="k", **how) as service,
+    ):
+        memory = service.tenant()
+        ids = told(memory, Tava="Porto")
+        queued = memory.distill(memories=ids, passes=1, rank=2)
+        for kind in (ExtractorUnavailable, ExtractorAnswer):
+            with pytest.raises(kind):
+                service.adapters.compute(service.cubes.find("default", "default"), queued.id)
+        service.worker.drain()
+        made = memory.adapter(queued.id)
+        row = service.stores.artifacts.get(made.cube_id, made.id)
+        # Not who is not named, and not the question itself.
+        assert row.detail["wordings"] == {asked: [said[0], said[3]]}
+        assert made.examples == plain(tmp_path / "plain") + 2
+        memory.forget(ids[0])
+        assert "wordings" not in service.stores.artifacts.get(made.cube_id, made.id).detail
+        assert len(server.requests) == 3
+
+
+def plain(folder: Path) -> int:
+    """Examples of the same by templates alone."""
+    with serving(folder) as service:
+        memory = service.tenant()
+        return memory.distill(memories=told(memory, Tava="Porto"), **QUICK).examples
 
 
 def test_a_job_trains_it_and_a_gate_may_refuse_it(tmp_path: Path) -> None:
