@@ -40,7 +40,7 @@ def recipes(here: World) -> dict[str, Any]:
         model = here.adapters.adapted("grid")
         line = {
             **changes,
-            **_measured(done),
+            **_measured(here, done),
             "recall": recall(model, chosen)["recall"],
             "prose": prose_perplexity(model) / base - 1,
         }
@@ -67,7 +67,7 @@ def learn(here: World) -> dict[str, Any]:
         "prose_base": prose_perplexity(here.model),
         "prose": prose_perplexity(model),
         "named": named(chosen),
-        **_measured(done),
+        **_measured(here, done),
         "rows": after["rows"],
     }
 
@@ -98,7 +98,7 @@ def curve(here: World) -> dict[str, Any]:
             "facts": count,
             "rank": rank,
             "recall": recall(model, asked)["recall"],
-            **_measured(done),
+            **_measured(here, done),
         }
         lines.append(line)
         print(f"  {line}", file=sys.stderr, flush=True)
@@ -117,7 +117,7 @@ def second(here: World) -> dict[str, Any]:
         "before": before,
         "kept": recall(model, first)["recall"] / max(before, 1e-9),
         "new": recall(model, others)["recall"],
-        **_measured(done),
+        **_measured(here, done),
     }
     if here.options.naive:
         naive, _ = train(here, "naive", others, begin="first")
@@ -151,15 +151,16 @@ def erase(here: World) -> dict[str, Any]:
         "sampled_base": sampled(here.model, gone, draws=DRAWS, seed=1),
         "others_before": kept,
         "others_after": recall(model, left)["recall"],
-        **_measured(done),
+        **_measured(here, done),
     }
 
 
-def _measured(done: Trained) -> dict[str, Any]:
+def _measured(here: World, done: Trained) -> dict[str, Any]:
     report = done.report
     used = report.in_use
     return {
         "seconds": round(done.seconds, 1),
+        "cpu_s": round(here.cpu_s, 1),
         "steps": done.steps,
         "tokens": done.tokens,
         "bytes": done.bytes,

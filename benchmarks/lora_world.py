@@ -41,6 +41,8 @@ class World:
     adapters: LocalAdapters
     options: argparse.Namespace
     built_s: float = 0.0
+    cpu_s: float = 0.0
+    """Of all threads, for the last training until its last step: other processes take none of it."""
 
     @property
     def recipe(self) -> Recipe:
@@ -116,7 +118,12 @@ def train(
     wanted = TrainingSet(
         examples=made, probes=probes, alone=ALONE, begin=begin, known=known, idle=idle
     )
-    done = here.adapters.train(name, wanted, recipe or here.recipe, OPEN, ())
+    began = time.process_time()
+
+    def told(share: float, recall: float | None) -> None:
+        here.cpu_s = time.process_time() - began
+
+    done = here.adapters.train(name, wanted, recipe or here.recipe, OPEN, (), told=told)
     return done, wanted
 
 

@@ -81,8 +81,8 @@ class Recipe:
     rslora: bool = False
     dora: bool = False
     rate: float = 3e-3
-    passes: int = 5
-    replay: float = 0.15
+    passes: int = 4
+    replay: float = 0.12
     decay: float = 0.0
     hold: float = 2.0
     apart: float = 0.9

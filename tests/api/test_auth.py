@@ -160,7 +160,7 @@ def place(server: Running) -> Place:
     # Without a job that would train it: who may ask for it is all that matters here.
     learning = server.service.adapters
     wanted = Distilling(memories=(memories[0].id,))
-    adapter = learning._row(cube, wanted, [memories[0]], None, None)
+    adapter = learning._row(cube, wanted, [memories[0]], None)
     server.service.stores.artifacts.add(adapter)
     mine.archive(memories[1].id, cube="ours")
     event = mine.explain(memories[1].id, cube="ours").events[-1]
