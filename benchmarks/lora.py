@@ -2,8 +2,8 @@
 
 Facts are about people who do not exist, so the model alone can't know them; the test asks in words
 that no training had. --parts chooses: recipes (a grid, to develop with), learn, curve, second,
-erase, serve, substrates. Each writes its part of the report when it is done, so that a run that is
-cut short leaves what it has.
+erase, serve, substrates, cartridge. Each writes its part of the report when it is done, so that a
+run that is cut short leaves what it has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from memos.benchmarks import report
 from memos.errors import MemosError
 
-PARTS = ("recipes", "learn", "second", "erase", "serve", "substrates", "curve")
+PARTS = ("recipes", "learn", "second", "erase", "serve", "substrates", "curve", "cartridge")
 DEFAULT = ("learn", "second", "erase", "serve", "substrates")
 
 
@@ -48,7 +48,12 @@ class _Run:
         self._began = time.monotonic()
 
     def all(self) -> None:
-        from memos.benchmarks import lora_learning, lora_serving, lora_substrates
+        from memos.benchmarks import (
+            lora_cartridge,
+            lora_learning,
+            lora_serving,
+            lora_substrates,
+        )
         from memos.benchmarks.lora_world import world
 
         here = world(self.options)
@@ -61,6 +66,7 @@ class _Run:
             "curve": lora_learning.curve,
             "serve": lora_serving.serve,
             "substrates": lora_substrates.substrates,
+            "cartridge": lora_cartridge.cartridge,
         }
         for name in PARTS:
             if name in self.options.parts:
@@ -92,12 +98,15 @@ class _Run:
         return markdown(self.data)
 
     def write(self) -> None:
+        from memos.benchmarks.lora_plots import plots
         from memos.benchmarks.lora_report import targets
 
         self.data["targets"] = targets(self.data)
         self.environment["seconds"] = round(time.monotonic() - self._began)
         if self.options.out is None:
             return
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        self.data["plots"] = plots(self.data, self.options.out)
         report.write_report(
             self.options.out,
             "lora",

@@ -53,9 +53,9 @@ def recipes(here: World) -> dict[str, Any]:
 def learn(here: World) -> dict[str, Any]:
     """The main figures, and the adapter `first` that the other parts go on with."""
     chosen = facts(here.options.facts, here.options.seed)
-    before = recall(here.model, chosen)
     done, wanted = train(here, "first", chosen)
     here.built_s = done.seconds
+    before = recall(here.model, chosen)
     model = here.adapters.adapted("first")
     after = recall(model, chosen)
     return {

@@ -21,6 +21,7 @@ def markdown(data: Mapping[str, Any]) -> str:
     for name, part in parts.items():
         found.append(f"\n## {name}\n")
         found.append(_part(part))
+    found += [f"\n![{name}]({name})" for name in data.get("plots", ())]
     if data["not_run"]:
         found.append("\n## Not run\n")
         found += [f"- {one['what']}: {one['why']}" for one in data["not_run"]]

@@ -40,9 +40,9 @@ class World:
     model: LocalModel
     adapters: LocalAdapters
     options: argparse.Namespace
-    built_s: float = 0.0
+    built_s: float | None = None
     cpu_s: float = 0.0
-    """Of all threads, for the last training until its last step: other processes take none of it."""
+    """Of all threads, for the last training until its last step."""
 
     @property
     def recipe(self) -> Recipe:
