@@ -129,9 +129,17 @@ class Begun:
                 self._keep(module, self._groups[self._group_of[number]])
         states = [self._kept[number] for number in numbers]
         if any(self.parts[number].headed for number in numbers):
-            assert self._of_head is not None
-            states = [self._of_head, *states]
+            states = [self._head_states(module), *states]
         return row, torch.cat(states)[None]
+
+    def _head_states(self, module: Any) -> Tensor:
+        """Of the head, always from the first row that has it."""
+        if self._of_head is None:
+            first = next(n for n, part in enumerate(self.parts) if part.headed)
+            group = self._groups[self._group_of[first]]
+            states = self._split.below(self._packed(module, group))[0]
+            self._of_head = states[: len(self._head)].clone()
+        return self._of_head
 
     def logits(self, module: Any, numbers: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, int]:
         """(logits (m, vocabulary) float32, labels (m,), number in `numbers` that each is of (m,),
@@ -165,8 +173,6 @@ class Begun:
         row = self._packed(module, numbers)
         states = self._split.below(row)[0]
         headed = len(row.owner) - sum(len(self.parts[number].tokens) for number in numbers)
-        if headed and self._of_head is None:
-            self._of_head = states[:headed].clone()
         at = headed
         for number in numbers:
             size = len(self.parts[number].tokens)

@@ -1,22 +1,66 @@
-"""Rows of adapters: a new one, and what is shown of one. Knows no store and no model."""
+"""Rows of adapters: found, new, and as they are shown. Knows no model and no file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from memos.errors import StateConflict
+from memos.errors import AdapterRefused, StateConflict
+from memos.protocols import Stores
 from memos.types import (
     Adapter,
     AdapterReport,
     Artifact,
     ArtifactSource,
+    Cube,
     Memory,
     State,
     Substrate,
 )
 from memos.wire import from_builtins
+
+_PART = 256
+
+
+class Rows:
+    """Those of the store."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def one(self, cube: Cube, id: str) -> Artifact:
+        """AdapterNotFound."""
+        return self._stores.artifacts.get(cube.id, id, Substrate.PARAMETRIC)
+
+    def usable(self, cube: Cube, id: str) -> Artifact:
+        """One that has a file and may be used; StateConflict, AdapterRefused, AdapterNotFound."""
+        artifact = self.one(cube, id)
+        if artifact.state is State.EXPIRED:
+            raise stale(artifact)
+        if artifact.state is State.ARCHIVED:
+            raise AdapterRefused(f"adapter {id} may not be used: {artifact.reason}", adapter_id=id)
+        if artifact.file is None:
+            raise StateConflict(
+                f"adapter {id} has no file: {artifact.reason or 'it is not trained yet'}",
+                adapter_id=id,
+                state=artifact.state.value,
+            )
+        return artifact
+
+    def present(self, cube: Cube, artifact: Artifact) -> list[Memory]:
+        """The sources, which are what they were: the row is not stale."""
+        present = self._stores.memories.get(cube.id, [s.memory_id for s in artifact.sources])
+        return [present[s.memory_id] for s in artifact.sources if s.memory_id in present]
+
+    def all(self, cube: Cube) -> Iterator[Artifact]:
+        """Oldest first."""
+        after = None
+        while part := self._stores.artifacts.page(
+            cube.id, Substrate.PARAMETRIC, after=after, limit=_PART
+        ):
+            yield from part
+            after = part[-1].id
 
 
 def new(

@@ -9,8 +9,7 @@ goes wrong leaves the old one at work. Knows no model: that is `memos.protocols.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -31,36 +30,26 @@ from memos.protocols import Clock, NewId, Rephraser, Stores
 from memos.scheduler import JobContext
 from memos.service import adapter_rows as rows
 from memos.service import cursors
-from memos.service.carried import carried
 from memos.service.late_states import LateStates
 from memos.service.learning import Learning
+from memos.service.making import Making, Told
 from memos.types import (
     Adapter,
-    AdapterReport,
     Artifact,
     Cube,
-    Gate,
     Memory,
     NewJob,
     Page,
     Recipe,
     State,
     Substrate,
-    Trained,
 )
 from memos.validation import check_limit
-from memos.wire import from_builtins, to_builtins
+from memos.wire import from_builtins
 
 log = logging.getLogger(__name__)
 
 DISTILL = "lora_distill"
-_PART = 256
-_WORDINGS = 4
-"""Other ways to ask a fact that a language model is asked for."""
-_LOOK_SECONDS = 2.0
-"""How often a training asks whether it is still wanted."""
-
-Told = Callable[[float, float | None], None]
 
 
 class Adapters:
@@ -78,10 +67,11 @@ class Adapters:
         new_id: NewId,
     ) -> None:
         self._stores = stores
+        self._rows = rows.Rows(stores)
+        self._making = Making(stores, learning, states, settings, rephraser=rephraser, clock=clock)
         self._learning = learning
         self._states = states
         self._settings = settings
-        self._rephraser = rephraser
         self._clock = clock
         self._new_id = new_id
 
@@ -100,8 +90,8 @@ class Adapters:
     def merge(self, cube: Cube, wanted: Merging, *, wait: bool, actor: str | None) -> Adapter:
         """Of adapters of the cube, as distil does of memories: those that it is made of stay."""
         wanted.check()
-        parts = [self._usable(cube, id) for id in wanted.adapters]
-        present = {memory.id: memory for one in parts for memory in self._present(cube, one)}
+        parts = [self._rows.usable(cube, id) for id in wanted.adapters]
+        present = {memory.id: memory for one in parts for memory in self._rows.present(cube, one)}
         memories = canonical(list(present.values()))
         artifact = self._row(cube, wanted, memories, actor, merged=wanted.detail)
         return self._made(cube, artifact, memories, wait=wait)
@@ -132,7 +122,7 @@ class Adapters:
         parent: str | None = None,
         merged: Mapping[str, Any] | None = None,
     ) -> Artifact:
-        versions = [rows.version(row) for row in self._all(cube) if row.name == wanted.name]
+        versions = [rows.version(row) for row in self._rows.all(cube) if row.name == wanted.name]
         return rows.new(
             self._new_id(),
             cube.id,
@@ -166,38 +156,38 @@ class Adapters:
 
     def get(self, cube: Cube, id: str) -> Adapter:
         """AdapterNotFound."""
-        return rows.shown(self._one(cube, id))
+        return rows.shown(self._rows.one(cube, id))
 
     def evaluate(self, cube: Cube, id: str) -> Adapter:
         """Asks it again what it learnt, and looks again at what it should leave alone."""
-        artifact = self._usable(cube, id)
-        memories = self._present(cube, artifact)
+        artifact = self._rows.usable(cube, id)
+        memories = self._rows.present(cube, artifact)
         made = self._learning.training_set(cube, memories, when=rows.when(artifact))
-        found = self._states.wait().adapters.evaluate(artifact.file or "", made, self._gate)
-        self._put(artifact, report=found)
+        found = self._states.wait().adapters.evaluate(artifact.file or "", made, self._making.gate)
+        self._making.put(artifact, report=found)
         return self.get(cube, id)
 
     def attach(self, cube: Cube, id: str) -> Adapter:
         """All answers of the cube are given with it from here on. The one before stays at work if
         this one can't be: AdapterRefused, AdapterCorrupt, AdapterMismatch, StateConflict."""
-        artifact = self._usable(cube, id)
+        artifact = self._rows.usable(cube, id)
         self._states.wait().adapters.check(artifact.file or "")
         self._stores.artifacts.attach(cube.id, artifact.id)
         return self.get(cube, id)
 
     def detach(self, cube: Cube, id: str) -> Adapter:
         """Nothing happens if it is not attached."""
-        if self._one(cube, id).attached:
+        if self._rows.one(cube, id).attached:
             self._stores.artifacts.attach(cube.id, None)
         return self.get(cube, id)
 
     def rollback(self, cube: Cube, id: str) -> Adapter:
         """Attaches the newest version before `id` of the same name that can be used."""
-        artifact = self._one(cube, id)
+        artifact = self._rows.one(cube, id)
         version = rows.version(artifact)
         older = [
             row
-            for row in self._all(cube)
+            for row in self._rows.all(cube)
             if row.name == artifact.name and rows.version(row) < version and rows.ready(row)
         ]
         if not older:
@@ -211,7 +201,7 @@ class Adapters:
     def drop(self, cube: Cube, id: str) -> None:
         """The row at once, its file right after; a job does that where this fails. A training that
         runs for it ends."""
-        artifact = self._one(cube, id)
+        artifact = self._rows.one(cube, id)
         self._stores.artifacts.remove(cube.id, id)
         if artifact.file is None and not self.any_files:
             return
@@ -229,7 +219,7 @@ class Adapters:
         if asked_for == "none":
             return None
         if asked_for is not None:
-            return self._usable(cube, asked_for)
+            return self._rows.usable(cube, asked_for)
         found = self._stores.artifacts.attached(cube.id)
         if found is None or rows.when(found) == "always":
             return found
@@ -270,100 +260,14 @@ class Adapters:
             self._states.wait().adapters.remove(id)
 
     def compute(self, cube: Cube, id: str, *, told: Told = lambda share, recall: None) -> None:
-        """Trains, judges, stores and attaches. AdapterRefused if it does not pass."""
-        artifact = self._one(cube, id)
-        if artifact.state is State.EXPIRED:
-            raise rows.stale(artifact)
-        if artifact.state is not State.GENERATED:
-            return
-        memories = self._present(cube, artifact)
-        if "merged" in artifact.detail:
-            done, examples = self._merge(cube, artifact, memories), 0
-        else:
-            artifact = self._worded(cube, artifact, memories)
-            done, examples = self._train(cube, artifact, memories, told)
-        keys = self._learning.keys(cube, memories)
-        self._store(cube, artifact, done, keys, examples=examples)
-        if done.report.refused is not None:
-            raise AdapterRefused(
-                f"adapter {id} may not be used: {done.report.refused}; give more or other "
-                "memories, another recipe, or another gate",
-                adapter_id=id,
-                report=to_builtins(done.report),
-            )
-        if artifact.detail.get("attach"):
+        """Makes, judges, stores and attaches it. AdapterRefused if it does not pass."""
+        if self._making.make(cube, id, told) and self._rows.one(cube, id).detail.get("attach"):
             self.attach(cube, id)
-
-    def _worded(self, cube: Cube, artifact: Artifact, memories: Sequence[Memory]) -> Artifact:
-        """With the wordings that a language model has for it: asked once, then kept in the row, so
-        that a training that goes on has the same."""
-        if self._rephraser is None or "wordings" in artifact.detail:
-            return artifact
-        questions = self._learning.questions(cube, memories)
-        found = self._rephraser.rephrase(questions, count=_WORDINGS)
-        wordings = {question: list(others) for question, others in found.items()}
-        worded = replace(
-            artifact,
-            detail={**artifact.detail, "wordings": wordings},
-            updated_at=self._clock(),
-        )
-        self._stores.artifacts.put(worded)
-        return worded
-
-    def _train(
-        self, cube: Cube, artifact: Artifact, memories: Sequence[Memory], told: Told
-    ) -> tuple[Trained, int]:
-        """(what came of it, examples)."""
-        recipe = from_builtins(artifact.detail["recipe"], Recipe)
-        parent = artifact.detail.get("parent")
-        begin = self._part(cube, parent) if parent else None
-        made = self._learning.training_set(
-            cube,
-            memories,
-            when=rows.when(artifact),
-            seed=recipe.seed,
-            begin=begin.file if begin else None,
-            known=[source.memory_id for source in begin.sources] if begin else (),
-            wordings=artifact.detail.get("wordings", {}),
-        )
-        done = self._states.wait().adapters.train(
-            artifact.id,
-            made,
-            recipe,
-            self._gate,
-            carried(cube, artifact),
-            told=self._watched(cube, artifact.id, told),
-        )
-        return done, len(made.examples)
-
-    def _merge(self, cube: Cube, artifact: Artifact, memories: Sequence[Memory]) -> Trained:
-        how = artifact.detail["merged"]
-        files = [self._part(cube, id).file or "" for id in how["adapters"]]
-        made = self._learning.training_set(cube, memories, when=rows.when(artifact))
-        return self._states.wait().adapters.merge(
-            artifact.id,
-            files,
-            made,
-            self._gate,
-            carried(cube, artifact),
-            shares=how["shares"],
-            method=how["method"],
-            rank=how["rank"],
-        )
-
-    def _part(self, cube: Cube, id: str) -> Artifact:
-        """An adapter that another is to be made of."""
-        try:
-            return self._usable(cube, id)
-        except AdapterNotFound as error:
-            raise StateConflict(
-                f"adapter {id}, of which it was to be made, was dropped meanwhile", adapter_id=id
-            ) from error
 
     def retrain(self, cube: Cube, id: str) -> Adapter | None:
         """After a memory was forgotten: one without it, of the same name and recipe, is trained and
         attached; None if nothing is left to learn, or the settings want none."""
-        old = self._one(cube, id)
+        old = self._rows.one(cube, id)
         if self._settings.lora_forgotten != "retrain":
             return None
         present = self._stores.memories.get(cube.id, [s.memory_id for s in old.sources])
@@ -381,135 +285,28 @@ class Adapters:
         """Whether there can be adapters at all."""
         return (self._settings.data_dir / "lora").exists()
 
-    @property
-    def _gate(self) -> Gate:
-        chosen = self._settings
-        return Gate(
-            recall=chosen.lora_recall,
-            perplexity=chosen.lora_perplexity,
-            unchanged=chosen.lora_unchanged,
-            harm=chosen.lora_harm,
-        )
-
     def _parameters(self, recipe: Recipe) -> int:
         return self._settings.lora_parameters * recipe.rank // Recipe().rank
 
     def _before(self, cube: Cube, wanted: Distilling) -> Artifact | None:
         if wanted.begin is None:
             return None
-        return self._usable(cube, wanted.begin)
+        return self._rows.usable(cube, wanted.begin)
 
     def _with_former(self, cube: Cube, before: Artifact, new: Sequence[Memory]) -> list[Memory]:
-        return canonical([*self._present(cube, before), *new])
-
-    def _watched(self, cube: Cube, id: str, told: Told) -> Told:
-        """Also ends a training whose adapter was dropped or has become stale."""
-        last = [time.monotonic()]
-
-        def watch(share: float, recall: float | None) -> None:
-            told(share, recall)
-            if time.monotonic() - last[0] >= _LOOK_SECONDS:
-                last[0] = time.monotonic()
-                artifact = self._one(cube, id)
-                if artifact.state is State.EXPIRED:
-                    raise rows.stale(artifact)
-
-        return watch
-
-    def _store(
-        self,
-        cube: Cube,
-        artifact: Artifact,
-        done: Trained,
-        keys: Sequence[str],
-        *,
-        examples: int,
-    ) -> None:
-        model = self._states.wait().model
-        passed = done.report.refused is None
-        try:
-            self._put(
-                artifact,
-                state=State.ACTIVATED if passed else State.ARCHIVED,
-                reason=done.report.refused,
-                model=model.id,
-                fingerprint={**model.fingerprint, "adapter": done.digest},
-                root=done.digest,
-                file=done.file if passed else None,
-                tokens=done.tokens,
-                bytes=done.bytes,
-                report=done.report,
-                extra={
-                    "keys": keys,
-                    "rank": done.rank,
-                    "parameters": done.parameters,
-                    "examples": examples,
-                    "steps": done.steps,
-                    "seconds": round(done.seconds, 3),
-                    "peak_bytes": done.peak_bytes,
-                    "loss": done.loss,
-                    "stopped": done.stopped,
-                },
-            )
-        except MemosError:
-            # A memory was changed or forgotten meanwhile: what was learnt of it may not stay.
-            self._states.wait().adapters.remove(artifact.id)
-            raise
-
-    def _put(
-        self,
-        artifact: Artifact,
-        *,
-        report: AdapterReport,
-        extra: Mapping[str, Any] | None = None,
-        **changes: Any,
-    ) -> None:
-        detail = {**artifact.detail, "report": to_builtins(report), **(extra or {})}
-        self._stores.artifacts.put(
-            replace(artifact, detail=detail, updated_at=self._clock(), **changes)
-        )
+        return canonical([*self._rows.present(cube, before), *new])
 
     def _fail(self, cube: Cube, id: str, reason: str) -> None:
         log.warning("adapter %s was not made: %s", id, reason)
         self._states.wait().adapters.remove(id)
         try:
-            artifact = self._one(cube, id)
+            artifact = self._rows.one(cube, id)
             if artifact.state is State.GENERATED:
                 self._stores.artifacts.put(
                     replace(artifact, state=State.ARCHIVED, reason=reason, updated_at=self._clock())
                 )
         except MemosError as error:  # gone, or stale, which says more
             log.info("adapter %s: %s", id, error)
-
-    def _one(self, cube: Cube, id: str) -> Artifact:
-        return self._stores.artifacts.get(cube.id, id, Substrate.PARAMETRIC)
-
-    def _usable(self, cube: Cube, id: str) -> Artifact:
-        artifact = self._one(cube, id)
-        if artifact.state is State.EXPIRED:
-            raise rows.stale(artifact)
-        if artifact.state is State.ARCHIVED:
-            raise AdapterRefused(f"adapter {id} may not be used: {artifact.reason}", adapter_id=id)
-        if artifact.file is None:
-            raise StateConflict(
-                f"adapter {id} has no file: {artifact.reason or 'it is not trained yet'}",
-                adapter_id=id,
-                state=artifact.state.value,
-            )
-        return artifact
-
-    def _present(self, cube: Cube, artifact: Artifact) -> list[Memory]:
-        """The sources, which are what they were: the row is not stale."""
-        present = self._stores.memories.get(cube.id, [s.memory_id for s in artifact.sources])
-        return [present[s.memory_id] for s in artifact.sources if s.memory_id in present]
-
-    def _all(self, cube: Cube) -> Iterator[Artifact]:
-        after = None
-        while part := self._stores.artifacts.page(
-            cube.id, Substrate.PARAMETRIC, after=after, limit=_PART
-        ):
-            yield from part
-            after = part[-1].id
 
 
 def _beat(context: JobContext, share: float) -> None:
