@@ -65,7 +65,8 @@ def _most(moment: Tensor, share: float) -> Tensor:
     values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
     reached = values.cumsum(0) / values.sum().clamp_min(1e-30)
     count = int((reached < share).sum()) + 1
-    return vectors[:, : min(count, len(values) - _LEFT)].contiguous()
+    most: Tensor = vectors[:, : min(count, len(values) - _LEFT)].contiguous()
+    return most
 
 
 @dataclass(frozen=True, eq=False)

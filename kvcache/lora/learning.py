@@ -139,7 +139,8 @@ class Learner:
         layer = self.layers[name]
         a, b = (self.weights[f"{name}.lora_{part}.weight"] for part in "AB")
         whole = layer.get_base_layer().weight.float() + self.scale * (b @ a)
-        return whole.detach().norm(dim=1)
+        norm: Tensor = whole.detach().norm(dim=1)
+        return norm
 
     def _set(self, lora: Mapping[str, Tensor]) -> None:
         if set(lora) != set(self.weights):
