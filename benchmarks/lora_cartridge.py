@@ -56,7 +56,7 @@ class Cartridge:
         """(logits, labels, owners) of the places with a label, after the prefix."""
         from transformers import DynamicCache
 
-        cache = DynamicCache(config=self._module.config)
+        cache: Any = DynamicCache(config=self._module.config)
         for layer, (keys, values) in zip(cache.layers, self.states, strict=True):
             layer.lazy_initialization(keys, values)
             layer.keys, layer.values = keys, values
