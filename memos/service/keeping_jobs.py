@@ -2,7 +2,7 @@
 
 consolidate  merges, retires and makes memories as planned at its start
 sweep        archives what has faded and what is over the budget, by the cube's policy
-remake       after an erase: makes again of the rest what was made of an erased memory
+remake       makes again of the rest what was made of a memory that was forgotten or erased
 reopen       after an erase: brings back what the erased memory had superseded
 
 A run gives way to requests between its parts: it works when nobody asks for anything.
@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 
 from memos.protocols import Stores
 from memos.scheduler import Foreground, Handler, JobContext
+from memos.service.following import REMAKE, REOPEN, Following
 from memos.service.jobs import unless_cube_gone
-from memos.service.keeping import CONSOLIDATE, REMAKE, REOPEN, SWEEP, Keeping
+from memos.service.keeping import CONSOLIDATE, SWEEP, Keeping
 from memos.types import ActionKind, Cube
 
 _TELL_SECONDS = 1.0
@@ -24,9 +25,12 @@ _TELL_SECONDS = 1.0
 
 
 class KeepingJobs:
-    def __init__(self, stores: Stores, keeping: Keeping, foreground: Foreground) -> None:
+    def __init__(
+        self, stores: Stores, keeping: Keeping, following: Following, foreground: Foreground
+    ) -> None:
         self._stores = stores
         self._keeping = keeping
+        self._following = following
         self._foreground = foreground
 
     def table(self) -> Mapping[str, Handler]:
@@ -49,12 +53,12 @@ class KeepingJobs:
 
     def _remake(self, context: JobContext) -> None:
         payload = context.job.payload
-        self._keeping.remake(
+        self._following.remake(
             self._cube(context), ActionKind(payload["action"]), payload["source_ids"]
         )
 
     def _reopen(self, context: JobContext) -> None:
-        self._keeping.reopen(self._cube(context), context.job.payload["memory_ids"])
+        self._following.reopen(self._cube(context), context.job.payload["memory_ids"])
 
     def _beat(self, context: JobContext) -> Callable[[float], bool]:
         pace = self._foreground.pace()

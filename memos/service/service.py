@@ -44,6 +44,7 @@ from memos.service.enrichment import Enrichment
 from memos.service.erasing import Eraser
 from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
+from memos.service.forgetting import Forgetter
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors, unless_cube_gone
@@ -133,6 +134,7 @@ class Service:
             admission=Admission(stores, self.recalls, clock=clock),
         )
         self.keeping = self.writer.keeping
+        self.following = self.writer.following
         self.auditor = Auditor(stores.keeping, clock=clock)
         self.resolver = Resolver(stores.graph, embedder, new_id, clock)
         self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
@@ -192,7 +194,7 @@ class Service:
         self.eraser = Eraser(
             stores,
             self.writer,
-            self.keeping,
+            self.following,
             signer,
             purge=self.purge,
             forget_states=self.activations.forget_source,
@@ -206,6 +208,9 @@ class Service:
             gone=self.activations.forget_source,
             erase=self.eraser.erase,
             pinned=self.keeping.pinned,
+        )
+        self.forgetter = Forgetter(
+            stores, self.writer, self.lifecycle, gone=self.activations.forget_source
         )
         self.dumps = Dumps(
             stores, settings, self.uses, self.enriching, self.writer, self.activations
@@ -225,7 +230,8 @@ class Service:
             {
                 **Handlers(stores, indexer, source).table(),
                 **activation_jobs.table(),
-                **KeepingJobs(stores, self.keeping, self.foreground).table(),
+                **KeepingJobs(stores, self.keeping, self.following, self.foreground).table(),
+                **self.forgetter.table(),
                 **self._lifecycle_jobs(),
                 **self._enrichers(),
             },

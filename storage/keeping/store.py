@@ -38,11 +38,13 @@ from memos.storage.records import (
 )
 from memos.storage.tables import artifact_source, indexed, memory, memory_version
 from memos.types import (
+    COUNTED,
     Lineage,
     Memory,
     NewEvent,
     NewJob,
     Policy,
+    Relation,
     State,
     UndoStep,
 )
@@ -217,7 +219,7 @@ class SqlKeepingStore(KeepingReads):
 
 def _present(connection: Connection, cube_id: str, deeds: Sequence[Deed]) -> dict[str, Memory]:
     ids = [move.memory_id for deed in deeds for move in deed.moves]
-    ids += [row.source_id for deed in deeds for row in deed.lineage]
+    ids += [id for deed in deeds for row in deed.lineage for id in (row.source_id, row.derived_id)]
     rows = by_ids(connection, memory, cube_id, list(dict.fromkeys(ids)))
     return {row[1]: memory_of(row) for row in rows}
 
@@ -235,10 +237,17 @@ def _possible(deeds: Sequence[Deed], present: Mapping[str, Memory]) -> list[Deed
         }
         same = all(id in present and present[id].version == v for id, v in versions.items())
         moving = {move.memory_id for move in deed.moves}
-        if same and not moving & taken:
+        if same and _stands(deed, present) and not moving & taken:
             taken |= moving
             todo.append(deed)
     return todo
+
+
+def _stands(deed: Deed, present: Mapping[str, Memory]) -> bool:
+    """Whether what is to stand for others is still found itself: it may have been forgotten since
+    that was planned, and would hide them for ever."""
+    heads = {row.derived_id for row in deed.lineage if row.relation is not Relation.MADE_FROM}
+    return all(id in present and present[id].state in COUNTED for id in heads)
 
 
 def _moved(

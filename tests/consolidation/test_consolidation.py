@@ -129,6 +129,60 @@ def test_forgetting_one_takes_along_what_it_stood_for_and_brings_it_back(
     assert memos.get(first.id).state is State.MERGED
 
 
+@pytest.mark.parametrize("verb", ["forget", "archive"])
+def test_a_process_that_dies_after_forgetting_leaves_nothing_half_done(
+    service: Service, memos: MemoryOS, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """The forgetting is committed, or the restoring, and the process gone, before the rest is."""
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    texts = ("I love green tea.", "I really love green tea!", "I just love green tea")
+    *others, head = memos.add(said(*texts)).memories
+    consolidated(service, memos)
+    [core] = memos.memories(kinds=[Kind.CORE]).items
+    with monkeypatch.context() as dying:
+        dying.setattr(service.following, "follow", dies)
+        with pytest.raises(SystemExit):
+            getattr(memos, verb)(head.id)
+    assert memos.get(core.id).state is State.ACTIVATED
+    service.worker.drain()
+    states = {memos.get(one.id).state for one in (*others, head, core)}
+    assert states == {State.ARCHIVED}
+    with monkeypatch.context() as dying:
+        dying.setattr(service.lifecycle, "undo", dies)
+        with pytest.raises(SystemExit):
+            memos.restore(head.id)
+    service.worker.drain()
+    assert [memos.get(one.id).state for one in (*others, head)] == [
+        *(State.MERGED for _ in others),
+        State.ACTIVATED,
+    ]
+    assert memos.get(core.id).state is State.ACTIVATED
+    memos.archive(core.id)
+    service.worker.drain()
+    assert memos.get(head.id).state is State.ACTIVATED, "a job that comes late does nothing"
+
+
+def test_nothing_is_merged_into_what_was_forgotten_meanwhile(
+    service: Service, memos: MemoryOS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consolidation of a large cube takes minutes from its plan to its last merge."""
+    first, head = memos.add(said("I love green tea.", "I really love green tea!")).memories
+    apply = service.stores.keeping.apply
+
+    def late(*args: object, **how: object) -> object:
+        monkeypatch.setattr(service.stores.keeping, "apply", apply)
+        memos.forget(head.id)
+        return apply(*args, **how)
+
+    monkeypatch.setattr(service.stores.keeping, "apply", late)
+    consolidated(service, memos)
+    assert memos.get(head.id).state is State.ARCHIVED
+    assert memos.get(first.id).state is State.ACTIVATED
+
+
 def test_an_erase_follows_lineage_and_leaves_no_byte(
     service: Service, memos: MemoryOS, clock: Clock
 ) -> None:
@@ -177,7 +231,7 @@ def test_what_was_made_of_several_is_made_again_of_the_rest(
     added = memos.add(said(*texts, "Never call me before nine in summer.")).memories
     cube = memos.cube("default")
     store = service.stores.keeping
-    made = service.keeping.remake(cube, ActionKind.PROCEDURE, [memory.id for memory in added])
+    made = service.following.remake(cube, ActionKind.PROCEDURE, [memory.id for memory in added])
     assert made is not None
     assert {line.source_id for line in store.lineage(cube.id, [made.id])} == {m.id for m in added}
     receipt = memos.erase(added[2].id)
@@ -332,7 +386,7 @@ def test_a_process_that_dies_after_the_erase_brings_back_nothing_less(
 
     memos, first, second = superseded(reader, clock)
     with monkeypatch.context() as dying:
-        dying.setattr(reader.keeping, "reopen", dies)
+        dying.setattr(reader.following, "reopen", dies)
         with pytest.raises(SystemExit):
             memos.erase(second.id)
     assert memos.get(first.id).state is State.MERGED
@@ -346,6 +400,6 @@ def test_to_make_again_twice_makes_one(service: Service, memos: MemoryOS) -> Non
         said("Never call me before nine.", "Never call me before nine at all.")
     ).memories
     cube, ids = memos.cube("default"), [memory.id for memory in added]
-    assert service.keeping.remake(cube, ActionKind.PROCEDURE, ids) is not None
-    assert service.keeping.remake(cube, ActionKind.PROCEDURE, ids) is None
+    assert service.following.remake(cube, ActionKind.PROCEDURE, ids) is not None
+    assert service.following.remake(cube, ActionKind.PROCEDURE, ids) is None
     assert len(live(memos, Kind.PROCEDURAL)) == 1
