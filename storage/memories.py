@@ -36,7 +36,7 @@ from memos.storage.records import (
     version_row,
 )
 from memos.storage.tables import indexed, link, memory, memory_version, removed_link
-from memos.types import Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
+from memos.types import LIVE, Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
 
 _insert_version = insert(memory_version)
 _insert_indexed = insert(indexed)
@@ -138,7 +138,7 @@ class SqlMemoryStore:
             files: list[NewJob] = []
             for seq, change in enumerate(replacements, last - len(replacements) + 1):
                 stored.append(self._replace(connection, cube_id, change, seq))
-                if stored[-1].state is not State.ACTIVATED:
+                if stored[-1].state not in LIVE:
                     files += after_forgetting(connection, tenant_id, cube_id, stored[-1].id)
             self._jobs.add(connection, [*jobs, *files])
             self._events.record(connection, tenant_id, events)
@@ -275,7 +275,7 @@ class SqlMemoryStore:
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         kinds: Sequence[Kind] = (),
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -304,7 +304,7 @@ class SqlMemoryStore:
                 memory.c.session_id == turn.session_id,
                 memory.c.user_id.is_not_distinct_from(turn.user_id),
                 memory.c.position < turn.position,
-                memory.c.state == State.ACTIVATED.value,
+                memory.c.state.in_([state.value for state in LIVE]),
             )
             .order_by(memory.c.position.desc())
             .limit(limit)

@@ -20,7 +20,7 @@ from memos.storage.feed import take_numbers
 from memos.storage.graph.records import END, named, text_or_none
 from memos.storage.records import json_text, micros, moment
 from memos.storage.tables import memory, summary, summary_source
-from memos.types import State, Summary, SummaryKind
+from memos.types import LIVE, State, Summary, SummaryKind
 
 
 class SqlSummaryStore:
@@ -118,7 +118,7 @@ def _living(connection: Connection, cube_id: str, summaries: Sequence[Summary]) 
     """Those whose memories are all live: one may have been forgotten while they were made."""
     ids = sorted({id for item in summaries for id in item.memory_ids})
     states = dict(map(tuple, by_ids(connection, memory, cube_id, ids, "id, state")))
-    live = {id for id, state in states.items() if state == State.ACTIVATED.value}
+    live = {id for id, state in states.items() if State(state) in LIVE}
     return [item for item in summaries if live.issuperset(item.memory_ids)]
 
 

@@ -42,7 +42,7 @@ def archive(
 @router.post(
     "/memories/{id}/freeze",
     operation_id="freeze",
-    summary="Set a memory aside as it is",
+    summary="Keep a memory as it is",
     response_model=Memory,
 )
 @needs(Role.WRITER)
@@ -54,7 +54,7 @@ def freeze(
     body: ReasonIn | None = None,
     if_match: IfMatch = None,
 ) -> Response:
-    """Not searched, not changed, and never expired by any rule, until it is thawed."""
+    """Found as before, but not changed, merged, archived or expired by anybody, until it is thawed."""
     return _step(caller, cube, id, once, body, if_match, "freeze")
 
 

@@ -28,7 +28,7 @@ COMMANDS = {
     "forget": ("changing:forget", "Archive memories, or erase them for good."),
     "restore": ("changing:restore", "Bring archived memories back."),
     "archive": ("lifecycle:archive", "Take memories out of search."),
-    "freeze": ("lifecycle:freeze", "Set memories aside as they are."),
+    "freeze": ("lifecycle:freeze", "Keep memories as they are."),
     "thaw": ("lifecycle:thaw", "Undo a freeze."),
     "expire": ("lifecycle:expire", "Say that the time of memories is over."),
     "rollback": ("lifecycle:rollback", "Go back to a version of a memory."),

@@ -128,7 +128,7 @@ class Planner:
         for id, found in sorted(ended.items()):
             item, last = items.get(id), max(found, key=lambda one: one.at)
             about = heads.get(last.closer_id)
-            if item is None or about is None or about == id or item.use.pinned:
+            if item is None or about is None or about == id or item.fixed:
                 continue
             claims = said.get(id, ())
             if _all_over(claims, found) and covered(item.memory, claims) >= _LEAST_COVERED:
@@ -186,7 +186,7 @@ class Planner:
                 {"sources": len(ids)},
             )
             for id, ids in sorted(sources.items())
-            if ids and ids <= gone and not made[id].use.pinned
+            if ids and ids <= gone and not made[id].fixed
         ]
 
     def _recurring(
@@ -296,7 +296,7 @@ def _merges(
         if end is not None:
             over |= _unread(members, said, over, end)
         left = [item for item in members if item.memory.id not in over]
-        others = [item for item in left[1:] if not item.use.pinned]
+        others = [item for item in left[1:] if not item.fixed]
         if others:
             deeds.append(_merge(left[0], others, family))
     return [one.deed for one in over.values()] + deeds
@@ -315,7 +315,7 @@ def _unread(
         for item in members
         if item.memory.id not in over
         and not said.get(item.memory.id)
-        and not item.use.pinned
+        and not item.fixed
         and item.memory.id != why.about
         and (item.memory.occurred_at or item.memory.created_at) < end
     }

@@ -36,7 +36,7 @@ def check_budget(policy: Policy, *, pinned: int, pinned_bytes: int) -> None:
     ):
         if most is not None and held > most:
             raise PolicyContradiction(
-                f"{name} is {most}, but pinned, core and vault memories alone are {held}; "
+                f"{name} is {most}, but pinned, frozen, core and vault memories alone are {held}; "
                 "raise it, or unpin some",
                 field=name,
                 held=held,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from memos.types import (
+    LIVE,
     ActionKind,
     Lineage,
     Memory,
@@ -40,6 +41,11 @@ class Held:
     bytes: int
     vector_bytes: int
     use: Use
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it never goes by itself: it is pinned, or frozen."""
+        return self.use.pinned or self.memory.state is State.FROZEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class KeepingStore(Protocol):
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
     ) -> list[Held]:
         """By position, positions greater than `after`."""
         ...

@@ -17,7 +17,17 @@ from memos.service.reading import Reader
 from memos.service.viewpoint import Viewpoint
 from memos.tiers.packing import packed
 from memos.tiers.segments import segments
-from memos.types import Context, Cube, Kind, Memory, Policy, SearchResult, Segment, State
+from memos.types import (
+    COUNTED,
+    LIVE,
+    Context,
+    Cube,
+    Kind,
+    Memory,
+    Policy,
+    SearchResult,
+    Segment,
+)
 
 if TYPE_CHECKING:
     from memos.protocols import Vector
@@ -96,7 +106,7 @@ class Contexts:
             page = self._reader.page(
                 cube,
                 kinds=(kind,),
-                states=(State.ACTIVATED,),
+                states=LIVE,
                 session_id=None,
                 filter=None,
                 cursor=None,
@@ -122,7 +132,7 @@ class Contexts:
             page = self._reader.page(
                 cube,
                 kinds=(),
-                states=(State.ACTIVATED, State.MERGED),
+                states=tuple(COUNTED),
                 user_id=user_id,
                 agent_id=agent_id,
                 session_id=session_id,

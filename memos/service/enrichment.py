@@ -15,7 +15,7 @@ from memos.service.jobs import unless_cube_gone
 from memos.service.notes import Notes
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
-from memos.types import Cube, State
+from memos.types import LIVE, Cube
 
 _PART, _SMALL_PART = 16, 4
 """Memories that get notes at a time: in a calm, and while requests come in."""
@@ -64,7 +64,7 @@ class Enrichment:
         while done < len(ids):
             size = _PART if pace.step() else _SMALL_PART
             found = self._stores.memories.get(cube.id, ids[done : done + size])
-            live = [memory for memory in found.values() if memory.state is State.ACTIVATED]
+            live = [memory for memory in found.values() if memory.state in LIVE]
             waiting += self._notes.draft(cube, live).wait
             done += size
             context.beat(min(1.0, done / len(ids)))

@@ -7,7 +7,7 @@ same is queued with the forgetting; whoever comes second finds nothing to do. Kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from memos.config import Settings
 from memos.consolidation.recurrence import composed
@@ -15,6 +15,8 @@ from memos.protocols import Clock, Deed, Move, NewId, Stores
 from memos.service.indexing import Indexer
 from memos.service.made import KINDS, action_of, made_from, made_memory
 from memos.types import (
+    COUNTED,
+    LIVE,
     ActionKind,
     Cube,
     Event,
@@ -180,7 +182,7 @@ class Following:
         """Makes of what is left what was made of it all. None: too little is, or it is made
         already."""
         found = self._stores.memories.get(cube.id, source_ids)
-        members = [m for m in found.values() if m.state in (State.ACTIVATED, State.MERGED)]
+        members = [m for m in found.values() if m.state in COUNTED]
         members.sort(key=lambda memory: memory.position)
         if len(members) < _FEWEST_LEFT:
             return None
@@ -211,9 +213,9 @@ class Following:
                 sources.setdefault(line.derived_id, set()).add(line.source_id)
         same = [id for id, of in sources.items() if of == set(source_ids)]
         found = self._stores.memories.get(cube.id, same).values()
-        return any(one.kind is kind and one.state is State.ACTIVATED for one in found)
+        return any(one.kind is kind and one.state in LIVE for one in found)
 
-    def _job(self, cube: Cube, kind: str, payload: dict[str, object]) -> NewJob:
+    def _job(self, cube: Cube, kind: str, payload: Mapping[str, object]) -> NewJob:
         return NewJob(
             tenant_id=cube.tenant_id,
             cube_id=cube.id,

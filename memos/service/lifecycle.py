@@ -17,6 +17,7 @@ from memos.scheduler import Handler, JobContext
 from memos.service.sweeps import LIFECYCLE, sweep
 from memos.service.writing import Writer
 from memos.types import (
+    LIVE,
     Cube,
     Event,
     LifecycleRule,
@@ -72,7 +73,7 @@ class Lifecycle:
             check_text("reason", reason)
         old = self._writer.current(cube, memory_id, if_version)
         done = self._writer.move(cube, old, verb, reason=reason, actor=actor)
-        if done.state is not State.ACTIVATED:
+        if done.state not in LIVE:
             self._gone(cube, memory_id)
         return done
 
@@ -97,7 +98,7 @@ class Lifecycle:
             cube, "rollback", old, reason=reason, actor=actor, numbers=numbers
         )
         [done] = self._stores.memories.replace_all(cube.id, [change], jobs=jobs, events=[event])
-        if done.state is not State.ACTIVATED:
+        if done.state not in LIVE:
             self._gone(cube, memory_id)
         return done
 
@@ -156,7 +157,7 @@ class Lifecycle:
         )
         done = self._stores.memories.replace_all(cube.id, changes, jobs=jobs, events=[undone])
         for memory in done:
-            if memory.state is not State.ACTIVATED:
+            if memory.state not in LIVE:
                 self._gone(cube, memory.id)
         return done
 

@@ -38,8 +38,8 @@ class LifecycleVerbs(Verbs):
         if_version: int | None = None,
         reason: str | None = None,
     ) -> Memory:
-        """Set aside as it is: not searched, not changed, and never expired by any rule, until
-        `thaw`."""
+        """Kept as it is: found by searches, but not changed, merged, archived or expired by
+        anybody or any rule, until `thaw`."""
         return self._step(cube, id, "freeze", if_version, reason)
 
     def thaw(

@@ -65,7 +65,7 @@ from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
-from memos.types import ApiKey, Cube, IssuedKey, Memory, State
+from memos.types import LIVE, ApiKey, Cube, IssuedKey, Memory
 
 log = logging.getLogger(__name__)
 
@@ -313,7 +313,7 @@ class Service:
     def enrich(self, cube: Cube, memory_ids: Sequence[str]) -> None:
         """Queues notes and summaries of memories whose facts were given."""
         found = self.stores.memories.get(cube.id, memory_ids)
-        memories = [memory for memory in found.values() if memory.state is State.ACTIVATED]
+        memories = [memory for memory in found.values() if memory.state in LIVE]
         for job in self.enriching.after_reading(cube, memories):
             self.stores.jobs.enqueue(job)
         self.worker.wake()

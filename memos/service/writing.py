@@ -31,6 +31,7 @@ from memos.service.indexing import Indexer
 from memos.service.keeping import Keeping
 from memos.service.sweeps import sweeps
 from memos.types import (
+    LIVE,
     Added,
     Cube,
     Judgement,
@@ -424,16 +425,14 @@ class Writer:
         actor: str | None,
     ) -> tuple[Replacement, list[NewJob]]:
         """What makes `new` of `old`, indexed as it needs, and the jobs that have to follow."""
-        back = new.state is State.ACTIVATED
+        live = new.state in LIVE
         # What comes back is indexed afresh: the model may have changed while it was away.
-        fresh = back and (
-            old.state is not State.ACTIVATED
-            or new.content != old.content
-            or new.images != old.images
+        fresh = live and (
+            old.state not in LIVE or new.content != old.content or new.images != old.images
         )
         if fresh:
             self._indexer.check_model(cube)
-        if back:
+        if live:
             enriching = self._enriching.after_write(cube)
         else:
             enriching = self._enriching.after_forgetting(cube, old)

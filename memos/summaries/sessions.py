@@ -13,7 +13,7 @@ from memos.protocols import Clock, NewId, Stores
 from memos.retrieval.projection import Projections
 from memos.summaries.extractive import length_of
 from memos.summaries.passages import days, line, passages
-from memos.types import Cube, Memory, State, Summary, SummaryKind
+from memos.types import LIVE, Cube, Memory, Summary, SummaryKind
 
 METHOD = "lexrank-1"
 _PAGE = 1000
@@ -83,7 +83,7 @@ class SessionSummaries:
             cube.id,
             after=after,
             limit=_PAGE,
-            states=(State.ACTIVATED,),
+            states=LIVE,
             session_id=session_id,
         ):
             after = rows[-1].position

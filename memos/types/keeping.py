@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from memos.types.memories import Kind, Memory, State
+from memos.types.memories import LIVE, Kind, Memory, State
 
 
 class ActionKind(str, Enum):
@@ -227,5 +227,5 @@ class Context:
     left_out: tuple[str, ...]
 
 
-COUNTED = frozenset({State.ACTIVATED, State.MERGED})
+COUNTED = frozenset({*LIVE, State.MERGED})
 """States in which a memory's assertions count: another stands for a merged one in searches only."""

@@ -20,7 +20,7 @@ from memos.storage.keeping.records import use_of
 from memos.storage.keeping.tables import memory_use
 from memos.storage.records import memory_of, micros, moment, storable, vector_of
 from memos.storage.tables import assertion, indexed, memory
-from memos.types import Memory, State
+from memos.types import LIVE, Memory, State
 
 _CHUNK = 500
 _joined = memory.outerjoin(
@@ -57,7 +57,7 @@ class KeepingReads:
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
     ) -> list[Held]:
         query = (
             select(
@@ -140,7 +140,7 @@ class KeepingReads:
         )
         wanted = [content for content in dict.fromkeys(contents) if storable(content)]
         query = select(last).where(
-            last.c.content.in_(wanted), last.c.state == State.ACTIVATED.value
+            last.c.content.in_(wanted), last.c.state.in_([state.value for state in LIVE])
         )
         with self._db.read() as connection:
             return [memory_of(row) for row in connection.execute(query)]

@@ -39,6 +39,7 @@ from memos.storage.records import (
 from memos.storage.tables import artifact_source, indexed, memory, memory_version
 from memos.types import (
     COUNTED,
+    LIVE,
     Lineage,
     Memory,
     NewEvent,
@@ -208,8 +209,8 @@ class SqlKeepingStore(KeepingReads):
     def _drop_files(
         self, connection: Connection, tenant_id: str, cube_id: str, moved: Sequence[Memory]
     ) -> None:
-        """Files that carry a memory which is not activated any more."""
-        gone = [(item.id,) for item in moved if item.state is not State.ACTIVATED]
+        """Files that carry a memory which is not live any more."""
+        gone = [(item.id,) for item in moved if item.state not in LIVE]
         made = matching(
             connection, artifact_source, cube_id, ("memory_id",), gone, columns="memory_id"
         )

@@ -278,6 +278,29 @@ def test_memories_fade_are_evicted_and_pinned_ones_stay(
     assert memos.get(pinned.id).state is State.ACTIVATED
 
 
+def test_what_is_frozen_stays_and_is_found(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    kept = memos.add(said("I love green tea.")).memories[0]
+    memos.freeze(kept.id)
+    [again] = memos.add(said("I really, really love green tea!")).memories
+    assert [hit.memory.id for hit in memos.search("green tea", limit=1).hits] == [kept.id]
+    consolidated(service, memos)
+    assert memos.get(again.id).state is State.MERGED, "the frozen one stands for both"
+    assert [memory.id for memory in memos.memories().items] == [kept.id]
+    memos.set_policy(Policy(archive_below=0.5))
+    memos.set_lifecycle_rule(Kind.EPISODIC, archive_after=1.0, expire_after=2.0)
+    clock.forward(days=400)
+    memos.sweep()
+    service.worker.drain()
+    assert memos.get(kept.id).state is State.FROZEN
+    with pytest.raises(PolicyContradiction, match="frozen"):
+        memos.set_policy(Policy(max_bytes=1))
+    assert [hit.memory.id for hit in memos.search("green tea").hits] == [kept.id]
+    past = memos.search("green tea", known_as_of=clock.now - timedelta(days=200))
+    assert [hit.memory.id for hit in past.hits] == [kept.id]
+
+
 def test_admission_knows_turns_loops_and_orders_in_disguise(
     service: Service, memos: MemoryOS
 ) -> None:
