@@ -54,7 +54,7 @@ def freeze(
     body: ReasonIn | None = None,
     if_match: IfMatch = None,
 ) -> Response:
-    """Found as before, but not changed, merged, archived or expired by anybody, until it is thawed."""
+    """Found as before, but not changed, merged, archived or expired, until it is thawed."""
     return _step(caller, cube, id, once, body, if_match, "freeze")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from memos.protocols.events import (
     EventStore,
+    Retention,
     RuleStore,
     Timetable,
 )
@@ -121,6 +122,7 @@ __all__ = [
     "ReceiptStore",
     "Recorded",
     "Replacement",
+    "Retention",
     "RuleStore",
     "Said",
     "StoreHealth",

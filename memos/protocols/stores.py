@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from memos.protocols.events import EventStore, RuleStore, Timetable
+from memos.protocols.events import EventStore, Retention, RuleStore, Timetable
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.protocols.keeping import KeepingStore
 from memos.types import (
@@ -631,6 +631,7 @@ class Stores:
     artifacts: ArtifactStore
     keeping: KeepingStore
     events: EventStore
+    retention: Retention
     rules: RuleStore
     timetable: Timetable
     dumps: DumpStore

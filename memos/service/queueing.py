@@ -9,6 +9,7 @@ from memos.service.activations import COMPILE
 from memos.service.enriching import PATIENT
 from memos.service.following import FOLLOW, REMAKE, REOPEN, RETURN
 from memos.service.keeping import CONSOLIDATE, SWEEP
+from memos.service.retention import PRUNE
 from memos.service.sweeps import LIFECYCLE
 
 LEVELS = {
@@ -27,6 +28,7 @@ LEVELS = {
     RETURN: 1,
     CONSOLIDATE: 3,
     SWEEP: 3,
+    PRUNE: 3,
     **dict.fromkeys(PATIENT, 2),
 }
 

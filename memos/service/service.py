@@ -57,6 +57,7 @@ from memos.service.lifecycle import Lifecycle
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
 from memos.service.reading import Reader
+from memos.service.retention import PRUNE, Retention
 from memos.service.schedules import Schedules
 from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
@@ -216,6 +217,9 @@ class Service:
             stores, settings, self.uses, self.enriching, self.writer, self.activations
         )
         self.schedules = Schedules(stores, settings, clock=clock)
+        self.retention = Retention(
+            stores, settings, self.foreground, tenant_id=DEFAULT_TENANT, clock=clock
+        )
         self.doctor = Doctor(
             stores,
             indexer,
@@ -232,13 +236,14 @@ class Service:
                 **activation_jobs.table(),
                 **KeepingJobs(stores, self.keeping, self.following, self.foreground).table(),
                 **self.forgetter.table(),
+                **self.retention.table(),
                 **self._lifecycle_jobs(),
                 **self._enrichers(),
             },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT | {COMPILE, CONSOLIDATE, DISTILL, LIFECYCLE, RETRAIN, SWEEP},
-            chores=(self.schedules.fire,),
+            patient=PATIENT | {COMPILE, CONSOLIDATE, DISTILL, LIFECYCLE, PRUNE, RETRAIN, SWEEP},
+            chores=(self.retention.schedule, self.schedules.fire),
         )
 
     def _lifecycle_jobs(self) -> Mapping[str, Handler]:

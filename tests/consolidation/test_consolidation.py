@@ -278,9 +278,7 @@ def test_memories_fade_are_evicted_and_pinned_ones_stay(
     assert memos.get(pinned.id).state is State.ACTIVATED
 
 
-def test_what_is_frozen_stays_and_is_found(
-    service: Service, memos: MemoryOS, clock: Clock
-) -> None:
+def test_what_is_frozen_stays_and_is_found(service: Service, memos: MemoryOS, clock: Clock) -> None:
     kept = memos.add(said("I love green tea.")).memories[0]
     memos.freeze(kept.id)
     [again] = memos.add(said("I really, really love green tea!")).memories
