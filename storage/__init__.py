@@ -88,7 +88,7 @@ def open_stores(
         receipts=SqlReceiptStore(database, clock=clock),
         graph=SqlGraphStore(database, deriver=deriver, clock=clock),
         notes=SqlNoteStore(database, clock=clock),
-        summaries=SqlSummaryStore(database, clock=clock),
+        summaries=SqlSummaryStore(database, events=events, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
         keeping=SqlKeepingStore(database, jobs=jobs, events=events, graph=graph, clock=clock),
         events=SqlEventStore(database, log=events),

@@ -5,37 +5,47 @@ Knows nothing of how they are made.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select, update
 
-from memos.protocols import Clock
+from memos.errors import VersionConflict
+from memos.protocols import Clock, Covered
 from memos.storage.bulk import by_ids, change, load, matching, remove
 from memos.storage.engine import Database
+from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.records import END, named, text_or_none
-from memos.storage.records import json_text, micros, moment
+from memos.storage.records import json_text, micros, moment, storable
 from memos.storage.tables import memory, summary, summary_source
-from memos.types import LIVE, State, Summary, SummaryKind
+from memos.types import LIVE, NewEvent, State, Summary, SummaryKind, UndoStep
 
 
 class SqlSummaryStore:
     """`memos.protocols.SummaryStore`."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, events: EventLog, clock: Clock) -> None:
         self._db = database
+        self._events = events
         self._clock = clock
 
     def replace(
-        self, cube_id: str, kind: SummaryKind, summaries: Sequence[Summary], *, keys: Sequence[str]
-    ) -> None:
+        self,
+        cube_id: str,
+        kind: SummaryKind,
+        summaries: Sequence[Summary],
+        *,
+        keys: Sequence[str],
+        told: NewEvent | None = None,
+    ) -> tuple[Summary, ...]:
         now = micros(self._clock())
         with self._db.write() as connection:
-            take_numbers(connection, cube_id, 0)
+            _, tenant_id = take_numbers(connection, cube_id, 0)
             present = _present(connection, cube_id, kind, keys)
             fresh = _living(connection, cube_id, summaries)
             # What is the same as before stays what it was.
@@ -49,6 +59,59 @@ class SqlSummaryStore:
                 load(
                     connection, summary_source, [row for item in new for row in _of(cube_id, item)]
                 )
+            if new and told is not None:
+                self._events.record(connection, tenant_id, [_about(told, new)])
+        return tuple(new)
+
+    def covered(
+        self, cube_id: str, kinds: Sequence[SummaryKind]
+    ) -> dict[tuple[SummaryKind, str], Covered]:
+        columns = summary.c.kind, summary.c.key, summary.c.covers, summary.c.undone
+        query = select(*columns).where(
+            summary.c.cube_id == cube_id,
+            summary.c.kind.in_([kind.value for kind in kinds]),
+            or_(summary.c.expired_at == END, summary.c.undone == 1),
+        )
+        found: dict[tuple[SummaryKind, str], tuple[set[str], set[str]]] = {}
+        with self._db.read() as connection:
+            for kind, key, covers, undone in connection.execute(query):
+                sets = found.setdefault((SummaryKind(kind), key), (set(), set()))
+                sets[undone].add(covers or "")
+        return {name: Covered(*map(frozenset, sets)) for name, sets in found.items()}
+
+    def former(self, cube_id: str, kind: SummaryKind, key: str) -> list[tuple[Summary, bool]]:
+        query = select(summary).where(
+            summary.c.cube_id == cube_id, summary.c.kind == kind.value, summary.c.key == key
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(summary.c.created_at, summary.c.id)).all()
+            undone = [bool(row.undone) for row in rows]
+            return list(zip(_built(connection, cube_id, rows), undone, strict=True))
+
+    def get(self, cube_id: str, summary_id: str) -> Summary | None:
+        if not storable(summary_id):
+            return None
+        query = select(summary).where(summary.c.cube_id == cube_id, summary.c.id == summary_id)
+        with self._db.read() as connection:
+            found = _built(connection, cube_id, connection.execute(query).all())
+        return found[0] if found else None
+
+    def take_back(self, cube_id: str, ids: Sequence[str], *, told: NewEvent) -> None:
+        named = (summary.c.cube_id == cube_id, summary.c.id.in_(list(ids)))
+        mine = (*named, summary.c.expired_at == END)
+        with self._db.write() as connection:
+            _, tenant_id = take_numbers(connection, cube_id, 0)
+            done = connection.execute(
+                update(summary).where(*mine).values(expired_at=micros(self._clock()), undone=1)
+            )
+            if done.rowcount != len(ids):
+                raise VersionConflict(
+                    f"of {len(ids)} summaries {len(ids) - done.rowcount} are not the present ones "
+                    "any more, so none was taken back",
+                    expected=len(ids),
+                    actual=done.rowcount,
+                )
+            self._events.record(connection, tenant_id, [told])
 
     def page(
         self,
@@ -123,7 +186,19 @@ def _living(connection: Connection, cube_id: str, summaries: Sequence[Summary]) 
 
 
 def _same(item: Summary) -> tuple[Any, ...]:
-    return (item.kind, item.key, item.text, item.memory_ids, item.entity_ids, item.method)
+    return (
+        *(item.kind, item.key, item.text, item.memory_ids, item.entity_ids, item.method),
+        item.covers,
+    )
+
+
+def _about(told: NewEvent, new: Sequence[Summary]) -> NewEvent:
+    ids = tuple(item.id for item in new)
+    return dataclasses.replace(
+        told,
+        subjects=(*ids, *told.subjects),
+        undo=tuple(UndoStep(memory_id=id) for id in ids),
+    )
 
 
 def _row(cube_id: str, kind: SummaryKind, item: Summary, now: int) -> tuple[Any, ...]:
@@ -137,6 +212,8 @@ def _row(cube_id: str, kind: SummaryKind, item: Summary, now: int) -> tuple[Any,
         item.method,
         now,
         END,
+        item.covers,
+        0,
     )
 
 
@@ -166,6 +243,7 @@ def _built(connection: Connection, cube_id: str, rows: Sequence[Sequence[Any]]) 
             entity_ids=tuple(json.loads(row[5])),
             method=row[6],
             created_at=moment(row[7]),
+            covers=row[9],
         )
         for row in rows
     ]

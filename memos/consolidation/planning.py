@@ -200,13 +200,18 @@ class Planner:
     ) -> list[Recurring]:
         kept = [n for n, item in enumerate(held) if _plain(item) and item.memory.id not in gone]
         ids = [held[row].memory.id for row in kept]
+        promoted = {
+            item.memory.id
+            for item in held
+            if item.memory.metadata.get("made_by") == ActionKind.PROMOTE.value
+        }
         times: dict[str, int] = defaultdict(lambda: 1)
         known: dict[str, set[ActionKind]] = defaultdict(set)
         for start in range(0, len(ids), _PAGE):
             for row in self._store.lineage(cube.id, ids[start : start + _PAGE]):
                 if row.relation is Relation.MERGED:
                     times[row.derived_id] += 1
-                elif row.relation is Relation.MADE_FROM:
+                elif row.relation is Relation.MADE_FROM and row.derived_id not in promoted:
                     # Whatever was made of it: a memory is generalised once.
                     known[row.source_id] |= set(ActionKind)
         for deed in deeds:

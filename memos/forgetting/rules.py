@@ -17,6 +17,8 @@ def checked(policy: Policy) -> Policy:
         _positive(f"half_life_days of {Kind(kind).value}", "half_life_days", days)
     _positive("max_memories", "max_memories", policy.max_memories)
     _positive("max_bytes", "max_bytes", policy.max_bytes)
+    _positive("promote_heat", "promote_heat", policy.promote_heat)
+    _positive(*2 * ("consolidate_idle_minutes",), policy.consolidate_idle_minutes)
     _between("archive_below", policy.archive_below)
     _between("junk_above", policy.junk_above)
     _between("quarantine_above", policy.quarantine_above)

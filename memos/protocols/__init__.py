@@ -15,6 +15,7 @@ from memos.protocols.events import (
 from memos.protocols.graph import (
     IMPORTED,
     NAME_LIMIT,
+    Covered,
     Derivation,
     EntityMention,
     GraphChange,
@@ -90,6 +91,7 @@ __all__ = [
     "Change",
     "ChangeFeed",
     "Clock",
+    "Covered",
     "CubeStore",
     "Deed",
     "Derivation",

@@ -107,6 +107,15 @@ class KeepingStore(Protocol):
         """By position, positions greater than `after`."""
         ...
 
+    def sessions(self, cube_id: str, *, visited: bool) -> list[str]:
+        """Names of the sessions of live memories, in order; with `visited` only those of which one
+        was given out."""
+        ...
+
+    def newest(self, cube_id: str) -> datetime | None:
+        """When the last memory was added; None: there is none."""
+        ...
+
     def said(self, cube_id: str, memory_ids: Sequence[str]) -> dict[str, tuple[Said, ...]]:
         """What the present texts of these memories assert; nothing for those that assert nothing
         or were not read."""

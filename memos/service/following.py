@@ -14,6 +14,7 @@ from memos.consolidation.recurrence import composed
 from memos.protocols import Clock, Deed, Move, NewId, Stores
 from memos.service.indexing import Indexer
 from memos.service.made import KINDS, action_of, made_from, made_memory
+from memos.tiers.promotion import text_of_segment
 from memos.types import (
     COUNTED,
     LIVE,
@@ -175,25 +176,34 @@ class Following:
         ]
         if len(left) < _FEWEST_LEFT:
             return []
-        payload = {"action": action_of(found).value, "source_ids": sorted(left)}
-        return [self._job(cube, REMAKE, payload)]
+        payload = {
+            "action": action_of(found).value,
+            "kind": found.kind.value,
+            "source_ids": sorted(left),
+        }
+        # Older code knows the actions that make one kind of memory each, and leaves the others.
+        return [self._job(cube, REMAKE, payload, version=1 if action_of(found) in KINDS else 2)]
 
-    def remake(self, cube: Cube, action: ActionKind, source_ids: Sequence[str]) -> Memory | None:
-        """Makes of what is left what was made of it all. None: too little is, or it is made
-        already."""
+    def remake(
+        self,
+        cube: Cube,
+        action: ActionKind,
+        source_ids: Sequence[str],
+        *,
+        kind: Kind | None = None,
+    ) -> Memory | None:
+        """Makes of what is left what was made of it all; `kind` if the action makes several. None:
+        too little is left, or it is made already."""
+        kind = kind or KINDS[action]
         found = self._stores.memories.get(cube.id, source_ids)
         members = [m for m in found.values() if m.state in COUNTED]
         members.sort(key=lambda memory: memory.position)
         if len(members) < _FEWEST_LEFT:
             return None
-        if self._is_made(cube, KINDS[action], [memory.id for memory in members]):
+        if self._is_made(cube, kind, [memory.id for memory in members]):
             return None
-        import numpy as np
-
-        forms = self._indexer.full(cube.id, members)
-        vectors = np.stack([form.vector for form in forms if form.vector is not None])
-        text = composed(action, members, vectors)[: self._settings.max_content_chars]
-        made = made_memory(cube, KINDS[action], text, members, id=self._new_id(), now=self._clock())
+        text = self._text(cube, action, kind, members)[: self._settings.max_content_chars]
+        made = made_memory(cube, action, kind, text, members, id=self._new_id(), now=self._clock())
         deed = Deed(
             action,
             made.id,
@@ -205,6 +215,15 @@ class Following:
         done = self._store.apply(cube.id, [deed], actor=None, jobs=self._sync_jobs(cube))
         return made if done else None
 
+    def _text(self, cube: Cube, action: ActionKind, kind: Kind, members: Sequence[Memory]) -> str:
+        import numpy as np
+
+        forms = self._indexer.full(cube.id, members)
+        vectors = np.stack([form.vector for form in forms if form.vector is not None])
+        if action is ActionKind.PROMOTE:
+            return text_of_segment(kind, members, vectors)
+        return composed(action, members, vectors)
+
     def _is_made(self, cube: Cube, kind: Kind, source_ids: Sequence[str]) -> bool:
         """Whether a live memory of a kind was made of just these."""
         sources: dict[str, set[str]] = {}
@@ -215,13 +234,16 @@ class Following:
         found = self._stores.memories.get(cube.id, same).values()
         return any(one.kind is kind and one.state in LIVE for one in found)
 
-    def _job(self, cube: Cube, kind: str, payload: Mapping[str, object]) -> NewJob:
+    def _job(
+        self, cube: Cube, kind: str, payload: Mapping[str, object], *, version: int = 1
+    ) -> NewJob:
         return NewJob(
             tenant_id=cube.tenant_id,
             cube_id=cube.id,
             kind=kind,
             payload=payload,
             max_attempts=self._settings.job_attempts,
+            version=version,
         )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from memos.config import Settings
 from memos.consolidation import planning
@@ -37,8 +39,6 @@ CONSOLIDATE, SWEEP = "consolidate", "sweep"
 _PART, _SMALL_PART = 128, 8
 """Deeds in one transaction: in a calm, and while requests come in."""
 _MADE_PART = 16
-_EVERY = 500
-"""A policy's `consolidate_after` is looked at once for so many new memories."""
 
 SyncJobs = Callable[[Cube], list[NewJob]]
 Beat = Callable[[float], bool]
@@ -122,15 +122,29 @@ class Keeping:
     def sweep(self, cube: Cube) -> NewJob:
         return self._job(cube, SWEEP, {}, key=f"{SWEEP}:{cube.id}")
 
-    def due(self, cube: Cube, first: int, last: int) -> NewJob | None:
-        """The consolidation that memories at these positions bring about: one each time that the
-        cube has grown by as many as its policy says. Reads a row only where that can be."""
-        if first // _EVERY == last // _EVERY:
+    def due(self, cube: Cube, policy: Policy, first: int, last: int) -> list[NewJob]:
+        """The consolidations that memories at these positions bring about: one each time that the
+        cube has grown by as many as its policy says, and one for when nothing more comes."""
+        jobs = []
+        every, idle = policy.consolidate_after, policy.consolidate_idle_minutes
+        if every and (first - 1) // every != last // every:
+            jobs.append(self.consolidation(cube))
+        if idle is not None:
+            jobs.append(self._when_idle(cube, self._clock() + timedelta(minutes=idle)))
+        return jobs
+
+    def idle_until(self, cube: Cube) -> NewJob | None:
+        """For a consolidation that was to wait until nothing more comes: the one to be queued
+        instead, since something came meanwhile; None: it may begin."""
+        idle, newest = self.policy(cube).consolidate_idle_minutes, self._store.newest(cube.id)
+        if idle is None or newest is None:
             return None
-        every = self.policy(cube).consolidate_after
-        if not every or (first - 1) // every == last // every:
-            return None
-        return self.consolidation(cube)
+        begins = newest + timedelta(minutes=idle)
+        return self._when_idle(cube, begins) if begins > self._clock() else None
+
+    def _when_idle(self, cube: Cube, at: datetime) -> NewJob:
+        key = f"{CONSOLIDATE}:{cube.id}:idle"
+        return replace(self._job(cube, CONSOLIDATE, {"idle": True}, key=key), run_at=at)
 
     def consolidate(self, cube: Cube, *, run_id: str, beat: Beat) -> int:
         """How many actions it took."""
@@ -214,7 +228,9 @@ class Keeping:
 
     def _made(self, cube: Cube, one: Recurring, sources: Sequence[Memory]) -> Memory:
         text = one.text[: self._settings.max_content_chars]
-        return made_memory(cube, one.kind, text, sources, id=self._new_id(), now=self._clock())
+        return made_memory(
+            cube, one.action, one.kind, text, sources, id=self._new_id(), now=self._clock()
+        )
 
     def _job(
         self, cube: Cube, kind: str, payload: dict[str, object], *, key: str | None = None

@@ -1,6 +1,6 @@
 """The jobs of consolidation and forgetting. Each may run twice and does no harm.
 
-consolidate  merges, retires and makes memories as planned at its start
+consolidate  merges, retires and makes memories as planned at its start, promotes, summarises
 sweep        archives what has faded and what is over the budget, by the cube's policy
 remake       makes again of the rest what was made of a memory that was forgotten or erased
 reopen       after an erase: brings back what the erased memory had superseded
@@ -18,7 +18,8 @@ from memos.scheduler import Foreground, Handler, JobContext
 from memos.service.following import REMAKE, REOPEN, Following
 from memos.service.jobs import unless_cube_gone
 from memos.service.keeping import CONSOLIDATE, SWEEP, Keeping
-from memos.types import ActionKind, Cube
+from memos.service.sleeping import Sleep
+from memos.types import ActionKind, Cube, Kind
 
 _TELL_SECONDS = 1.0
 """Work goes on in pieces of milliseconds; its progress is written less often."""
@@ -26,10 +27,16 @@ _TELL_SECONDS = 1.0
 
 class KeepingJobs:
     def __init__(
-        self, stores: Stores, keeping: Keeping, following: Following, foreground: Foreground
+        self,
+        stores: Stores,
+        keeping: Keeping,
+        sleep: Sleep,
+        following: Following,
+        foreground: Foreground,
     ) -> None:
         self._stores = stores
         self._keeping = keeping
+        self._sleep = sleep
         self._following = following
         self._foreground = foreground
 
@@ -42,9 +49,12 @@ class KeepingJobs:
         }
 
     def _consolidate(self, context: JobContext) -> None:
-        self._keeping.consolidate(
-            self._cube(context), run_id=context.job.id, beat=self._beat(context)
-        )
+        cube = self._cube(context)
+        later = self._keeping.idle_until(cube) if context.job.payload.get("idle") else None
+        if later is not None:
+            self._stores.jobs.enqueue(later)
+            return
+        self._sleep.run(cube, run_id=context.job.id, beat=self._beat(context))
 
     def _sweep(self, context: JobContext) -> None:
         self._keeping.run_sweep(
@@ -53,8 +63,12 @@ class KeepingJobs:
 
     def _remake(self, context: JobContext) -> None:
         payload = context.job.payload
+        kind = payload.get("kind")
         self._following.remake(
-            self._cube(context), ActionKind(payload["action"]), payload["source_ids"]
+            self._cube(context),
+            ActionKind(payload["action"]),
+            payload["source_ids"],
+            kind=None if kind is None else Kind(kind),
         )
 
     def _reopen(self, context: JobContext) -> None:

@@ -13,12 +13,23 @@ KINDS = {
     ActionKind.PROCEDURE: Kind.PROCEDURAL,
     ActionKind.CORE: Kind.CORE,
 }
-"""What kind of memory each action makes."""
+"""What kind of memory each action makes, but for promotion, which makes two kinds."""
 _ACTIONS = {kind: action for action, kind in KINDS.items()}
 
 
+MADE_BY = "made_by"
+"""In the metadata of a memory that was made: by which action."""
+
+
 def made_memory(
-    cube: Cube, kind: Kind, text: str, sources: Sequence[Memory], *, id: str, now: datetime
+    cube: Cube,
+    action: ActionKind,
+    kind: Kind,
+    text: str,
+    sources: Sequence[Memory],
+    *,
+    id: str,
+    now: datetime,
 ) -> Memory:
     """A memory of its own: of its sources' user, as new as the newest of them."""
     first = sources[0]
@@ -38,7 +49,7 @@ def made_memory(
         occurred_at=max(times) if times else None,
         place=None,
         images=(),
-        metadata={},
+        metadata={MADE_BY: action.value},
         priority=max(m.priority for m in sources),
         expires_at=None,
         provenance=Provenance(source=SOURCE, parents=tuple(m.id for m in sources)),
@@ -62,4 +73,5 @@ def made_from(made: Memory, sources: Sequence[Memory]) -> tuple[Lineage, ...]:
 
 def action_of(made: Memory) -> ActionKind:
     """By which action a memory was made, that has sources."""
-    return _ACTIONS[made.kind]
+    said = made.metadata.get(MADE_BY)
+    return _ACTIONS[made.kind] if said is None else ActionKind(said)

@@ -44,6 +44,7 @@ from memos.service.enrichment import Enrichment
 from memos.service.erasing import Eraser
 from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
+from memos.service.following import REMAKE
 from memos.service.forgetting import Forgetter
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
@@ -56,9 +57,11 @@ from memos.service.learning import Learning
 from memos.service.lifecycle import Lifecycle
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
+from memos.service.promoting import Promoter
 from memos.service.reading import Reader
 from memos.service.retention import PRUNE, Retention
 from memos.service.schedules import Schedules
+from memos.service.sleeping import Sleep
 from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
 from memos.service.uses import Uses
@@ -66,6 +69,7 @@ from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
+from memos.summaries.writing import SummaryWriter
 from memos.types import LIVE, ApiKey, Cube, IssuedKey, Memory
 
 log = logging.getLogger(__name__)
@@ -81,7 +85,8 @@ class Service:
     `open_vector_index` is called at the first need, so that a process with small cubes only never
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
     called after an erase, to drop what the embedder remembers of texts. `one_holder`: only one
-    process at a time can have the index open. `extractor` None: no facts are read. `model_use`
+    process at a time can have the index open. `extractor` None: no facts are read;
+    `summary_writer` None: summaries quote. `model_use`
     tells what language models were asked, by name, since this process began. `open_states` gives
     the local model and its states at the first need; `signer` signs receipts of erasures.
     """
@@ -101,6 +106,7 @@ class Service:
         one_holder: bool = False,
         extractor: Extractor | None = None,
         reranker: Reranker | None = None,
+        summary_writer: SummaryWriter | None = None,
         model_use: Callable[[], Mapping[str, ModelUse]] = dict,
     ) -> None:
         self.settings = settings
@@ -192,6 +198,22 @@ class Service:
             clock=clock,
             most=settings.max_limit,
         )
+        self.sessions = SessionSummaries(
+            stores, self.searcher.projections, clock=clock, new_id=new_id, writer=summary_writer
+        )
+        self.sleep = Sleep(
+            self.keeping,
+            Promoter(
+                stores,
+                self.contexts,
+                indexer,
+                settings,
+                clock=clock,
+                new_id=new_id,
+                sync_jobs=self.writer.sync_jobs,
+            ),
+            self.sessions,
+        )
         self.eraser = Eraser(
             stores,
             self.writer,
@@ -234,7 +256,9 @@ class Service:
             {
                 **Handlers(stores, indexer, source).table(),
                 **activation_jobs.table(),
-                **KeepingJobs(stores, self.keeping, self.following, self.foreground).table(),
+                **KeepingJobs(
+                    stores, self.keeping, self.sleep, self.following, self.foreground
+                ).table(),
                 **self.forgetter.table(),
                 **self.retention.table(),
                 **self._lifecycle_jobs(),
@@ -243,6 +267,7 @@ class Service:
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
             patient=PATIENT | {COMPILE, CONSOLIDATE, DISTILL, LIFECYCLE, PRUNE, RETRAIN, SWEEP},
+            versions={REMAKE: 2},
             chores=(self.retention.schedule, self.schedules.fire),
         )
 
@@ -266,7 +291,7 @@ class Service:
         enrichment = Enrichment(
             stores,
             self.notes,
-            SessionSummaries(stores, projections, clock=clock, new_id=new_id),
+            self.sessions,
             CommunitySummaries(stores, projections, clock=clock, new_id=new_id),
             groups,
             self.enriching,

@@ -39,6 +39,7 @@ from memos.types import (
     NewEvent,
     NewJob,
     NewMemory,
+    Policy,
     State,
     UndoStep,
 )
@@ -162,17 +163,16 @@ class Writer:
                 return replay
             raise
         self._admission.record(cube, admitted, actor=actor)
-        self._consolidate_when_due(cube, stored)
+        self._consolidate_when_due(cube, admitted.policy, stored)
         known = self._stores.memories.get(cube.id, _known(admitted.places))
         added = _added(stored, jobs, len(indexing), len(enriching))
         return replace(
             added, memories=_placed(admitted.places, stored, known), judged=admitted.judged
         )
 
-    def _consolidate_when_due(self, cube: Cube, stored: Sequence[Memory]) -> None:
+    def _consolidate_when_due(self, cube: Cube, policy: Policy, stored: Sequence[Memory]) -> None:
         if stored:
-            job = self._keeping.due(cube, stored[0].position, stored[-1].position)
-            if job is not None:
+            for job in self._keeping.due(cube, policy, stored[0].position, stored[-1].position):
                 self._stores.jobs.enqueue(job)
 
     def _normalised(self, items: Sequence[Item], defaults: Defaults) -> list[NewMemory]:

@@ -94,6 +94,30 @@ class KeepingReads:
             for row in rows
         ]
 
+    def sessions(self, cube_id: str, *, visited: bool) -> list[str]:
+        query = (
+            select(memory.c.session_id)
+            .distinct()
+            .where(
+                memory.c.cube_id == cube_id,
+                memory.c.session_id.is_not(None),
+                memory.c.state.in_([state.value for state in LIVE]),
+            )
+        )
+        if visited:
+            used = and_(
+                memory_use.c.cube_id == memory.c.cube_id, memory_use.c.memory_id == memory.c.id
+            )
+            query = query.join(memory_use, used).where(memory_use.c.uses > 0)
+        with self._db.read() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def newest(self, cube_id: str) -> datetime | None:
+        last = select(memory.c.created_at).where(memory.c.cube_id == cube_id)
+        with self._db.read() as connection:
+            found = connection.execute(last.order_by(memory.c.position.desc()).limit(1)).scalar()
+        return None if found is None else moment(found)
+
     def said(self, cube_id: str, memory_ids: Sequence[str]) -> dict[str, tuple[Said, ...]]:
         found: dict[str, list[Said]] = defaultdict(list)
         with self._db.read() as connection:

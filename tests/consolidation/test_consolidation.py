@@ -343,6 +343,22 @@ def test_enough_new_memories_bring_a_consolidation_about(service: Service, memos
     assert kinds.count("consolidate") == 1
 
 
+def test_a_cube_that_nobody_adds_to_is_consolidated(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    memos.set_policy(Policy(consolidate_idle_minutes=10))
+    first = memos.add(said("I love green tea.", "I really love green tea!")).memories[0]
+    clock.forward(minutes=8)
+    memos.add(said("The pier is closed."))
+    clock.forward(minutes=3)
+    service.worker.drain()
+    assert memos.get(first.id).state is State.ACTIVATED, "something came meanwhile"
+    clock.forward(minutes=8)
+    service.worker.drain()
+    assert memos.get(first.id).state is State.MERGED
+    assert service.worker.drain() == 0, "once is enough"
+
+
 def test_a_context_keeps_its_beginning(memos: MemoryOS) -> None:
     memos.add("Ana is vegetarian.", kind=Kind.CORE)
     turns = [f"Turn {n} about the garden shed." for n in range(20)]
