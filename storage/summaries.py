@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,7 +41,7 @@ class SqlSummaryStore:
         summaries: Sequence[Summary],
         *,
         keys: Sequence[str],
-        told: NewEvent | None = None,
+        told: Mapping[str, NewEvent] | None = None,
     ) -> tuple[Summary, ...]:
         now = micros(self._clock())
         with self._db.write() as connection:
@@ -59,8 +59,7 @@ class SqlSummaryStore:
                 load(
                     connection, summary_source, [row for item in new for row in _of(cube_id, item)]
                 )
-            if new and told is not None:
-                self._events.record(connection, tenant_id, [_about(told, new)])
+            self._events.record(connection, tenant_id, _about(told or {}, new))
         return tuple(new)
 
     def covered(
@@ -192,13 +191,19 @@ def _same(item: Summary) -> tuple[Any, ...]:
     )
 
 
-def _about(told: NewEvent, new: Sequence[Summary]) -> NewEvent:
-    ids = tuple(item.id for item in new)
-    return dataclasses.replace(
-        told,
-        subjects=(*ids, *told.subjects),
-        undo=tuple(UndoStep(memory_id=id) for id in ids),
-    )
+def _about(told: Mapping[str, NewEvent], new: Sequence[Summary]) -> list[NewEvent]:
+    """An event for each key that has new summaries."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for item in new:
+        ids[item.key].append(item.id)
+    return [
+        dataclasses.replace(
+            told[key],
+            subjects=(*ids[key], *told[key].subjects),
+            undo=tuple(UndoStep(memory_id=id) for id in ids[key]),
+        )
+        for key in sorted(ids.keys() & told.keys())
+    ]
 
 
 def _row(cube_id: str, kind: SummaryKind, item: Summary, now: int) -> tuple[Any, ...]:

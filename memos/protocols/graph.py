@@ -358,11 +358,11 @@ class SummaryStore(Protocol):
         summaries: Sequence[Summary],
         *,
         keys: Sequence[str],
-        told: NewEvent | None = None,
+        told: Mapping[str, NewEvent] | None = None,
     ) -> tuple[Summary, ...]:
         """Puts `summaries` in the place of those with these keys (`keys` empty: of all of the
-        kind); gives those that are new. Of these `told` is recorded, their ids put before its
-        subjects, and undone by taking them back."""
+        kind); gives those that are new. Of each key that has any `told` is recorded, their ids put
+        before its subjects, undone by taking them back."""
         ...
 
     def covered(

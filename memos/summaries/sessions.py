@@ -24,6 +24,8 @@ MADE = "summary.make"
 """The kind of event that tells of summaries."""
 KINDS = (SummaryKind.SESSION, SummaryKind.SEGMENT)
 _PAGE = 1000
+_PART = 8
+"""Sessions whose summaries are stored in one transaction."""
 _FEWEST = 3
 """What has fewer turns is its own summary."""
 
@@ -102,15 +104,13 @@ class SessionSummaries:
         A session whose summary can't be written does not hold up the others; the last failure is
         raised at the end."""
         sessions = self._all(cube) if session_ids is None else session_ids
-        made, failure = 0, None
-        for done, session_id in enumerate(sessions):
-            try:
-                made += self._renew(cube, session_id, run_id)
-            except ExtractionFailed as error:
-                failure = error
-            beat(done / len(sessions))
-        if failure is not None:
-            raise failure
+        made, failures = 0, list[ExtractionFailed]()
+        for start in range(0, len(sessions), _PART):
+            part = sessions[start : start + _PART]
+            made += self._renew(cube, part, run_id, failures)
+            beat(start / len(sessions))
+        if failures:
+            raise failures[-1]
         return made
 
     def _all(self, cube: Cube) -> list[str]:
@@ -122,20 +122,40 @@ class SessionSummaries:
             found = {factor.values[code] for code in codes if code}
         return sorted(found | {key for _, key in self._stores.summaries.covered(cube.id, KINDS)})
 
-    def _renew(self, cube: Cube, session_id: str, run_id: str | None) -> int:
-        """How many summaries the session as a whole has now."""
-        parts = list(self._parts(cube, session_id))
-        stored = 0
+    def _renew(
+        self,
+        cube: Cube,
+        session_ids: Sequence[str],
+        run_id: str | None,
+        failures: list[ExtractionFailed],
+    ) -> int:
+        """How many summaries these sessions as a whole have now, but for those that failed."""
+        new: dict[SummaryKind, list[Summary]] = {kind: [] for kind in KINDS}
+        told: dict[SummaryKind, dict[str, NewEvent]] = {kind: {} for kind in KINDS}
+        for session_id in session_ids:
+            parts = list(self._parts(cube, session_id))
+            try:
+                texts = {kind: self._texts(cube, session_id, kind, parts) for kind in KINDS}
+            except ExtractionFailed as error:
+                failures.append(error)
+                continue
+            for kind in KINDS:
+                new[kind] += texts[kind]
+                told[kind][session_id] = _event(cube, parts, kind, self.writer.method, run_id)
         for kind in KINDS:
-            former = self._stores.summaries.former(cube.id, kind, session_id)
-            wanted = [part for part in parts if part.kind is kind]
-            texts = [
-                text for part in wanted if (text := self._text(cube, part, former)) is not None
-            ]
-            told = _event(cube, session_id, wanted, self.writer.method, run_id)
-            self._stores.summaries.replace(cube.id, kind, texts, keys=[session_id], told=told)
-            stored += len(texts) if kind is SummaryKind.SESSION else 0
-        return stored
+            if told[kind]:
+                self._stores.summaries.replace(
+                    cube.id, kind, new[kind], keys=list(told[kind]), told=told[kind]
+                )
+        return len(new[SummaryKind.SESSION])
+
+    def _texts(
+        self, cube: Cube, session_id: str, kind: SummaryKind, parts: Sequence[Part]
+    ) -> list[Summary]:
+        wanted = [part for part in parts if part.kind is kind]
+        former = self._stores.summaries.former(cube.id, kind, session_id)
+        found = [self._text(cube, part, former) for part in wanted]
+        return [summary for summary in found if summary is not None]
 
     def _text(
         self, cube: Cube, part: Part, former: Sequence[tuple[Summary, bool]]
@@ -204,13 +224,13 @@ def _digest(method: str, marks: Iterable[str]) -> str:
 
 
 def _event(
-    cube: Cube, session_id: str, parts: Sequence[Part], method: str, run_id: str | None
+    cube: Cube, parts: Sequence[Part], kind: SummaryKind, method: str, run_id: str | None
 ) -> NewEvent:
-    turns = sum(len(part.turns.memories) for part in parts)
+    turns = [len(part.turns.memories) for part in parts if part.kind is kind]
     return NewEvent(
         kind=MADE,
         subjects=() if run_id is None else (run_id,),
-        reason="its turns were not those that a summary told of",
-        numbers={"session": session_id, "turns": turns, "parts": len(parts), "method": method},
+        reason="the turns were not those that a summary told of",
+        numbers={"kind": kind.value, "turns": sum(turns), "parts": len(turns), "method": method},
         cube_id=cube.id,
     )
