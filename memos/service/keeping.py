@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from memos.config import Settings
-from memos.consolidation import planning
-from memos.consolidation.planning import Consolidation, Planner, numbers_of, reason_of
+from memos.consolidation.planning import Consolidation, Planner
 from memos.consolidation.recurrence import Recurring
+from memos.consolidation.showing import numbers_of, reason_of, shown
 from memos.errors import MemoryNotFound
 from memos.forgetting import rules, sweeping
 from memos.forgetting.strength import strength
@@ -113,7 +113,7 @@ class Keeping:
             actions=dict(counts),
             bytes_before=found.bytes_before,
             bytes_after=found.bytes_after(),
-            items=planning.shown(found, limit),
+            items=shown(found, limit),
         )
 
     def consolidation(self, cube: Cube) -> NewJob:

@@ -18,7 +18,7 @@ from memos.protocols import Clock, NewId, Stores
 from memos.retrieval.projection import Projections
 from memos.summaries.extractive import length_of
 from memos.summaries.passages import days, line, passages
-from memos.summaries.sessions import METHOD
+from memos.summaries.writing import EXTRACTIVE
 from memos.types import LIVE, Cube, Entity, Memory, Summary, SummaryKind
 
 _MOST_FACTS = 2000
@@ -99,7 +99,7 @@ class CommunitySummaries:
             text=f"{heading or 'Facts'}, {days(chosen)}\n{lines}",
             memory_ids=tuple(memory.id for memory in chosen),
             entity_ids=tuple(entity.id for entity in entities),
-            method=METHOD,
+            method=EXTRACTIVE,
             created_at=self._clock(),
         )
 
