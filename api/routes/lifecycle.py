@@ -142,7 +142,8 @@ def undo(
         undone = caller.memory.explain(mark, cube=cube).event
         if undone is None:
             raise EventNotFound(f"there is no event {mark!r}", event_id=mark)
-        ids = [step.memory_id for step in undone.undo]
+        of_memories = undone.kind.startswith("memory.")
+        ids = [step.memory_id for step in undone.undo] if of_memories else []
         return WireResponse(tuple(caller.memory.get(one, cube=cube) for one in ids))
 
     return once.do(

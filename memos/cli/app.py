@@ -52,7 +52,7 @@ COMMANDS = {
     "revoke": ("rulings:revoke", "Undo a ruling."),
     "vocabulary": ("graph:vocabulary", "Show or define predicates and entity types."),
     "note": ("notes:note", "Show what a memory is about."),
-    "summaries": ("notes:summaries", "List summaries of sessions and communities."),
+    "summaries": ("notes:summaries", "List summaries of sessions, segments and communities."),
     "consolidate": ("keeping:consolidate", "Merge, retire and generalise memories."),
     "sweep": ("keeping:sweep", "Archive what has faded or is over the budget."),
     "policy": ("keeping:policy", "Show or set how a cube keeps its memories."),

@@ -348,8 +348,8 @@ class Covered:
 
 
 class SummaryStore(Protocol):
-    """Summaries of sessions and communities; those made from a forgotten memory are gone with it
-    until they are made anew."""
+    """Summaries of sessions, segments and communities; those made from a forgotten memory are gone
+    with it until they are made anew."""
 
     def replace(
         self,
