@@ -202,6 +202,7 @@ class Service:
             stores, self.searcher.projections, clock=clock, new_id=new_id, writer=summary_writer
         )
         self.sleep = Sleep(
+            stores,
             self.keeping,
             Promoter(
                 stores,
@@ -213,6 +214,7 @@ class Service:
                 sync_jobs=self.writer.sync_jobs,
             ),
             self.sessions,
+            self.enriching,
         )
         self.eraser = Eraser(
             stores,
@@ -276,26 +278,27 @@ class Service:
         return {kind: unless_cube_gone(handler) for kind, handler in table.items()}
 
     def _enrichers(self) -> Mapping[str, Handler]:
-        """Handlers of the jobs that read facts, notes and summaries out of memories."""
+        """Handlers of the jobs that read facts, notes and summaries out of memories; without an
+        extractor those of sessions only."""
         stores, clock, new_id = self.stores, self.clock, self.new_id
-        if self.extractor is None:
-            return {}
 
         def groups(cube: Cube) -> list[tuple[str, ...]]:
             return communities(stores.graph, cube.id, now=clock())
 
-        projections = self.searcher.projections
-        extractions = Extractions(
-            stores, self.extractor, self.resolver, self.enriching, self.foreground
-        )
+        projections, reads = self.searcher.projections, self.extractor is not None
         enrichment = Enrichment(
             stores,
             self.notes,
             self.sessions,
-            CommunitySummaries(stores, projections, clock=clock, new_id=new_id),
+            CommunitySummaries(stores, projections, clock=clock, new_id=new_id) if reads else None,
             groups,
             self.enriching,
             self.foreground,
+        )
+        if self.extractor is None:
+            return enrichment.table()
+        extractions = Extractions(
+            stores, self.extractor, self.resolver, self.enriching, self.foreground
         )
         return {**extractions.table(), **enrichment.table()}
 

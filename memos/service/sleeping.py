@@ -1,7 +1,8 @@
 """Sleep: all that consolidation does to a cube, one thing after the other, and the plan of it.
 
 Merging first, since what is made of memories should not be made of the same thing twice; then hot
-segments are promoted, and sessions and their segments summarised, without what was merged away.
+segments are promoted, and sessions and their segments summarised, without what was merged away. The
+last is a job of its own: a language model may take long over it, or fail.
 """
 
 from __future__ import annotations
@@ -10,21 +11,32 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+from memos.protocols import Stores
 from memos.service import promoting
+from memos.service.enriching import Enriching
 from memos.service.keeping import Keeping
 from memos.service.promoting import Promoter
 from memos.summaries.sessions import Part, SessionSummaries
 from memos.types import ActionKind, Cube, KeepingPlan, PlannedAction, Work
 
 Beat = Callable[[float], bool]
-_MERGED, _PROMOTED = 0.7, 0.8
-"""How far a run has come after each part of it."""
+_MERGED = 0.9
+"""How far a run has come when only promotion is left."""
 
 
 class Sleep:
     """For all tenants; callers hand in a cube they may change."""
 
-    def __init__(self, keeping: Keeping, promoter: Promoter, sessions: SessionSummaries) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        keeping: Keeping,
+        promoter: Promoter,
+        sessions: SessionSummaries,
+        enriching: Enriching,
+    ) -> None:
+        self._stores = stores
+        self._enriching = enriching
         self._keeping = keeping
         self._promoter = promoter
         self._sessions = sessions
@@ -50,19 +62,14 @@ class Sleep:
         return found
 
     def run(self, cube: Cube, *, run_id: str, beat: Beat) -> int:
-        """How many actions it took."""
+        """How many actions it took; summaries follow by a job."""
         policy = self._keeping.policy(cube)
         done = self._keeping.consolidate(
             cube, run_id=run_id, beat=lambda share: beat(_MERGED * share)
         )
         done += self._promoter.run(cube, policy, run_id=run_id, beat=lambda: beat(_MERGED))
         if policy.summarise:
-            done += self._sessions.make(
-                cube,
-                self._sessions.due(cube),
-                run_id=run_id,
-                beat=lambda share: beat(_PROMOTED + (1 - _PROMOTED) * share),
-            )
+            self._stores.jobs.enqueue(self._enriching.after_sleep(cube, run_id))
         return done
 
     def _shown(self, part: Part) -> PlannedAction:
