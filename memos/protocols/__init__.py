@@ -44,6 +44,8 @@ from memos.protocols.models import (
     Extractor,
     Generator,
     LocalStates,
+    RunExtractor,
+    Turns,
 )
 from memos.protocols.stores import (
     FORGET_STATES,
@@ -122,12 +124,14 @@ __all__ = [
     "Recorded",
     "Replacement",
     "RuleStore",
+    "RunExtractor",
     "Said",
     "StoreHealth",
     "Stores",
     "Stretch",
     "SummaryStore",
     "Timetable",
+    "Turns",
     "Use",
     "Vector",
     "VectorIndex",
