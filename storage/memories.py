@@ -229,11 +229,14 @@ class SqlMemoryStore:
                 return Erasure((memory_id,), {})
             ids = lineage.doomed(connection, cube_id, memory_id)
             seq, tenant_id = take_numbers(connection, cube_id, len(ids))
-            for number, id in enumerate(ids, seq - len(ids) + 1):
-                present = _present(connection, cube_id, id)
+            found = {row[1]: memory_of(row) for row in by_ids(connection, memory, cube_id, ids)}
+            going = [found[id] for id in ids]
+            for number, present in enumerate(going, seq - len(ids) + 1):
                 removed += self._erase_one(connection, tenant_id, present, number, actor, reason)
-                gone = after_forgetting(connection, tenant_id, cube_id, id)
+                gone = after_forgetting(connection, tenant_id, cube_id, present.id)
                 files += self._jobs.add(connection, gone)
+            # Together: what they said is mostly of the same facts.
+            removed += Counter(self._graph.erased(connection, going))
             removed["lineage"] += lineage.erase(connection, cube_id, ids)
             self._jobs.add(connection, jobs)
             self._events.record(connection, tenant_id, events)
@@ -248,7 +251,7 @@ class SqlMemoryStore:
         actor: str | None,
         reason: str | None,
     ) -> Counter[str]:
-        """What was removed, by store."""
+        """What was removed, by store; the graph's part is still to be."""
         cube_id, memory_id = present.cube_id, present.id
         now = self._clock()
         tombstone = dataclasses.replace(
@@ -277,7 +280,6 @@ class SqlMemoryStore:
                     or_(table.c.source_id == memory_id, table.c.target_id == memory_id),
                 )
             ).rowcount
-        graph = self._graph.erased(connection, present)
         self._jobs.erase(connection, cube_id, memory_id)
         self._events.erase(connection, tenant_id, memory_id)
         self._audit.record(
@@ -294,7 +296,6 @@ class SqlMemoryStore:
             embeddings=forms.rowcount,
             terms=forms.rowcount,
             links=links,
-            **graph,
         )
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:

@@ -22,6 +22,7 @@ from memos.protocols.graph import (
     NoteStore,
     Reading,
     Recorded,
+    Standing,
     Stretch,
     SummaryStore,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "RuleStore",
     "RunExtractor",
     "Said",
+    "Standing",
     "StoreHealth",
     "Stores",
     "Stretch",
