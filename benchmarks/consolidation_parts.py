@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _BATCH = 500
 _PASSES = 2
 _ERASED = 100
+_GATHER_SECONDS, _LULL_SECONDS = 1.5, 11.0
+"""How long jobs that read facts, and those that make summaries, wait for more."""
 _WARM = 20
 _QUIET = 300
 """Searches that the idle latency is taken from."""
@@ -108,9 +110,15 @@ def year(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def _read(service: Service, memory: MemoryOS, found: dict[str, Any]) -> None:
     say("reading facts")
+    time.sleep(_GATHER_SECONDS)
     with probe.timed(found, "reading_seconds"):
         memory.extract(cube="year")
         service.worker.drain()
+    # Summaries wait for a lull; they are not to be made in the night.
+    time.sleep(_LULL_SECONDS)
+    with probe.timed(found, "summaries_seconds"):
+        service.worker.drain()
+    found["reading_seconds"] += found["summaries_seconds"]
     found["reading_per_second"] = round(found["size"] / found["reading_seconds"])
 
 
@@ -208,6 +216,8 @@ def latency(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def _searched(service: Service, memory: MemoryOS, cube: str, told: Year) -> dict[str, Any]:
     """One consolidation by a worker of the process, searched beside for a minute at most."""
+    from memos.service.keeping import CONSOLIDATE
+
     questions = [
         f"What did {name} say about {word}?"
         for name in told.people
@@ -222,7 +232,7 @@ def _searched(service: Service, memory: MemoryOS, cube: str, told: Year) -> dict
     done = iter(range(_QUIET))
     idle = probe.latencies(ask, questions, until=lambda: next(done, None) is None)
     job = memory.consolidate(cube=cube)
-    thread = threading.Thread(target=service.worker.drain, daemon=True)
+    thread = threading.Thread(target=service.worker.run_batch, args=([CONSOLIDATE],), daemon=True)
     begun = time.perf_counter()
     thread.start()
     end = begun + _MOST_SECONDS
@@ -256,11 +266,15 @@ def erasure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _erased(service: Service, memory: MemoryOS, cube: str, seed: int) -> dict[str, Any]:
     """Of live memories chosen by chance, one after the other."""
     items = probe.held(service, memory.cube(cube).id)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    gone: set[str] = set()
     for item in random.Random(seed).sample(items, min(_ERASED, len(items))):
+        if item.memory.id in gone:
+            continue  # It went with one that it was made of.
         begun = time.perf_counter()
         receipt = memory.erase(item.memory.id, cube=cube)
         ms = round((time.perf_counter() - begun) * 1000, 2)
+        gone.update(receipt.memory_ids)
         rows.append({"ms": ms, "memories": len(receipt.memory_ids)})
     last = service.stores.feed.last(memory.cube(cube).id)
     return {
