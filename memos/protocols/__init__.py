@@ -24,6 +24,7 @@ from memos.protocols.graph import (
     NoteStore,
     Reading,
     Recorded,
+    Standing,
     Stretch,
     SummaryStore,
 )
@@ -46,6 +47,8 @@ from memos.protocols.models import (
     Extractor,
     Generator,
     LocalStates,
+    RunExtractor,
+    Turns,
 )
 from memos.protocols.stores import (
     FORGET_STATES,
@@ -126,12 +129,15 @@ __all__ = [
     "Replacement",
     "Retention",
     "RuleStore",
+    "RunExtractor",
     "Said",
+    "Standing",
     "StoreHealth",
     "Stores",
     "Stretch",
     "SummaryStore",
     "Timetable",
+    "Turns",
     "Use",
     "Vector",
     "VectorIndex",
