@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timezone, tzinfo
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from memos.errors import (
     StorageReadOnly,
 )
 from memos.extraction.ledger import Ledger
+from memos.extraction.runs import extracted
 from memos.forgetting.receipts import Signer
 from memos.identity import UlidMaker, utc_now
 from memos.protocols import (
@@ -29,6 +30,7 @@ from memos.protocols import (
     Extractor,
     LocalStates,
     NewId,
+    Turns,
     VectorIndex,
 )
 from memos.retrieval.reranking import Reranker
@@ -257,6 +259,10 @@ class _LateExtractor:
         self, memories: Sequence[Memory], *, before: Sequence[Memory] = ()
     ) -> list[Extraction | ExtractionFailed]:
         return self._extractor.extract(memories, before=before)
+
+    def extract_runs(self, runs: Sequence[Turns]) -> Iterator[list[Extraction | ExtractionFailed]]:
+        """`memos.protocols.RunExtractor`."""
+        return extracted(self._extractor, runs)
 
     @property
     def _extractor(self) -> Extractor:

@@ -22,6 +22,7 @@ from memos.protocols.graph import (
     NoteStore,
     Reading,
     Recorded,
+    Standing,
     Stretch,
     SummaryStore,
 )
@@ -44,6 +45,8 @@ from memos.protocols.models import (
     Extractor,
     Generator,
     LocalStates,
+    RunExtractor,
+    Turns,
 )
 from memos.protocols.stores import (
     FORGET_STATES,
@@ -122,12 +125,15 @@ __all__ = [
     "Recorded",
     "Replacement",
     "RuleStore",
+    "RunExtractor",
     "Said",
+    "Standing",
     "StoreHealth",
     "Stores",
     "Stretch",
     "SummaryStore",
     "Timetable",
+    "Turns",
     "Use",
     "Vector",
     "VectorIndex",

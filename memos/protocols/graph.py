@@ -48,6 +48,25 @@ class Stretch:
     confidence: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A fact as it stands, of which later assertions may be: `invalid_at` is an end that was
+    stated, None if it goes on. `assertions` are all that it rests on, unless it is certain or
+    nothing new may say the same."""
+
+    fact_id: str
+    object_id: str | None
+    value: str | None
+    negated: bool
+    valid_at: datetime | None
+    granularity: Granularity | None
+    invalid_at: datetime | None
+    invalid_granularity: Granularity | None
+    rule: str | None
+    confidence: float
+    assertions: tuple[Assertion, ...]
+
+
 class Derivation(Protocol):
     """How assertions become facts: a pure function of them, whatever their order."""
 
@@ -80,6 +99,27 @@ class Derivation(Protocol):
 
         `rulings` are the unrevoked `keep_open`s of the cube that name one of the assertions: the
         assertions of a ruling that closes a fact do not close one that rests on another of them."""
+        ...
+
+    def plain(self, predicate: PredicateType, assertion: Assertion) -> bool:
+        """Whether `extend` can take the assertion: it begins or supports a fact at a time of its
+        own, and says nothing of others but by beginning."""
+        ...
+
+    def extend(
+        self,
+        predicate: PredicateType,
+        standing: Sequence[Standing],
+        assertions: Sequence[Assertion],
+    ) -> tuple[tuple[Standing | None, Stretch], ...]:
+        """What `derive` would change if it were given these plain assertions too: each fact that
+        is another then, or None for a new one, and as what. Of a standing one the stretch names
+        the new assertions only.
+
+        All assertions so far were stated before any of these, and those of a state, but events,
+        are of times before all of these; no ruling names any. `standing` are the facts of the
+        subject and predicate that go on after the first of these, of an event those of its time.
+        For a multi-valued predicate those of other objects are left out."""
         ...
 
 

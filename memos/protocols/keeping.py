@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -141,9 +141,10 @@ class KeepingStore(Protocol):
         ...
 
     def same_turns(
-        self, cube_id: str, session_id: str, contents: Sequence[str], *, among: int
+        self, cube_id: str, turns: Mapping[str, Collection[str]], *, among: int
     ) -> list[Memory]:
-        """Live memories with one of these contents, of the last `among` of a session."""
+        """By session its contents in question: live memories with one of them, of the last `among`
+        of the session."""
         ...
 
     def policy(self, cube_id: str) -> Policy | None:

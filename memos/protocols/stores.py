@@ -237,9 +237,9 @@ class MemoryStore(Protocol):
         """By position, positions greater than `after`."""
         ...
 
-    def preceding(self, turn: Memory, *, limit: int) -> list[Memory]:
-        """The last live memories before this one in its user's session, oldest first; none for a
-        memory of no session."""
+    def preceding(self, turns: Sequence[Memory], *, limit: int) -> list[list[Memory]]:
+        """For each of these memories of one cube the last live ones before it in its user's
+        session, oldest first; none for a memory of no session."""
         ...
 
     def history(self, cube_id: str, memory_id: str) -> tuple[MemoryVersion, ...]:

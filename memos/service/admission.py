@@ -82,17 +82,11 @@ class Admission:
             self._stores.events.append(cube.tenant_id, events)
 
     def _same(self, cube: Cube, turns: Sequence[Memory]) -> list[Memory]:
-        sessions: dict[str, list[str]] = defaultdict(list)
+        sessions: dict[str, set[str]] = defaultdict(set)
         for turn in turns:
             if turn.session_id is not None:
-                sessions[turn.session_id].append(turn.content)
-        return [
-            memory
-            for session_id, contents in sessions.items()
-            for memory in self._stores.keeping.same_turns(
-                cube.id, session_id, contents, among=_LAST
-            )
-        ]
+                sessions[turn.session_id].add(turn.content)
+        return self._stores.keeping.same_turns(cube.id, sessions, among=_LAST)
 
 
 def _sorted(memories: Sequence[Memory], verdicts: Sequence[Judgement]) -> Admitted:

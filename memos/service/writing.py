@@ -110,7 +110,7 @@ class Writer:
                 limit=self._settings.max_batch,
             )
         news = self._normalised(items, defaults)
-        request = _request_hash(cube.id, news)
+        request = "" if idempotency_key is None else _request_hash(cube.id, news)
         if idempotency_key is not None:
             check_label("idempotency_key", idempotency_key)
             if (replay := self._replay(cube, idempotency_key, request)) is not None:

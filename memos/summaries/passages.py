@@ -59,8 +59,7 @@ def passages(projections: Projections, cube_id: str, memories: Sequence[Memory])
         vectors = projection.vectors.take(np.array([rows[i] for i in keep], np.int64))
         count = len(projection)
         wanted = sorted({term for i in keep for term in terms[i]} - {QUESTION})
-        posted = [projection.lexical.find([term]) for term in wanted]
-    held = [len(found[0][0]) if found else 0 for found in posted]
+        held = projection.lexical.held(wanted)
     rare = {
         term: math.log(1 + (count - df + 0.5) / (df + 0.5))
         for term, df in zip(wanted, held, strict=True)

@@ -17,6 +17,8 @@ from memos.types import Cube, Memory, State, Summary, SummaryKind
 
 METHOD = "lexrank-1"
 _PAGE = 1000
+_PART = 8
+"""Sessions whose summaries are stored in one transaction."""
 _FEWEST = 3
 """A session of fewer turns is its own summary."""
 
@@ -41,9 +43,12 @@ class SessionSummaries:
         out as they were. Answers how many are stored now for them."""
         sessions = self._all(cube) if session_ids is None else session_ids
         made = 0
-        for done, session_id in enumerate(sessions):
-            made += self._renew(cube, session_id)
-            beat(done / len(sessions))
+        for start in range(0, len(sessions), _PART):
+            part = sessions[start : start + _PART]
+            new = [one for session_id in part for one in self._summaries(cube, session_id)]
+            self._stores.summaries.replace(cube.id, SummaryKind.SESSION, new, keys=part)
+            made += len(new)
+            beat(start / len(sessions))
         return made
 
     def _all(self, cube: Cube) -> list[str]:
@@ -62,11 +67,6 @@ class SessionSummaries:
         ):
             yield from rows
             after = rows[-1].id
-
-    def _renew(self, cube: Cube, session_id: str) -> int:
-        new = list(self._summaries(cube, session_id))
-        self._stores.summaries.replace(cube.id, SummaryKind.SESSION, new, keys=[session_id])
-        return len(new)
 
     def _summaries(self, cube: Cube, session_id: str) -> Iterator[Summary]:
         users: dict[str | None, list[Memory]] = {}

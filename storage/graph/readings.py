@@ -77,7 +77,6 @@ def record(
     }
     entities.add_aliases(edit, names)
     _store(edit, kept)
-    groups |= {(row[3], row[5], row[9]) for row in rows}
     fresh = {row[1] for row in rows} - before
     changed = deriver.derive(edit, groups, added=rows, fresh=fresh)
     with taken(lambda: AlreadyExists("one of these assertions is already in the cube")):

@@ -5,12 +5,13 @@ Knows columns; not what follows from them.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary, and_, cast, func, select, text
+from sqlalchemy import LargeBinary, TextClause, and_, cast, func, select, text
 
 from memos.protocols import Ended, Held, Said
 from memos.storage.bulk import matching
@@ -43,6 +44,26 @@ _ended = text(
     " AND fact.invalid_at <= :now AND said.current = 1 AND said.memory_id <> closer.memory_id"
     " ORDER BY said.memory_id, said.id"
 )
+
+
+def _same(each: str) -> TextClause:
+    """Of each of some sessions the last live turns that have one of some texts."""
+    return text(
+        "WITH w AS MATERIALIZED (SELECT value AS session, coalesce((SELECT position FROM memory"
+        " WHERE cube_id = :cube AND session_id = value"
+        " ORDER BY position DESC LIMIT 1 OFFSET :skip), 0) AS since"
+        f" FROM {each.format('sessions')}),"
+        f" said AS MATERIALIZED (SELECT value FROM {each.format('contents')})"
+        " SELECT memory.* FROM w CROSS JOIN memory WHERE memory.cube_id = :cube"
+        " AND memory.session_id = w.session AND memory.position >= w.since"
+        " AND memory.state = :live AND memory.content IN (SELECT value FROM said)"
+    )
+
+
+_SAME = {
+    "sqlite": _same("json_each(:{})"),
+    "postgresql": _same("json_array_elements_text(CAST(:{} AS json)) AS each(value)"),
+}
 
 
 class KeepingReads:
@@ -127,23 +148,26 @@ class KeepingReads:
             ]
 
     def same_turns(
-        self, cube_id: str, session_id: str, contents: Sequence[str], *, among: int
+        self, cube_id: str, turns: Mapping[str, Collection[str]], *, among: int
     ) -> list[Memory]:
-        if not storable(session_id):
+        sessions = sorted(id for id in turns if storable(id))
+        contents = sorted({text for of in turns.values() for text in of if storable(text)})
+        if not sessions or not contents:
             return []
-        last = (
-            select(memory)
-            .where(memory.c.cube_id == cube_id, memory.c.session_id == session_id)
-            .order_by(memory.c.position.desc())
-            .limit(among)
-            .subquery()
-        )
-        wanted = [content for content in dict.fromkeys(contents) if storable(content)]
-        query = select(last).where(
-            last.c.content.in_(wanted), last.c.state == State.ACTIVATED.value
-        )
         with self._db.read() as connection:
-            return [memory_of(row) for row in connection.execute(query)]
+            rows = connection.execute(
+                _SAME[connection.dialect.name],
+                {
+                    "cube": cube_id,
+                    "live": State.ACTIVATED.value,
+                    "sessions": json.dumps(sessions, ensure_ascii=False),
+                    "contents": json.dumps(contents, ensure_ascii=False),
+                    "skip": among - 1,
+                },
+            ).all()
+        return [
+            found for found in map(memory_of, rows) if found.content in turns[str(found.session_id)]
+        ]
 
 
 def _bytes(database: Database, column: Any) -> Any:
