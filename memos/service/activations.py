@@ -33,6 +33,7 @@ from memos.service.carried import carried, named
 from memos.service.choosing import Chooser
 from memos.service.late_states import LateStates
 from memos.types import (
+    LIVE,
     Activation,
     ActivationStats,
     Artifact,
@@ -344,7 +345,7 @@ class Activations:
             [
                 m
                 for m in present.values()
-                if m.state is State.ACTIVATED and (m.expires_at is None or m.expires_at > now)
+                if m.state in LIVE and (m.expires_at is None or m.expires_at > now)
             ]
         )
         if not live and not old.system and not old.own_text:
