@@ -54,16 +54,25 @@ class Tiers:
         device: DeviceTier | None = None,
         remote: RemoteTier | None = None,
     ) -> None:
-        self.store, self.ram, self.device, self.remote = store, ram, device, remote
+        self.store, self.ram, self.remote = store, ram, remote
         self._reader = Reader()
-        self._copies = DeviceCopies(device.device, self._reader) if device else None
+        self.device: DeviceTier | None = None
+        self._copies: DeviceCopies | None = None
         self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-tiers")
         self._copying: list[Future[None]] = []
         self._lock = Lock()
         self._loads = dict.fromkeys(("device", "ram", "disk", "remote"), 0)
-        for tier in (ram, device):
-            if tier:
-                store.on_removed(tier.shelf.remove)
+        if ram:
+            store.on_removed(ram.shelf.remove)
+        if device:
+            self.attach(device)
+
+    def attach(self, device: DeviceTier) -> None:
+        """From now on states are loaded onto this device; once, before the first load. Apart from
+        the beginning since a device is touched only by who has a model on it."""
+        self._copies = DeviceCopies(device.device, self._reader)
+        self.device = device
+        self.store.on_removed(device.shelf.remove)
 
     def longest(
         self,

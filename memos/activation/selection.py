@@ -22,8 +22,16 @@ POLICIES = (
     "snapkv",
     "pyramidkv",
     "cake",
+    "finch",
+    "laq",
+    "think",
+    "kvmerger",
+    "zeromerge",
+    "elastic",
+    "kvsharer",
 )
-"""Those that choose rows of a text without knowing what will be asked."""
+"""Those that need not know what will be asked. The last five prune channels of keys, merge rows or
+share them between layers; the others choose rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
