@@ -50,6 +50,8 @@ def _measured(llama: Any, model: Any, stored: int, task: dict[str, Any]) -> dict
     params.n_ctx = params.n_batch = len(tokens) + _ROOM
     params.n_threads = params.n_threads_batch = task["threads"]
     context = llama.LlamaContext(model, params)
+    sampler = llama.LlamaSampler()
+    sampler.add_greedy()
     file = str(Path(task["folder"]) / f"{stored}.state")
     times: dict[str, list[float]] = {}
 
@@ -61,8 +63,7 @@ def _measured(llama: Any, model: Any, stored: int, task: dict[str, Any]) -> dict
 
     def read(part: list[int], before: int) -> int:
         context.decode(llama.llama_batch_get_one(part, before))
-        logits = list(context.get_logits())
-        return int(logits.index(max(logits)))
+        return int(sampler.sample(context, -1))
 
     def again() -> int:
         known = context.load_state_file(file, len(tokens))
