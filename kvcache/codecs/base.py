@@ -1,8 +1,9 @@
 """What all codecs share: packing tensors into one payload, finding them again, cutting rows.
 
 A codec's own file has only its formula: what keys or values become, and how they come back. A
-layer's positions, biases and recurrent states are stored as they are by every codec: a state is
-small, and its errors would be carried through all that follows. Works on any device; knows no files.
+layer's positions, biases and recurrent states are stored as they are by every codec: they are
+small, and errors of a state would be carried through all that follows. Works on any device; knows
+no files.
 """
 
 from __future__ import annotations

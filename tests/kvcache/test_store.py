@@ -319,9 +319,10 @@ def test_a_block_that_could_not_be_written_is_not_there(
     def refuse(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    with monkeypatch.context() as broken, pytest.raises(StorageUnavailable):
+    with monkeypatch.context() as broken:
         broken.setattr(os, "rename", refuse)
-        put(store, TEXT)
+        with pytest.raises(StorageUnavailable):
+            put(store, TEXT)
     assert loaded(store, [*TEXT, 1]) == 0
     assert not list((folder / "blocks").iterdir())
     with BlockStore(folder, budget_bytes=1 << 30) as other:
