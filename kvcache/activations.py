@@ -153,6 +153,9 @@ class LocalActivations:
             self._tiers.prefetch([hit]).result()
         return self._kept(reuse, tokens, hit)
 
+    def prefetch(self, blocks: Sequence[str]) -> None:
+        self._tiers.fetch([run for block in blocks for run in self._store.lineage(block)])
+
     def pin(self, block: str, *, pinned: bool) -> bool:
         try:
             if pinned:

@@ -135,7 +135,10 @@ class Tiers:
     def prefetch(self, hits: Iterable[Hit]) -> Future[None]:
         """Brings these blocks as near as they get, in the background: onto the device, or into
         RAM, or through the page cache, verified. What fails is left to `load` to report."""
-        blocks = [segment.block for hit in hits for segment in hit.segments]
+        return self.fetch([segment.block for hit in hits for segment in hit.segments])
+
+    def fetch(self, blocks: Iterable[BlockId]) -> Future[None]:
+        """The same for blocks by name."""
         return self._background.submit(self._fetch, list(dict.fromkeys(blocks)))
 
     def put(

@@ -9,6 +9,7 @@ files are gone yet or not. Knows no model: that is `memos.protocols.LocalStates`
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -52,6 +53,8 @@ from memos.validation import check_limit, check_text
 log = logging.getLogger(__name__)
 
 _PART = 256
+_LIKELY = 8
+"""Activation memories of a cube that are brought near when another one is used first."""
 
 
 class Activations:
@@ -74,6 +77,8 @@ class Activations:
         self._adapters = adapters
         self._settings = settings
         self._clock = clock
+        self._begun: set[str] = set()
+        self._lock = threading.Lock()
         self.compiling = Compiling(stores, states, settings, clock=clock)
         self._new_id = new_id
 
@@ -359,6 +364,22 @@ class Activations:
                 self._stores.jobs.enqueue(
                     self.compiling.job(cube, artifact.id, adapter=opening.adapter)
                 )
+        self._foresee(cube, artifact)
+
+    def _foresee(self, cube: Cube, used: Artifact) -> None:
+        """After a cube's first use in this process: what is pinned, then what was used last, is
+        likely to come next, and is brought near while nobody waits."""
+        with self._lock:
+            if cube.id in self._begun:
+                return
+            self._begun.add(cube.id)
+        others = [
+            row
+            for row in self._all(cube)
+            if row.id != used.id and row.file and row.state is State.ACTIVATED
+        ]
+        others.sort(key=lambda row: (row.pinned, row.last_used_at or row.created_at), reverse=True)
+        self._states.wait().prefetch([row.file for row in others[:_LIKELY] if row.file])
 
     def _unpin(self, cube: Cube, artifact: Artifact) -> None:
         """Lets its last block go, unless another pinned one of the cube ends in it."""

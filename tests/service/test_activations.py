@@ -276,6 +276,21 @@ def test_copies_elsewhere_are_deleted_too(tmp_path: Path) -> None:
         assert list(elsewhere.rglob("*.safetensors")) == []
 
 
+def test_what_is_likely_to_come_next_is_brought_near(tmp_path: Path) -> None:
+    """After the first use of a cube in a process, with what each of them follows."""
+    with serving(tmp_path) as service:
+        memory = service.tenant()
+        first = memory.compile(text=LONG)
+        memory.compile(text=f"{BOAT} {BOAT}")
+        memory.compile(text=f"{BOAT} {BOAT} {LONG}")
+        assert len(files(service)) == 3
+    with serving(tmp_path) as service:
+        ask(service.tenant(), first.id)
+        states = service.activations._states.wait()
+        states._tiers._background.submit(lambda: None).result()
+        assert {file.stem for file in files(service)} == set(states._tiers.ram.shelf._held)
+
+
 def test_another_tenant_never_hits(memory: MemoryOS, service: Service) -> None:
     made = memory.compile(text=LONG)
     other = service.tenant("other")
