@@ -73,8 +73,7 @@ def _measured(llama: Any, model: Any, stored: int, task: dict[str, Any]) -> dict
     for _ in range(task["cold_repeats"]):
         context.kv_cache_clear(True)
         first.add(timed("cold", lambda: read(tokens, 0)))
-    context.kv_cache_clear(True)
-    read(tokens[:stored], 0)
+    context.memory_seq_rm(0, stored, -1)
     timed("save", lambda: context.save_state_file(file, tokens[:stored]))
     for name in ("hit_cold", "hit_warm"):
         for _ in range(task["repeats"]):
