@@ -25,15 +25,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from memos.benchmarks import report
 from memos.benchmarks.conversations import Conversations
 from memos.benchmarks.graph_data import Facts
 from memos.errors import MemosError
+from memos.testing import HashEmbedder
 
 if TYPE_CHECKING:
     from memos.protocols import Vector
     from memos.service import MemoryOS
-    from memos.types import EmbeddingModel
 
 NAME = "Cubes in files"
 CUBE = "travelling"
@@ -85,26 +87,18 @@ def _names(text: str) -> list[str]:
     return names
 
 
-class Turned:
+class Turned(HashEmbedder):
     """Hashed words, turned by a fixed rotation: as near to each other as before, and of numbers
     that compress as little as a model's do."""
 
     def __init__(self) -> None:
-        import numpy as np
-
-        from memos.testing import HashEmbedder
-
-        self._hashed = HashEmbedder(dimensions=DIMENSIONS, name="turned")
-        chance = np.random.default_rng(0)
-        square = chance.standard_normal((DIMENSIONS, DIMENSIONS))
+        super().__init__(dimensions=DIMENSIONS, name="turned")
+        square = np.random.default_rng(0).standard_normal((DIMENSIONS, DIMENSIONS))
         self._rotation = np.linalg.qr(square)[0].astype(np.float32)
 
-    @property
-    def model(self) -> EmbeddingModel:
-        return self._hashed.model
-
     def embed(self, texts: Sequence[str]) -> Vector:
-        return self._hashed.embed(texts) @ self._rotation
+        turned: Vector = super().embed(texts) @ self._rotation
+        return turned
 
 
 class Watch:
