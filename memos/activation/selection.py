@@ -77,9 +77,10 @@ class Selection:
         check_limit("limit", self.limit, settings)
 
 
-def check_codec(codec: str) -> str:
+def check_codec(codec: str, *, field: str = "codec") -> str:
+    """The codec; InvalidInput if there is none of this name."""
     if codec not in CODECS:
-        raise InvalidInput(f"codec is {codec!r}; use one of {', '.join(CODECS)}", field="codec")
+        raise InvalidInput(f"{field} is {codec!r}; use one of {', '.join(CODECS)}", field=field)
     return codec
 
 

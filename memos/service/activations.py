@@ -97,7 +97,7 @@ class Activations:
         """With `wait` its states are stored when it returns; else a job does that."""
         wanted.check(self._settings)
         check_text("name", name)
-        codec = check_codec(self._settings.kv_codec if codec is None else codec)
+        codec = check_codec(self.compiling.codec(cube) if codec is None else codec)
         check_policy(policy)
         chosen, left = self._chooser.chosen(cube, wanted)
         now = self._clock()

@@ -92,6 +92,11 @@ class Compiling:
             states.pin(kept.block, pinned=True)
         return done
 
+    def codec(self, cube: Cube) -> str:
+        """How states of this cube are stored unless somebody says otherwise."""
+        policy = self._stores.keeping.policy(cube.id)
+        return policy.kv_codec if policy and policy.kv_codec else self._settings.kv_codec
+
     def opening(
         self,
         cube: Cube,
@@ -105,7 +110,7 @@ class Compiling:
         return Opening(
             text=text,
             salt=self._stores.artifacts.salt(cube.tenant_id),
-            codec=artifact.codec if artifact else self._settings.kv_codec,
+            codec=artifact.codec if artifact else self.codec(cube),
             policy=artifact.policy if artifact else None,
             adapter=adapter,
         )

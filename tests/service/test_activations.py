@@ -29,7 +29,7 @@ from memos.errors import (
 from memos.identity import utc_now
 from memos.service import MemoryOS, Service
 from memos.testing import HashEmbedder
-from memos.types import ArtifactSource, Generated, Kind, State
+from memos.types import ArtifactSource, Generated, Kind, Policy, State
 from tests.local_model import CONTEXT, tiny_model
 
 LONG = "Ana likes green tea, long walks by the river and the smell of rain in the old town."
@@ -448,6 +448,17 @@ def test_a_smaller_codec_takes_fewer_bytes(memory: MemoryOS) -> None:
 PRUNED = {"think": 0.9, "kvsharer": 1.01}
 """Of the bytes, the most that stay of half: keys alone are pruned; layers are shared only where
 that does little."""
+
+
+def test_a_cube_has_a_codec_of_its_own(memory: MemoryOS) -> None:
+    memory.create_cube("small")
+    memory.set_policy(Policy(kv_codec="int8"), cube="small")
+    made = [memory.compile(text=LONG, cube=cube) for cube in ("small", "default")]
+    assert [one.codec for one in made] == ["int8", "raw"]
+    assert made[0].bytes < made[1].bytes / 2
+    assert memory.compile(text=BOAT, cube="small", codec="lossless").codec == "lossless"
+    with pytest.raises(InvalidInput, match="kv_codec is 'int3'"):
+        memory.set_policy(Policy(kv_codec="int3"), cube="small")
 
 
 @pytest.mark.parametrize("policy", POLICIES)
