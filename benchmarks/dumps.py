@@ -167,8 +167,7 @@ def _opened(folder: Path, url: str) -> Iterator[MemoryOS]:
     """A service without a worker, on hashed words."""
     from memos import assembly, config
 
-    chosen = {"data_dir": folder, "extraction": "none", "notes": False}
-    settings = config.load(**chosen, **({"database_url": url} if url else {}))
+    settings = config.load(data_dir=folder, database_url=url, extraction="none", notes=False)
     service = assembly.build(settings, embedder=Turned())
     with closing(service):
         yield service.tenant()

@@ -136,7 +136,7 @@ def _hits(
         timings.time("hit_warm", lambda: _first(reuse, tokens), repeats=repeats)
         hit = timings.time("lookup", lambda: tier.longest(reuse.root, tokens), repeats=repeats)
         assert hit is not None, "what was stored is not found"
-        states = timings.time("load", lambda: tier.load(hit), repeats=repeats)
+        states: States = timings.time("load", lambda: tier.load(hit), repeats=repeats)
         _resident(model, states, tokens, stored, timings, repeats)
     for kind in ("ram", "device") if model.device.type == "cuda" else ():
         with _opened(model, folder / "kv", kind) as (reuse, _):
