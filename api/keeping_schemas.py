@@ -61,6 +61,11 @@ class PolicyIn(Body):
     quarantine_above: Share = _DEFAULT.quarantine_above
     short_term_turns: Annotated[int, Field(ge=0, le=10_000)] = _DEFAULT.short_term_turns
 
+    kv_codec: Annotated[
+        str | None,
+        Field(max_length=32, description="Of states; null: as the service stores them."),
+    ] = None
+
     def core(self) -> Policy:
         given = {name: getattr(self, name) for name in type(self).model_fields}
         half_lives: dict[Kind, float | None] = given["half_life_days"]

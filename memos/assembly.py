@@ -135,6 +135,7 @@ def open_states(settings: Settings) -> LocalStates:
         settings.data_dir / "kv",
         disk_bytes=settings.kv_disk_bytes,
         ram_bytes=settings.kv_ram_bytes,
+        device_bytes=settings.kv_device_bytes,
         remote=settings.kv_remote,
         measured=settings.kv_cost_model,
         adapters=settings.data_dir / "lora",

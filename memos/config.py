@@ -115,6 +115,11 @@ class Settings:
     kv_ram_bytes: int = _setting(
         256 << 20, "RAM for states that are in use; 0: they are read from disk", minimum=0
     )
+    kv_device_bytes: int = _setting(
+        1 << 30,
+        "memory of a CUDA device for states between requests; 0: copied to it at each use",
+        minimum=0,
+    )
     kv_remote: str = _setting(
         "",
         "fsspec URL where states are copied to, such as s3://bucket/kv; empty: nowhere",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from memos.activation.selection import check_codec
 from memos.errors import InvalidInput, PolicyContradiction
 from memos.types import Kind, Policy
 
@@ -26,6 +27,8 @@ def checked(policy: Policy) -> Policy:
         value = getattr(policy, name)
         if not math.isfinite(value) or value < 0:
             raise InvalidInput(f"{name} is {value}; the minimum is 0", field=name)
+    if policy.kv_codec is not None:
+        check_codec(policy.kv_codec, field="kv_codec")
     half_lives = {**Policy().half_life_days, **policy.half_life_days}
     return replace(policy, half_life_days=half_lives)
 

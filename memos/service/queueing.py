@@ -5,7 +5,7 @@ from __future__ import annotations
 from memos.config import Settings
 from memos.errors import InvalidSetting
 from memos.scheduler import Policy
-from memos.service.activations import COMPILE
+from memos.service.compiling import COMPILE
 from memos.service.enriching import PATIENT
 from memos.service.following import FOLLOW, REMAKE, REOPEN, RETURN
 from memos.service.keeping import CONSOLIDATE, SWEEP

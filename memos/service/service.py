@@ -32,10 +32,11 @@ from memos.retrieval.reranking import Reranker
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
 from memos.service.activation_jobs import ActivationDoctor, ActivationJobs
-from memos.service.activations import COMPILE, Activations
+from memos.service.activations import Activations
 from memos.service.adapters import DISTILL, Adapters
 from memos.service.admission import Admission
 from memos.service.choosing import Chooser
+from memos.service.compiling import COMPILE
 from memos.service.contexts import Contexts
 from memos.service.cubes import Cubes
 from memos.service.dumps import Dumps

@@ -98,6 +98,7 @@ class Policy:
     untrusted_sources     `provenance.source` of what is read with suspicion
     quarantine_above      injection score from which untrusted texts are put aside
     short_term_turns      turns of a session that `context` gives as they are
+    kv_codec              how its states are stored; None: as the setting of this name says
     """
 
     half_life_days: Mapping[Kind, float | None] = field(
@@ -124,6 +125,7 @@ class Policy:
     untrusted_sources: tuple[str, ...] = ("web", "tool", "email", "document")
     quarantine_above: float = 0.5
     short_term_turns: int = 12
+    kv_codec: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
