@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from memos.errors import ExtractionFailed
 from memos.types import (
@@ -72,6 +72,19 @@ class Rephraser(Protocol):
         ...
 
 
+Turns = tuple[Sequence[Memory], Sequence[Memory]]
+"""Memories that follow each other in one session, and the turns that preceded the first."""
+
+
+@runtime_checkable
+class RunExtractor(Protocol):
+    """An extractor that reads several sessions at once for less than one after the other."""
+
+    def extract_runs(self, runs: Sequence[Turns]) -> Iterator[list[Extraction | ExtractionFailed]]:
+        """What `extract` would find in each of `runs`, in their order; none knows of another."""
+        ...
+
+
 class Generator(Protocol):
     """A local language model, loaded when it is first asked. Raises the ModelErrors of loading."""
 
@@ -102,6 +115,11 @@ class ActivationStore(Protocol):
 
     def warm(self, opening: Opening) -> Kept:
         """Brings what is stored of an opening as near as it gets, and says what that is."""
+        ...
+
+    def prefetch(self, blocks: Sequence[str]) -> None:
+        """Begins to bring blocks near, with what they follow, in the background, the first first.
+        What is gone or damaged is passed over."""
         ...
 
     def pin(self, block: str, *, pinned: bool) -> bool:

@@ -34,6 +34,7 @@ from memos.service.late_states import LateStates
 from memos.service.learning import Learning
 from memos.service.making import Making, Told
 from memos.types import (
+    LIVE,
     Adapter,
     Artifact,
     Cube,
@@ -271,7 +272,7 @@ class Adapters:
         if self._settings.lora_forgotten != "retrain":
             return None
         present = self._stores.memories.get(cube.id, [s.memory_id for s in old.sources])
-        live = [memory.id for memory in present.values() if memory.state is State.ACTIVATED]
+        live = [memory.id for memory in present.values() if memory.state in LIVE]
         if not live:
             return None
         recipe = from_builtins(old.detail["recipe"], Recipe)
