@@ -221,6 +221,15 @@ def make_rephraser(settings: Settings, ledger: Ledger | None = None) -> Rephrase
     from memos.extraction.llm import LlmRephraser
 
     return LlmRephraser(
+        settings.extraction_model,
+        url=settings.extraction_url,
+        key=settings.extraction_key,
+        timeout=settings.extraction_seconds,
+        attempts=settings.extraction_attempts,
+        ledger=ledger,
+    )
+
+
 def make_summary_writer(settings: Settings, ledger: Ledger | None = None) -> SummaryWriter | None:
     """What writes summaries with the configured language model; None: there is none, so they
     quote."""
