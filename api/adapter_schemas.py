@@ -41,7 +41,7 @@ class DistillIn(Body):
         return {name: getattr(self, name) for name in type(self).model_fields}
 
 
-class MergeIn(Body):
+class MergeAdaptersIn(Body):
     """Adapters of the cube that shall be one."""
 
     model_config = ConfigDict(

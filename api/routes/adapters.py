@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi import Query as Parameters
 from starlette.responses import Response
 
-from memos.api.adapter_schemas import DistillIn, MergeIn
+from memos.api.adapter_schemas import DistillIn, MergeAdaptersIn
 from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Repeatable
 from memos.api.queries import Paging, WaitQuery
@@ -56,7 +56,7 @@ def distill(
 def merge_adapters(
     caller: Caller,
     cube: CubeName,
-    body: MergeIn,
+    body: MergeAdaptersIn,
     query: Annotated[WaitQuery, Parameters()],
     once: Repeatable,
 ) -> Response:
