@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 _PASSES = 2
-_ERASED = 20
+_ERASED = 100
+_GATHER_SECONDS, _LULL_SECONDS = 1.5, 11.0
+"""How long jobs that read facts, and those that make summaries, wait for more."""
+_WARM = 20
 _QUIET = 300
 """Searches that the idle latency is taken from."""
 _MOST_SECONDS = 60.0
@@ -66,10 +69,12 @@ def fill(service: Service, memory: MemoryOS, cube: str, year: Year) -> float:
 
 
 def year(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Duplicates, stale answers and bytes of a year, before and after two nights."""
+    """Duplicates, stale answers and bytes of a year, before and after two nights; with `whole` also
+    searches during the first night, and erasing after the second, with facts and all."""
     told = Year(options.size, options.seed)
     found: dict[str, Any] = {"size": options.size, "people": len(told.people)}
     with opened(folder, embedder_of(options)) as (service, memory):
+        say(f"adding {options.size:,} turns")
         found["add_seconds"] = round(fill(service, memory, "year", told), 1)
         cube = memory.cube("year")
         found["before"] = probe.live(service, cube.id, told)
@@ -77,7 +82,12 @@ def year(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             _read(service, memory, found)
         for night in range(1, _PASSES + 1):
             say(f"night {night}")
-            found[f"night_{night}"] = _night(service, cube)
+            if options.whole and night == 1:
+                found["latency"] = _searched(service, memory, "year", told)
+                seconds = found["latency"].pop("seconds")
+                found["night_1"] = {"seconds": seconds, "memories_per_second": None}
+            else:
+                found[f"night_{night}"] = _night(service, cube)
             found[f"night_{night}"] |= probe.live(service, cube.id, told)
             if night == 1 and options.read == "between":
                 _read(service, memory, found)
@@ -92,14 +102,24 @@ def year(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             for audit in [memory.audit(cube="year")]
             for name in ("duplicate", "stale", "loop", "junk")
         }
+        if options.whole:
+            say("erasing")
+            found["erase"] = _erased(service, memory, "year", options.seed)
     return found
 
 
 def _read(service: Service, memory: MemoryOS, found: dict[str, Any]) -> None:
     say("reading facts")
+    time.sleep(_GATHER_SECONDS)
     with probe.timed(found, "reading_seconds"):
         memory.extract(cube="year")
         service.worker.drain()
+    # Summaries wait for a lull; they are not to be made in the night.
+    time.sleep(_LULL_SECONDS)
+    with probe.timed(found, "summaries_seconds"):
+        service.worker.drain()
+    found["reading_seconds"] += found["summaries_seconds"]
+    found["reading_per_second"] = round(found["size"] / found["reading_seconds"])
 
 
 def _night(service: Service, cube: Cube) -> dict[str, Any]:
@@ -191,54 +211,78 @@ def latency(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     told = Year(options.latency_size, options.seed)
     with opened(folder, embedder_of(options), extraction="none") as (service, memory):
         fill(service, memory, "year", told)
-        questions = [
-            f"What did {name} say about {word}?"
-            for name in told.people
-            for word in ("the lamp", "Lisbon", "jazz", "the euros")
-        ]
+        return _searched(service, memory, "year", told)
 
-        def ask(text: str) -> object:
-            return memory.search(text, cube="year", limit=10)
 
-        ask(questions[0])
-        done = iter(range(_QUIET))
-        idle = probe.latencies(ask, questions, until=lambda: next(done, None) is None)
-        job = memory.consolidate(cube="year")
-        thread = threading.Thread(target=service.worker.drain, daemon=True)
-        thread.start()
-        end = time.perf_counter() + _MOST_SECONDS
-        busy = probe.latencies(
-            ask, questions, until=lambda: not thread.is_alive() or time.perf_counter() > end
-        )
-        finished = not thread.is_alive()
-        thread.join()
-        state = memory.job(job.id).state.value
+def _searched(service: Service, memory: MemoryOS, cube: str, told: Year) -> dict[str, Any]:
+    """One consolidation by a worker of the process, searched beside for a minute at most."""
+    from memos.service.keeping import CONSOLIDATE
+
+    questions = [
+        f"What did {name} say about {word}?"
+        for name in told.people
+        for word in ("the lamp", "Lisbon", "jazz", "the euros")
+    ]
+
+    def ask(text: str) -> object:
+        return memory.search(text, cube=cube, limit=10)
+
+    for question in questions[:_WARM]:
+        ask(question)
+    done = iter(range(_QUIET))
+    idle = probe.latencies(ask, questions, until=lambda: next(done, None) is None)
+    job = memory.consolidate(cube=cube)
+    thread = threading.Thread(target=service.worker.run_batch, args=([CONSOLIDATE],), daemon=True)
+    begun = time.perf_counter()
+    thread.start()
+    end = begun + _MOST_SECONDS
+    busy = probe.latencies(
+        ask, questions, until=lambda: not thread.is_alive() or time.perf_counter() > end
+    )
+    finished = not thread.is_alive()
+    thread.join()
     idle_ms, busy_ms = report.percentiles(idle), report.percentiles(busy)
     return {
-        "memories": options.latency_size,
+        "memories": told.size,
+        "seconds": round(time.perf_counter() - begun, 1),
         "idle_ms": idle_ms,
         "during_ms": busy_ms,
+        "searches": {"idle": len(idle), "during": len(busy)},
         "p95_ratio": round(busy_ms["p95"] / idle_ms["p95"], 3),
-        "job": state,
+        "job": memory.job(job.id).state.value,
         "finished_under_load": finished,
     }
 
 
 def erasure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Milliseconds of erasing one memory out of many, half of them with others merged into it."""
+    """Milliseconds of erasing one memory out of many, with those merged into it."""
     told = Year(options.erase_size, options.seed)
     with opened(folder, embedder_of(options), extraction="none") as (service, memory):
         fill(service, memory, "year", told)
-        cube = memory.cube("year")
-        service.keeping.consolidate(cube, run_id="bench", beat=lambda share: True)
-        items = probe.held(service, cube.id)
-        chosen = random.Random(options.seed).sample(items, _ERASED)
-        times = []
-        for item in chosen:
-            begun = time.perf_counter()
-            memory.erase(item.memory.id, cube="year")
-            times.append((time.perf_counter() - begun) * 1000)
-    return {"memories": options.erase_size, "erase_ms": report.percentiles(times)}
+        service.keeping.consolidate(memory.cube("year"), run_id="bench", beat=lambda share: True)
+        return _erased(service, memory, "year", options.seed)
+
+
+def _erased(service: Service, memory: MemoryOS, cube: str, seed: int) -> dict[str, Any]:
+    """Of live memories chosen by chance, one after the other."""
+    items = probe.held(service, memory.cube(cube).id)
+    rows: list[dict[str, Any]] = []
+    gone: set[str] = set()
+    for item in random.Random(seed).sample(items, min(_ERASED, len(items))):
+        if item.memory.id in gone:
+            continue  # It went with one that it was made of.
+        begun = time.perf_counter()
+        receipt = memory.erase(item.memory.id, cube=cube)
+        ms = round((time.perf_counter() - begun) * 1000, 2)
+        gone.update(receipt.memory_ids)
+        rows.append({"ms": ms, "memories": len(receipt.memory_ids)})
+    last = service.stores.feed.last(memory.cube(cube).id)
+    return {
+        "live": len(items),
+        "changes": last,
+        "erase_ms": report.percentiles([row["ms"] for row in rows]),
+        "rows": rows,
+    }
 
 
 def say(text: str) -> None:

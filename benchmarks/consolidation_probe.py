@@ -63,19 +63,12 @@ def stale(service: Service, memory: MemoryOS, cube: str, year: Year) -> dict[str
     states a former one, and how often `facts` has a former one as current."""
     asked = wrong = unknown = facts_asked = facts_wrong = 0
     for (name, predicate), former in sorted(year.truth.former.items()):
-        now = year.truth.now[name, predicate]
-        outdated = former - {now}
-        hits = memory.search(
-            ASKED[predicate].format(name),
-            cube=cube,
-            user_id=name.replace(" ", "-").lower(),
-            limit=_HITS,
-        ).hits
-        said = [_said(service, hit.memory, year, name, predicate) for hit in hits]
-        first = next((value for value in said if value is not None), None)
-        asked += 1
-        unknown += first is None
-        wrong += first in outdated
+        outdated = former - {year.truth.now[name, predicate]}
+        for question in ASKED[predicate]:
+            first = _answer(service, memory, cube, year, question, name, predicate)
+            asked += 1
+            unknown += first is None
+            wrong += first in outdated
         believed = memory.facts(subject=name, predicate=predicate, cube=cube).items
         values = {_value(fact) for fact in believed if fact.invalid_at is None and not fact.negated}
         if values:
@@ -83,11 +76,30 @@ def stale(service: Service, memory: MemoryOS, cube: str, year: Year) -> dict[str
             facts_wrong += bool(values & {value.lower() for value in outdated})
     return {
         "questions": asked,
+        "search_stale": wrong,
         "search_stale_share": round(wrong / max(1, asked), 5),
         "search_unanswered": unknown,
         "facts_known": facts_asked,
+        "facts_stale": facts_wrong,
         "facts_stale_share": round(facts_wrong / max(1, facts_asked), 5),
     }
+
+
+def _answer(
+    service: Service,
+    memory: MemoryOS,
+    cube: str,
+    year: Year,
+    question: str,
+    name: str,
+    predicate: str,
+) -> str | None:
+    """The value that the first of the hits that states such a fact has for it."""
+    hits = memory.search(
+        question.format(name), cube=cube, user_id=name.replace(" ", "-").lower(), limit=_HITS
+    ).hits
+    said = (_said(service, hit.memory, year, name, predicate) for hit in hits)
+    return next((value for value in said if value is not None), None)
 
 
 def _said(service: Service, memory: Any, year: Year, name: str, predicate: str) -> str | None:

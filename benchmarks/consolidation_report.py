@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def markdown(data: Mapping[str, Any]) -> str:
             for r in data["growth"]
         ]
         found.append(report.table(("memories", "seconds", "per second", "actions"), rows))
+        found.append(_growth_text(data["growth"]))
     for part, keys in (("latency", ("idle_ms", "during_ms")), ("erase", ("erase_ms",))):
         if part in data:
             rows = [
@@ -78,6 +80,19 @@ def markdown(data: Mapping[str, Any]) -> str:
             ]
             found.append(report.table((part, "p50", "p95", "max"), rows))
     return "\n\n".join(found)
+
+
+def exponent(rows: Sequence[Mapping[str, Any]]) -> float:
+    """b of the least squares fit seconds = a · (n log n)^b, on logarithms; 1 is n log n."""
+    x = [math.log(row["memories"] * math.log(row["memories"])) for row in rows]
+    y = [math.log(row["seconds"]) for row in rows]
+    return statistics.linear_regression(x, y).slope
+
+
+def _growth_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    if len(rows) < 2:
+        return ""
+    return f"Fitted: seconds grow as (n log n)^{exponent(rows):.3f}."
 
 
 def _year(year: Mapping[str, Any]) -> str:
@@ -96,7 +111,22 @@ def _year(year: Mapping[str, Any]) -> str:
             )
         )
     headers = ("year", "live", "bytes", "duplicates", "share", "seconds", "memories/s")
-    return report.table(headers, rows)
+    table = report.table(headers, rows)
+    if "stale" not in year:
+        return table
+    return f"{table}\n\n{_asked(year)}"
+
+
+def _asked(year: Mapping[str, Any]) -> str:
+    stale = year["stale"]
+    rows = [
+        ("search", stale["questions"], stale["search_stale"], stale["search_unanswered"]),
+        ("facts", stale["facts_known"], stale["facts_stale"], 0),
+    ]
+    text = report.table(("asked of", "questions", "a former value", "no value"), rows)
+    if "reading_per_second" in year:
+        text += f"\n\nFacts read out of {year['reading_per_second']:,} turns a second."
+    return text
 
 
 def write(out: Path, data: Mapping[str, Any], environment: Mapping[str, Any]) -> Path:

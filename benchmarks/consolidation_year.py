@@ -170,11 +170,17 @@ CORRECTED = {
     "phone_number": ("My new phone number is {0}.",),
 }
 ASKED = {
-    "lives_in": "Where does {0} live?",
-    "works_at": "Where does {0} work?",
-    "favourite_colour": "What is the favourite colour of {0}?",
-    "job_title": "What does {0} work as?",
-    "phone_number": "What is the phone number of {0}?",
+    "lives_in": ("Where does {0} live?", "Which city is {0} living in these days?"),
+    "works_at": ("Where does {0} work?", "Which company does {0} work for now?"),
+    "favourite_colour": (
+        "What is the favourite colour of {0}?",
+        "Which colour does {0} like best?",
+    ),
+    "job_title": ("What does {0} work as?", "What is the job of {0}?"),
+    "phone_number": (
+        "What is the phone number of {0}?",
+        "Under which number can I call {0}?",
+    ),
 }
 BEFORE = ("", "", "", "By the way, ", "As I said, ", "Well, ", "Oh, ", "Just so you know, ")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timezone, tzinfo
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from memos.errors import (
     StorageReadOnly,
 )
 from memos.extraction.ledger import Ledger
+from memos.extraction.runs import extracted
 from memos.forgetting.receipts import Signer
 from memos.identity import UlidMaker, utc_now
 from memos.protocols import (
@@ -29,10 +30,12 @@ from memos.protocols import (
     Extractor,
     LocalStates,
     NewId,
+    Turns,
     VectorIndex,
 )
 from memos.retrieval.reranking import Reranker
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
+from memos.summaries.writing import SummaryWriter
 from memos.types import Extraction, Memory
 
 _KEY_BYTES, _KEY_TRIES, _KEY_WAIT = 32, 50, 0.02
@@ -81,6 +84,7 @@ def build(
             one_holder=_index_choice(settings) == "chroma",
             extractor=configured and (extractor or configured),
             reranker=make_reranker(settings),
+            summary_writer=make_summary_writer(settings, ledger),
             model_use=ledger.snapshot,
             clock=clock,
             new_id=new_id,
@@ -207,6 +211,23 @@ def make_extractor(settings: Settings, ledger: Ledger | None = None) -> Extracto
     return _LateExtractor(lambda: _rules_extractor(zone))
 
 
+def make_summary_writer(settings: Settings, ledger: Ledger | None = None) -> SummaryWriter | None:
+    """What writes summaries with the configured language model; None: there is none, so they
+    quote."""
+    if settings.extraction != "llm":
+        return None
+    from memos.summaries.llm import LlmWriter
+
+    return LlmWriter(
+        settings.extraction_model,
+        url=settings.extraction_url,
+        key=settings.extraction_key,
+        timeout=settings.extraction_seconds,
+        attempts=settings.extraction_attempts,
+        ledger=ledger,
+    )
+
+
 def _time_zone(settings: Settings) -> tzinfo:
     from zoneinfo import ZoneInfo
 
@@ -258,6 +279,10 @@ class _LateExtractor:
         self, memories: Sequence[Memory], *, before: Sequence[Memory] = ()
     ) -> list[Extraction | ExtractionFailed]:
         return self._extractor.extract(memories, before=before)
+
+    def extract_runs(self, runs: Sequence[Turns]) -> Iterator[list[Extraction | ExtractionFailed]]:
+        """`memos.protocols.RunExtractor`."""
+        return extracted(self._extractor, runs)
 
     @property
     def _extractor(self) -> Extractor:

@@ -186,6 +186,21 @@ class Settings:
         "", "most jobs of a kind that run at once over all workers, such as compile=1,extract=4"
     )
     job_attempts: int = _setting(5, "tries before a job is dead", minimum=1)
+    job_days: float = _setting(
+        30.0,
+        "days that succeeded and cancelled jobs are kept; 0: for ever",
+        minimum=0,
+        maximum=36500,
+    )
+    event_days: float = _setting(
+        365.0,
+        "days that events are kept which tell of nothing that is still there; 0: for ever",
+        minimum=0,
+        maximum=36500,
+    )
+    prune_cron: str = _setting(
+        "30 3 * * *", "when old jobs and events are removed, in time_zone; empty: never"
+    )
     receipt_key: str = _setting(
         "", "signs receipts of erasures; empty: a key made in data_dir", secret=True
     )

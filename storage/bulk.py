@@ -67,19 +67,23 @@ def matching(
     keys: Sequence[Sequence[Any]],
     columns: str = "*",
     where: str = "",
+    beside: Sequence[str] = (),
     **parameters: Any,
 ) -> Sequence[Sequence[Any]]:
     """`columns` of all rows of a cube whose columns `on` are one of `keys`, which drive the join.
 
-    `where` is further SQL on the rows, with `parameters`. A key given twice finds its rows twice.
+    `where` is further SQL on the rows, with `parameters`. What a key has beyond `on`, of the types
+    of the columns `beside`, is w.k<place> there. A key given twice finds its rows twice.
     """
     wanted = [key for key in keys if all(type(part) is not str or storable(part) for part in key)]
     if not wanted:
         return []
     dialect = connection.dialect.name
-    bare = dialect == "sqlite" and len(on) == 1
+    bare = dialect == "sqlite" and len(on) + len(beside) == 1
     asked = {**parameters, "cube": cube_id, "keys": _keys(wanted, bare=bare)}
-    return connection.execute(_matching(dialect, table, tuple(on), columns, where), asked).all()
+    return connection.execute(
+        _matching(dialect, table, tuple(on), columns, where, tuple(beside)), asked
+    ).all()
 
 
 def change(
@@ -136,6 +140,14 @@ def remove(
     connection.execute(text(statement), {"cube": cube_id, "keys": _keys(keys, bare=False)})
 
 
+def keyed(
+    connection: Connection, table: Table, names: Sequence[str], keys: Sequence[Sequence[Any]]
+) -> tuple[str, str]:
+    """SQL of a table of `keys` with the columns k0, k1, …, of the types of the columns `names`, of
+    which there are two or more; and the value of its parameter `keys`."""
+    return _wanted(connection.dialect.name, table, names), _keys(keys, bare=False)
+
+
 def _wanted(dialect: str, table: Table, names: Sequence[str]) -> str:
     """A derived table of the parameter `keys`, a JSON list; its columns are k0, k1, …
 
@@ -170,12 +182,17 @@ def _type(table: Table, name: str) -> str:
 
 @lru_cache(maxsize=256)
 def _matching(
-    dialect: str, table: Table, on: tuple[str, ...], columns: str, where: str
+    dialect: str,
+    table: Table,
+    on: tuple[str, ...],
+    columns: str,
+    where: str,
+    beside: tuple[str, ...],
 ) -> TextClause:
     name = table.name
     wanted = ", ".join(f"{name}.{part.strip()}" for part in columns.split(","))
     extra = f" AND {where}" if where else ""
-    keys = _wanted(dialect, table, on)
+    keys = _wanted(dialect, table, (*on, *beside))
     same = " AND ".join(f"{name}.{column} = w.k{n}" for n, column in enumerate(on))
     if dialect == "sqlite":
         return text(

@@ -7,11 +7,12 @@ step a state allows is decided before.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, text, update
 
 from memos.errors import AlreadyExists, InvalidInput, MemoryNotFound, VersionConflict
 from memos.protocols import Clock, Erasure, Indexed, Receipt, Replacement
@@ -36,10 +37,43 @@ from memos.storage.records import (
     version_row,
 )
 from memos.storage.tables import indexed, link, memory, memory_version, removed_link
-from memos.types import Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
+from memos.types import LIVE, Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
 
 _insert_version = insert(memory_version)
 _insert_indexed = insert(indexed)
+
+_LIVE = ", ".join(f"'{state.value}'" for state in LIVE)
+# Of each key (number, session, user, position) the memories before that position.
+_BEFORE = (
+    "cube_id = :cube AND session_id = {session} AND user_id {same} {user} AND position < {position}"
+    f" AND state IN ({_LIVE}) ORDER BY position DESC LIMIT :limit"
+)
+_PRECEDING = {
+    "sqlite": text(
+        "SELECT json_extract(w.value, '$[0]'), memory.* FROM json_each(:keys) AS w"
+        " CROSS JOIN memory WHERE memory.cube_id = :cube AND memory.position IN"
+        " (SELECT position FROM memory WHERE "
+        + _BEFORE.format(
+            session="json_extract(w.value, '$[1]')",
+            same="IS",
+            user="json_extract(w.value, '$[2]')",
+            position="json_extract(w.value, '$[3]')",
+        )
+        + ")"
+    ),
+    "postgresql": text(
+        "SELECT CAST(w.key ->> 0 AS integer), memory.*"
+        " FROM json_array_elements(CAST(:keys AS json)) AS w(key) CROSS JOIN LATERAL"
+        " (SELECT * FROM memory WHERE "
+        + _BEFORE.format(
+            session="w.key ->> 1",
+            same="IS NOT DISTINCT FROM",
+            user="w.key ->> 2",
+            position="CAST(w.key ->> 3 AS bigint)",
+        )
+        + ") AS memory"
+    ),
+}
 
 
 def memory_missing(cube_id: str, memory_id: str) -> MemoryNotFound:
@@ -138,7 +172,7 @@ class SqlMemoryStore:
             files: list[NewJob] = []
             for seq, change in enumerate(replacements, last - len(replacements) + 1):
                 stored.append(self._replace(connection, cube_id, change, seq))
-                if stored[-1].state is not State.ACTIVATED:
+                if stored[-1].state not in LIVE:
                     files += after_forgetting(connection, tenant_id, cube_id, stored[-1].id)
             self._jobs.add(connection, [*jobs, *files])
             self._events.record(connection, tenant_id, events)
@@ -196,11 +230,14 @@ class SqlMemoryStore:
                 return Erasure((memory_id,), {})
             ids = lineage.doomed(connection, cube_id, memory_id)
             seq, tenant_id = take_numbers(connection, cube_id, len(ids))
-            for number, id in enumerate(ids, seq - len(ids) + 1):
-                present = _present(connection, cube_id, id)
+            found = {row[1]: memory_of(row) for row in by_ids(connection, memory, cube_id, ids)}
+            going = [found[id] for id in ids]
+            for number, present in enumerate(going, seq - len(ids) + 1):
                 removed += self._erase_one(connection, tenant_id, present, number, actor, reason)
-                gone = after_forgetting(connection, tenant_id, cube_id, id)
+                gone = after_forgetting(connection, tenant_id, cube_id, present.id)
                 files += self._jobs.add(connection, gone)
+            # Together: what they said is mostly of the same facts.
+            removed += Counter(self._graph.erased(connection, going))
             removed["lineage"] += lineage.erase(connection, cube_id, ids)
             self._jobs.add(connection, jobs)
             self._events.record(connection, tenant_id, events)
@@ -215,7 +252,7 @@ class SqlMemoryStore:
         actor: str | None,
         reason: str | None,
     ) -> Counter[str]:
-        """What was removed, by store."""
+        """What was removed, by store; the graph's part is still to be."""
         cube_id, memory_id = present.cube_id, present.id
         now = self._clock()
         tombstone = dataclasses.replace(
@@ -244,7 +281,6 @@ class SqlMemoryStore:
                     or_(table.c.source_id == memory_id, table.c.target_id == memory_id),
                 )
             ).rowcount
-        graph = self._graph.erased(connection, present)
         self._jobs.erase(connection, cube_id, memory_id)
         self._events.erase(connection, tenant_id, memory_id)
         self._audit.record(
@@ -261,7 +297,6 @@ class SqlMemoryStore:
             embeddings=forms.rowcount,
             terms=forms.rowcount,
             links=links,
-            **graph,
         )
 
     def get(self, cube_id: str, ids: Sequence[str]) -> dict[str, Memory]:
@@ -275,7 +310,7 @@ class SqlMemoryStore:
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         kinds: Sequence[Kind] = (),
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -294,24 +329,24 @@ class SqlMemoryStore:
             rows = connection.execute(query.order_by(memory.c.position).limit(limit))
             return [memory_of(row) for row in rows]
 
-    def preceding(self, turn: Memory, *, limit: int) -> list[Memory]:
-        if turn.session_id is None:
-            return []
-        query = (
-            select(memory)
-            .where(
-                memory.c.cube_id == turn.cube_id,
-                memory.c.session_id == turn.session_id,
-                memory.c.user_id.is_not_distinct_from(turn.user_id),
-                memory.c.position < turn.position,
-                memory.c.state == State.ACTIVATED.value,
-            )
-            .order_by(memory.c.position.desc())
-            .limit(limit)
-        )
-        with self._db.read() as connection:
-            rows = connection.execute(query).all()
-        return [memory_of(row) for row in reversed(rows)]
+    def preceding(self, turns: Sequence[Memory], *, limit: int) -> list[list[Memory]]:
+        found: list[list[Memory]] = [[] for _ in turns]
+        keys = [
+            (number, turn.session_id, turn.user_id, turn.position)
+            for number, turn in enumerate(turns)
+            if turn.session_id is not None
+        ]
+        if keys:
+            asked = {
+                "cube": turns[0].cube_id,
+                "keys": json.dumps(keys),
+                "limit": limit,
+            }
+            with self._db.read() as connection:
+                query = _PRECEDING[connection.dialect.name]
+                for number, *row in connection.execute(query, asked):
+                    found[number].append(memory_of(row))
+        return [sorted(of, key=lambda one: one.position) for of in found]
 
     def history(self, cube_id: str, memory_id: str) -> tuple[MemoryVersion, ...]:
         columns = memory_version.c

@@ -315,6 +315,7 @@ mention = Table(
 
 # `object_key` is the digest of the object or value, 0 where the assertion bears on others too
 # (without an object, or a correction). `current`: of the memory's present reading.
+_ahead = text(f"valid_at > stated_at OR valid_at = {-(2**63)}")
 assertion = Table(
     "assertion",
     metadata,
@@ -349,6 +350,16 @@ assertion = Table(
     PrimaryKeyConstraint("cube_id", "id", name="pk_assertion"),
     Index("ix_assertion_memory", "cube_id", "memory_id"),
     Index("ix_assertion_group", "cube_id", "subject_id", "predicate", "object_key"),
+    # What was said last of a subject and predicate, and what is of a later time than that.
+    Index("ix_assertion_stated", "cube_id", "subject_id", "predicate", "stated_at"),
+    Index(
+        "ix_assertion_ahead",
+        "cube_id",
+        "subject_id",
+        "predicate",
+        sqlite_where=_ahead,
+        postgresql_where=_ahead,
+    ),
 )
 
 # Revisions of facts. `seq` is null but for the newest revision of each fact.
@@ -411,6 +422,16 @@ fact = Table(
         "id",
     ),
     Index("ix_fact_value", "cube_id", "value_key", "expired_at"),
+    # Facts of a subject and predicate that go on after a time.
+    Index(
+        "ix_fact_going",
+        "cube_id",
+        "subject_id",
+        "predicate",
+        "expired_at",
+        "invalid_at",
+        "valid_at",
+    ),
 )
 
 # What a fact rested on, and when.
@@ -529,6 +550,9 @@ summary = Table(
     Column("method", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expired_at", BigInteger, nullable=False),
+    # A digest of the turns that it was made of, and 1 once somebody took it back.
+    Column("covers", Text),
+    Column("undone", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("cube_id", "id", name="pk_summary"),
     Index("ix_summary_key", "cube_id", "kind", "key", "expired_at"),
 )

@@ -7,14 +7,15 @@ job that reads memories finishes the work from here, to the same result. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from memos.errors import ExtractionFailed, InvalidInput
+from memos.extraction.runs import extracted
 from memos.graph.sentences import sentence, shown
 from memos.messages import as_fact
-from memos.protocols import IMPORTED, Extractor
+from memos.protocols import IMPORTED, Extractor, Turns
 from memos.types import Claim, Extraction, Memory, MentionDraft, NewFact, Period, Ref
 from memos.wire import from_builtins, to_builtins
 
@@ -102,10 +103,20 @@ class Structured:
     def extract(
         self, memories: Sequence[Memory], *, before: Sequence[Memory] = ()
     ) -> list[Extraction | ExtractionFailed]:
-        own = [_own(memory) for memory in memories]
-        left = [memory for memory, found in zip(memories, own, strict=True) if found is None]
-        others = iter(self._inner.extract(left, before=before) if left else ())
-        return [next(others) if found is None else found for found in own]
+        (found,) = self.extract_runs([(memories, before)])
+        return found
+
+    def extract_runs(self, runs: Sequence[Turns]) -> Iterator[list[Extraction | ExtractionFailed]]:
+        """`memos.protocols.RunExtractor`."""
+        own = [[_own(memory) for memory in memories] for memories, _ in runs]
+        left = [
+            ([m for m, found in zip(memories, known, strict=True) if found is None], before)
+            for (memories, before), known in zip(runs, own, strict=True)
+        ]
+        others = extracted(self._inner, [run for run in left if run[0]])
+        for known, (asked, _) in zip(own, left, strict=True):
+            read = iter(next(others) if asked else ())
+            yield [next(read) if found is None else found for found in known]
 
 
 def _own(memory: Memory) -> Extraction | ExtractionFailed | None:

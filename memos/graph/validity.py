@@ -8,23 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from math import prod
 
+from memos.graph.endings import AFFIRMED, ENDED, NEGATED, SUPERSEDED, confidence
+from memos.graph.extension import Extension, plain
 from memos.graph.names import normal
 from memos.graph.spans import Spans
 from memos.graph.statements import LATEST, NEVER, Key, Statement, key_of, statements
 from memos.graph.vocabulary import Vocabulary
-from memos.protocols import Stretch
+from memos.protocols import Standing, Stretch
 from memos.types import Assertion, Granularity, PredicateType, Ruling, RulingKind
-
-SUPERSEDED = "superseded"
-"""Another object took its place; the predicate has one at a time."""
-NEGATED = "negated"
-"""It was denied."""
-AFFIRMED = "affirmed"
-"""A denial, ended by what it denied."""
-ENDED = "ended"
-"""Its own source says when it ended."""
 
 _VERSION = "2"
 
@@ -62,6 +54,19 @@ class Rules:
         for item in items:
             timeline.take(item)
         return timeline.stretches()
+
+    def plain(self, predicate: PredicateType, assertion: Assertion) -> bool:
+        return plain(assertion, event=predicate.event)
+
+    def extend(
+        self,
+        predicate: PredicateType,
+        standing: Sequence[Standing],
+        assertions: Sequence[Assertion],
+    ) -> tuple[tuple[Standing | None, Stretch], ...]:
+        """O(m + n log n) for m facts that may be going on and n assertions."""
+        taken = Extension(predicate, standing).take(assertions)
+        return tuple((going.standing, going.stretch()) for going in taken)
 
 
 def _events(items: Iterable[Statement]) -> tuple[Stretch, ...]:
@@ -138,19 +143,8 @@ class _Run:
             invalid_granularity=self.end_grain,
             closed_by=None if self.closer is None else self.closer.assertion.id,
             rule=ENDED if ended else self.rule,
-            confidence=_confidence(self.items),
+            confidence=confidence([item.assertion for item in self.items]),
         )
-
-
-def _confidence(items: Sequence[Statement]) -> float:
-    """That not all memories err which say so, taken as independent (noisy or)."""
-    if len(items) == 1:
-        return items[0].assertion.confidence
-    surest: dict[str, float] = {}
-    for item in items:
-        said = item.assertion
-        surest[said.memory_id] = max(surest.get(said.memory_id, 0.0), said.confidence)
-    return round(1.0 - prod(1.0 - value for value in sorted(surest.values())), 6)
 
 
 class _Timeline:

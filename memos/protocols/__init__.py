@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from memos.protocols.events import (
     EventStore,
+    Retention,
     RuleStore,
     Timetable,
 )
 from memos.protocols.graph import (
     IMPORTED,
     NAME_LIMIT,
+    Covered,
     Derivation,
     EntityMention,
     GraphChange,
@@ -22,6 +24,7 @@ from memos.protocols.graph import (
     NoteStore,
     Reading,
     Recorded,
+    Standing,
     Stretch,
     SummaryStore,
 )
@@ -44,6 +47,8 @@ from memos.protocols.models import (
     Extractor,
     Generator,
     LocalStates,
+    RunExtractor,
+    Turns,
 )
 from memos.protocols.stores import (
     FORGET_STATES,
@@ -89,6 +94,7 @@ __all__ = [
     "Change",
     "ChangeFeed",
     "Clock",
+    "Covered",
     "CubeStore",
     "Deed",
     "Derivation",
@@ -121,13 +127,17 @@ __all__ = [
     "ReceiptStore",
     "Recorded",
     "Replacement",
+    "Retention",
     "RuleStore",
+    "RunExtractor",
     "Said",
+    "Standing",
     "StoreHealth",
     "Stores",
     "Stretch",
     "SummaryStore",
     "Timetable",
+    "Turns",
     "Use",
     "Vector",
     "VectorIndex",

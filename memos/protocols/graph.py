@@ -15,6 +15,7 @@ from memos.types import (
     Granularity,
     Link,
     Memory,
+    NewEvent,
     Note,
     PredicateType,
     Ruling,
@@ -46,6 +47,25 @@ class Stretch:
     closed_by: str | None
     rule: str | None
     confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A fact as it stands, of which later assertions may be: `invalid_at` is an end that was
+    stated, None if it goes on. `assertions` are all that it rests on, unless it is certain or
+    nothing new may say the same."""
+
+    fact_id: str
+    object_id: str | None
+    value: str | None
+    negated: bool
+    valid_at: datetime | None
+    granularity: Granularity | None
+    invalid_at: datetime | None
+    invalid_granularity: Granularity | None
+    rule: str | None
+    confidence: float
+    assertions: tuple[Assertion, ...]
 
 
 class Derivation(Protocol):
@@ -80,6 +100,27 @@ class Derivation(Protocol):
 
         `rulings` are the unrevoked `keep_open`s of the cube that name one of the assertions: the
         assertions of a ruling that closes a fact do not close one that rests on another of them."""
+        ...
+
+    def plain(self, predicate: PredicateType, assertion: Assertion) -> bool:
+        """Whether `extend` can take the assertion: it begins or supports a fact at a time of its
+        own, and says nothing of others but by beginning."""
+        ...
+
+    def extend(
+        self,
+        predicate: PredicateType,
+        standing: Sequence[Standing],
+        assertions: Sequence[Assertion],
+    ) -> tuple[tuple[Standing | None, Stretch], ...]:
+        """What `derive` would change if it were given these plain assertions too: each fact that
+        is another then, or None for a new one, and as what. Of a standing one the stretch names
+        the new assertions only.
+
+        All assertions so far were stated before any of these, and those of a state, but events,
+        are of times before all of these; no ruling names any. `standing` are the facts of the
+        subject and predicate that go on after the first of these, of an event those of its time.
+        For a multi-valued predicate those of other objects are left out."""
         ...
 
 
@@ -334,15 +375,53 @@ class NoteStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What present summaries cover, and what those did that somebody took back."""
+
+    present: frozenset[str] = frozenset()
+    undone: frozenset[str] = frozenset()
+
+    @property
+    def either(self) -> frozenset[str]:
+        return self.present | self.undone
+
+
 class SummaryStore(Protocol):
-    """Summaries of sessions and communities; those made from a forgotten memory are gone with it
-    until they are made anew."""
+    """Summaries of sessions, segments and communities; those made from a forgotten memory are gone
+    with it until they are made anew."""
 
     def replace(
-        self, cube_id: str, kind: SummaryKind, summaries: Sequence[Summary], *, keys: Sequence[str]
-    ) -> None:
+        self,
+        cube_id: str,
+        kind: SummaryKind,
+        summaries: Sequence[Summary],
+        *,
+        keys: Sequence[str],
+        told: Mapping[str, NewEvent] | None = None,
+    ) -> tuple[Summary, ...]:
         """Puts `summaries` in the place of those with these keys (`keys` empty: of all of the
-        kind)."""
+        kind); gives those that are new. Of each key that has any `told` is recorded, their ids put
+        before its subjects, undone by taking them back."""
+        ...
+
+    def covered(
+        self, cube_id: str, kinds: Sequence[SummaryKind]
+    ) -> dict[tuple[SummaryKind, str], Covered]:
+        """By kind and key; those that have neither are left out."""
+        ...
+
+    def former(self, cube_id: str, kind: SummaryKind, key: str) -> list[tuple[Summary, bool]]:
+        """All that were ever made, oldest first, and whether each was taken back."""
+        ...
+
+    def get(self, cube_id: str, summary_id: str) -> Summary | None:
+        """Also if it holds no longer; None if there is none such."""
+        ...
+
+    def take_back(self, cube_id: str, ids: Sequence[str], *, told: NewEvent) -> None:
+        """These hold no longer, and what they cover is not summarised by itself again.
+        VersionConflict if one of them is not the present one any more."""
         ...
 
     def page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from memos.errors import ExtractionFailed
 from memos.types import (
@@ -60,6 +60,19 @@ class Extractor(Protocol):
         """One entry per memory, in order; `before` are the turns that preceded the first in its
         session, oldest first, for pronouns and answers. What can't be extracted is an
         ExtractionFailed in its place, with the reason; the others are not harmed by it."""
+        ...
+
+
+Turns = tuple[Sequence[Memory], Sequence[Memory]]
+"""Memories that follow each other in one session, and the turns that preceded the first."""
+
+
+@runtime_checkable
+class RunExtractor(Protocol):
+    """An extractor that reads several sessions at once for less than one after the other."""
+
+    def extract_runs(self, runs: Sequence[Turns]) -> Iterator[list[Extraction | ExtractionFailed]]:
+        """What `extract` would find in each of `runs`, in their order; none knows of another."""
         ...
 
 

@@ -120,6 +120,10 @@ class Lexical:
             if len(posted)
         ]
 
+    def held(self, terms: Sequence[str]) -> list[int]:
+        """How many memories have each term; as dear for a common one as for a rare one."""
+        return [len(self._postings[code]) if code >= 0 else 0 for code in self.codes(terms)]
+
     def texts(self, rows: Rows, *, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first `most` terms of each of `rows`, in their order, as codes; and beside each the
         index in `rows` of the text it stands in."""

@@ -25,6 +25,8 @@ _BACKOFF_SECONDS = 1.0
 _BACKOFF_LIMIT = 300.0
 _CHORE_SECONDS = 1.0
 _BATCH = 64
+_BEAT_SECONDS = 0.25
+"""Progress is written no more often: each time is a write that waits for the disk."""
 _SETTLE_SECONDS = 0.005
 """How long a job that has ended may wait to be settled together with others."""
 
@@ -58,8 +60,8 @@ class JobContext:
         self._held = held
 
     def beat(self, progress: float | None = None) -> None:
-        """Extends the lease and records progress in [0, 1]. LeaseLost if it is gone: the job was
-        cancelled, or another worker has it."""
+        """Extends the lease and records progress in [0, 1], a few times a second at most. LeaseLost
+        if it is gone: the job was cancelled, or another worker has it."""
         if not self._extend(progress):
             raise LeaseLost(self.job.id)
 
@@ -243,7 +245,8 @@ class Worker:
             spent = time.monotonic() - began
             self._queue.postpone(job.id, self.name, seconds=reason.seconds, spent=spent)
             return None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A library that calls sys.exit must not end the worker of all other jobs.
             log.exception("job %s (%s) failed, attempt %d", job.id, job.kind, job.attempts)
             return Outcome(
                 job_id=job.id,
@@ -254,7 +257,13 @@ class Worker:
         return Outcome(job_id=job.id, seconds=time.monotonic() - began)
 
     def _context(self, job: Job) -> JobContext:
+        due = float("-inf")
+
         def extend(progress: float | None) -> bool:
+            nonlocal due
+            if time.monotonic() < due and self._heart.holds(job.id):
+                return True
+            due = time.monotonic() + _BEAT_SECONDS
             return self._queue.heartbeat(
                 job.id, self.name, seconds=self._lease_seconds, progress=progress
             )

@@ -34,6 +34,7 @@ from memos.service.choosing import Chooser
 from memos.service.compiling import Compiling, sources_of, stale
 from memos.service.late_states import LateStates
 from memos.types import (
+    LIVE,
     Activation,
     ActivationStats,
     Artifact,
@@ -308,7 +309,7 @@ class Activations:
             [
                 m
                 for m in present.values()
-                if m.state is State.ACTIVATED and (m.expires_at is None or m.expires_at > now)
+                if m.state in LIVE and (m.expires_at is None or m.expires_at > now)
             ]
         )
         if not live and not old.system and not old.own_text:

@@ -19,13 +19,14 @@ from memos.errors import (
     NotFound,
     StorageError,
 )
+from memos.extraction.runs import extracted
 from memos.graph.resolution import Resolver
 from memos.protocols import Extractor, Reading, Stores
 from memos.scheduler import Foreground, Handler, JobContext, NotNow
 from memos.service.enriching import EXTRACT, EXTRACT_ONE, Enriching
 from memos.service.jobs import unless_cube_gone
-from memos.service.turns import Run, runs
-from memos.types import Cube, Extraction, Memory, State
+from memos.service.turns import Run, cut, runs
+from memos.types import LIVE, Cube, Extraction, Memory
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Extractions:
         if memory is None:
             return
         (run,) = runs(self._stores.memories, [memory])
-        (found,) = self._extracted(run)
+        ((_, (found,)),) = self._extracted([run])
         if isinstance(found, ExtractionFailed):
             if self._live(cube, memory.id) is None:
                 return  # forgotten meanwhile: the reason, which may quote it, must not be kept
@@ -98,7 +99,7 @@ class Extractions:
 
     def _live(self, cube: Cube, memory_id: str) -> Memory | None:
         memory = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
-        return memory if memory and memory.state is State.ACTIVATED else None
+        return memory if memory and memory.state in LIVE else None
 
     def _cube(self, context: JobContext) -> Cube:
         return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")
@@ -151,34 +152,47 @@ class Extractions:
     ) -> Iterator[tuple[Sequence[Memory], list[_Outcome]]]:
         """Piece by piece, stepping aside for requests."""
         pace = self._foreground.pace()
-        for run in runs(self._stores.memories, memories):
-            rest: Run | None = run
-            while rest is not None:
-                size = _PIECE if pace.step() else _SMALL_PIECE
-                piece, rest = rest.cut(size)
-                yield piece.turns, self._extracted(piece)
+        left = list(runs(self._stores.memories, memories))
+        while left:
+            piece, left = cut(left, _PIECE if pace.step() else _SMALL_PIECE)
+            for turns, outcomes in self._extracted(piece):
+                yield turns, outcomes
                 context.beat()
 
-    def _extracted(self, run: Run) -> list[_Outcome]:
-        """One outcome per turn. An extractor that breaks on one of them is asked turn by turn."""
+    def _extracted(self, piece: Sequence[Run]) -> Iterator[tuple[Sequence[Memory], list[_Outcome]]]:
+        """One outcome per turn. An extractor that breaks is asked run by run, then turn by turn."""
+        done = 0
         try:
-            return self._extractor.extract(run.turns, before=run.before)
+            asked = [(run.turns, run.before) for run in piece]
+            for run, outcomes in zip(piece, extracted(self._extractor, asked), strict=True):
+                done += 1
+                yield run.turns, outcomes
         except (ExtractorUnavailable, StorageError, MemoryError):
             raise
         except Exception as error:
-            if len(run.turns) > 1:
-                return self._one_by_one(run)
-            log.exception("the extractor broke on memory %s", run.turns[0].id)
-            if isinstance(error, ExtractionFailed):
-                return [error]
-            return [_failure("the extractor broke", run.turns[0], error)]
+            left = piece[done:]
+            if len(left) > 1:
+                for run in left:
+                    yield from self._extracted([run])
+                return
+            (run,) = left
+            yield run.turns, self._broken(run, error)
+
+    def _broken(self, run: Run, error: Exception) -> list[_Outcome]:
+        """The outcomes of a run that the extractor broke on."""
+        if len(run.turns) > 1:
+            return self._one_by_one(run)
+        log.error("the extractor broke on memory %s", run.turns[0].id, exc_info=error)
+        if isinstance(error, ExtractionFailed):
+            return [error]
+        return [_failure("the extractor broke", run.turns[0], error)]
 
     def _one_by_one(self, run: Run) -> list[_Outcome]:
         outcomes: list[_Outcome] = []
         rest: Run | None = run
         while rest is not None:
             one, rest = rest.cut(1)
-            outcomes += self._extracted(one)
+            outcomes += [found for _, turn in self._extracted([one]) for found in turn]
         return outcomes
 
     def _record(self, cube: Cube, found: Sequence[tuple[Memory, _Outcome]]) -> None:

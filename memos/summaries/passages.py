@@ -37,6 +37,15 @@ class Passages:
     weights: NDArray[np.float64]
     rare: Mapping[str, float]
 
+    def between(self, start: int, end: int) -> Passages:
+        """Those from place `start` on, before place `end`."""
+        return Passages(
+            self.memories[start:end],
+            self.vectors[start:end],
+            self.weights[start:end],
+            self.rare,
+        )
+
     def chosen(
         self, limit: int, boost: NDArray[np.float64] | None = None
     ) -> tuple[tuple[Memory, ...], tuple[str, ...]]:
@@ -59,8 +68,7 @@ def passages(projections: Projections, cube_id: str, memories: Sequence[Memory])
         vectors = projection.vectors.take(np.array([rows[i] for i in keep], np.int64))
         count = len(projection)
         wanted = sorted({term for i in keep for term in terms[i]} - {QUESTION})
-        posted = [projection.lexical.find([term]) for term in wanted]
-    held = [len(found[0][0]) if found else 0 for found in posted]
+        held = projection.lexical.held(wanted)
     rare = {
         term: math.log(1 + (count - df + 0.5) / (df + 0.5))
         for term, df in zip(wanted, held, strict=True)

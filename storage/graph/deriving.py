@@ -7,11 +7,12 @@ how facts keep their ids and how revisions are written; the rules themselves are
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from memos.protocols import Derivation, NewId, Stretch
 from memos.storage.bulk import change, load, matching
+from memos.storage.graph.appending import Appending
 from memos.storage.graph.edit import Edit
 from memos.storage.graph.pairing import New, Old, pair
 from memos.storage.graph.records import (
@@ -52,32 +53,54 @@ class Deriver:
     def derive(
         self,
         edit: Edit,
-        touched: Iterable[Group],
+        touched: Collection[Group],
         *,
         added: Sequence[Sequence[Any]] = (),
         fresh: Collection[str] = frozenset(),
         write: bool = True,
     ) -> int:
         """Brings the facts of these groups up to date; how many changed. `added` are rows of
-        assertions that are not in the table yet, of these groups; `fresh` are ids of those that no
-        fact can rest on so far. Without `write` it only counts."""
+        assertions that are not in the table yet, of these or other groups; `fresh` are ids of those
+        that no fact can rest on so far. Without `write` it only counts."""
         own = self.types(edit)
-        units = self._units(edit, set(touched), own)
-        for row in added:
+        rulings = self._rulings(edit)
+        appending = Appending(edit, self.rules, own, rulings)
+        extended = appending.extended(added, fresh=fresh, others={key[:2] for key in touched})
+        left = [row for row in added if (row[3], row[5]) not in appending.pairs]
+        groups = {*touched, *((row[3], row[5], row[9]) for row in left)}
+        units = self._units(edit, groups, own)
+        for row in left:
             group = (row[3], row[5], WIDE)
             units.setdefault(group if group in units else (row[3], row[5], row[9]), []).append(row)
-        if not units:
+        if not units and not extended:
             return 0
-        rulings = self._rulings(edit)
         olds = _olds(edit, [row[1] for rows in units.values() for row in rows], fresh)
         news: list[New] = []
         for (_, name, _), rows in units.items():
             kind = own.get(name) or self.rules.predicate(name)
             news += self._follow(kind, rows, rulings)
         pair(news, olds, self._key_of)
+        news += [self._extended(*one) for one in extended]
         for new in news:
             new.id = new.old.row[1] if new.old else self._new_id()
-        return _Writing(edit, write=write).facts(news, olds)
+        return _Writing(edit, write=write).facts(news, olds | appending.olds)
+
+    def _extended(
+        self,
+        old: Old | None,
+        stretch: Stretch,
+        kind: PredicateType,
+        said: Mapping[str, Assertion],
+    ) -> New:
+        """A fact that begins or that is `old`, of which only what can have changed is another."""
+        if old is None:
+            belief = self.belief(kind, said[stretch.assertions[0]], stretch)
+        else:
+            held = old.row
+            times = (held[15], held[16], until(stretch.invalid_at))
+            ended = grain(stretch.invalid_granularity)
+            belief = (*held[4:14], stretch.confidence, *times, ended)
+        return New(stretch, belief, (), old)
 
     def stretches(
         self, kind: PredicateType, items: Sequence[Assertion], rulings: Sequence[Ruling]

@@ -1,4 +1,4 @@
-"""Erasing a memory from the graph: its rows, and every trace of it in what was derived.
+"""Erasing memories from the graph: their rows, and every trace of it in what was derived.
 
 A revision of a fact that rested on nothing else is deleted. One that rested on others too stays as
 what those others amount to, so that history keeps what they said and nothing of what was erased.
@@ -29,12 +29,17 @@ from memos.storage.tables import (
 from memos.types import Ruling, RulingKind
 
 
-def erase(edit: Edit, deriver: Deriver, memory_id: str) -> None:
-    """All that the memory left in the graph, in notes and in summaries."""
-    key = [(memory_id,)]
+def erase(edit: Edit, deriver: Deriver, memory_ids: Sequence[str]) -> None:
+    """All that the memories left in the graph, in notes and in summaries."""
+    key = [(id,) for id in memory_ids]
     said = matching(edit.connection, assertion, edit.cube_id, ("memory_id",), key)
     named = matching(
-        edit.connection, mention, edit.cube_id, ("memory_id",), key, columns="said_id, entity_id"
+        edit.connection,
+        mention,
+        edit.cube_id,
+        ("memory_id",),
+        key,
+        columns="memory_id, said_id, entity_id",
     )
     ids = {row[1] for row in said}
     held = rulings.every(edit.connection, edit.cube_id)
@@ -43,7 +48,7 @@ def erase(edit: Edit, deriver: Deriver, memory_id: str) -> None:
     remove(edit.connection, fact_source, edit.cube_id, ("assertion_id",), [(id,) for id in ids])
     for table in (assertion, mention, reading):
         remove(edit.connection, table, edit.cube_id, ("memory_id",), key)
-    edit.gone("mention", sorted({f"{memory_id} {row[1]}" for row in named}))
+    edit.gone("mention", sorted({f"{row[0]} {row[2]}" for row in named}))
     # What they rested on besides is asked for only now that these are gone.
     revised = Revised(edit, deriver, ids)
     revised.facts(touched)
@@ -51,10 +56,11 @@ def erase(edit: Edit, deriver: Deriver, memory_id: str) -> None:
     deriver.derive(edit, {(row[3], row[5], row[9]) for row in said})
     join(edit, set(touched) - revised.forgotten)
     involved = {id for row in said for id in (row[3], row[4], row[6], row[7]) if id is not None}
-    involved |= {id for row in named for id in row}
+    involved |= {id for row in named for id in row[1:]}
     forget(edit, deriver, involved)
-    notes.erase_those_of(edit.connection, edit.cube_id, memory_id, now=edit.now)
-    summaries.erase_those_of(edit.connection, edit.cube_id, memory_id)
+    for id in memory_ids:
+        notes.erase_those_of(edit.connection, edit.cube_id, id, now=edit.now)
+        summaries.erase_those_of(edit.connection, edit.cube_id, id)
 
 
 def _resting_on(edit: Edit, ids: set[str], subjects: set[str], predicates: set[str]) -> Touched:

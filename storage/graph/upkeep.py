@@ -20,7 +20,7 @@ from memos.storage.graph.readings import lower_marks
 from memos.storage.graph.records import ACTIVE, INACTIVE, STALE
 from memos.storage.records import micros
 from memos.storage.tables import assertion, mention, note, reading, summary_source
-from memos.types import COUNTED, Memory, State
+from memos.types import COUNTED, LIVE, Memory
 
 _STORES = {
     "graph": (assertion, mention, reading),
@@ -105,16 +105,18 @@ class GraphUpkeep:
                 for id in sorted(heard):
                     self._turn(opened, id, live=turned[id], stale=False)
 
-    def erased(self, connection: Connection, memory: Memory) -> Mapping[str, int]:
-        """The memory is being erased: nothing of it stays. Rows that told of it, by store."""
-        key = [(memory.id,)]
+    def erased(self, connection: Connection, memories: Sequence[Memory]) -> Mapping[str, int]:
+        """These memories of one cube are being erased: nothing of them stays. Rows that told of
+        them, by store."""
+        cube_id, ids = memories[0].cube_id, [memory.id for memory in memories]
+        key = [(id,) for id in ids]
         count = {
             store: sum(
                 len(
                     matching(
                         connection,
                         table,
-                        memory.cube_id,
+                        cube_id,
                         ("memory_id",),
                         key,
                         columns="memory_id",
@@ -125,9 +127,9 @@ class GraphUpkeep:
             for store, tables in _STORES.items()
         }
         with edit(
-            connection, memory.cube_id, now=micros(self._clock()), rules=self._deriver.rules.version
+            connection, cube_id, now=micros(self._clock()), rules=self._deriver.rules.version
         ) as opened:
-            erasure.erase(opened, self._deriver, memory.id)
+            erasure.erase(opened, self._deriver, ids)
         return count
 
     def _turn(self, opened: Edit, memory_id: str, *, live: bool, stale: bool) -> None:
@@ -174,7 +176,7 @@ class GraphUpkeep:
 
 
 def _returns(before: Memory, after: Memory) -> bool:
-    return after.state is State.ACTIVATED and before.state is not State.ACTIVATED
+    return after.state in LIVE and before.state not in LIVE
 
 
 def _read_of(memory: Memory) -> tuple[object, ...]:

@@ -54,20 +54,21 @@ def of(connection: Connection, cube_id: str, ids: Sequence[str]) -> list[Lineage
 def doomed(connection: Connection, cube_id: str, memory_id: str) -> list[str]:
     """The memory, and what can't stay when it is erased: what was made of it, and what was merged
     into it and is not seen by itself; transitively."""
-    found = [memory_id]
-    for id in found:
-        rows = of(connection, cube_id, [id])
-        ends = [end for row in rows for end in (row.derived_id, row.source_id)]
+    found = level = [memory_id]
+    while level:
+        rows, inside = of(connection, cube_id, level), set(level)
+        ends = list(dict.fromkeys(end for row in rows for end in (row.derived_id, row.source_id)))
         states = dict(map(tuple, by_ids(connection, memory, cube_id, ends, "id, state")))
+        near = []
         for row in rows:
-            if row.source_id == id and row.relation is Relation.MADE_FROM:
-                near, goes = row.derived_id, states.get(row.derived_id) != State.ERASED.value
-            elif row.derived_id == id and row.relation is Relation.MERGED:
-                near, goes = row.source_id, states.get(row.source_id) == State.MERGED.value
-            else:
-                continue
-            if goes and near not in found:
-                found.append(near)
+            made = row.source_id in inside and row.relation is Relation.MADE_FROM
+            if made and states.get(row.derived_id) != State.ERASED.value:
+                near.append(row.derived_id)
+            merged = row.derived_id in inside and row.relation is Relation.MERGED
+            if merged and states.get(row.source_id) == State.MERGED.value:
+                near.append(row.source_id)
+        level = [id for id in dict.fromkeys(near) if id not in found]
+        found = [*found, *level]
     return found
 
 

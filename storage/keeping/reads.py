@@ -5,12 +5,13 @@ Knows columns; not what follows from them.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary, and_, cast, func, select, text
+from sqlalchemy import LargeBinary, TextClause, and_, cast, func, select, text
 
 from memos.protocols import Ended, Held, Said
 from memos.storage.bulk import matching
@@ -20,9 +21,10 @@ from memos.storage.keeping.records import use_of
 from memos.storage.keeping.tables import memory_use
 from memos.storage.records import memory_of, micros, moment, storable, vector_of
 from memos.storage.tables import assertion, indexed, memory
-from memos.types import Memory, State
+from memos.types import LIVE, Memory, State
 
 _CHUNK = 500
+_LIVE = ", ".join(f"'{state.value}'" for state in LIVE)
 _joined = memory.outerjoin(
     indexed, and_(indexed.c.cube_id == memory.c.cube_id, indexed.c.memory_id == memory.c.id)
 ).outerjoin(
@@ -45,6 +47,26 @@ _ended = text(
 )
 
 
+def _same(each: str) -> TextClause:
+    """Of each of some sessions the last live turns that have one of some texts."""
+    return text(
+        "WITH w AS MATERIALIZED (SELECT value AS session, coalesce((SELECT position FROM memory"
+        " WHERE cube_id = :cube AND session_id = value"
+        " ORDER BY position DESC LIMIT 1 OFFSET :skip), 0) AS since"
+        f" FROM {each.format('sessions')}),"
+        f" said AS MATERIALIZED (SELECT value FROM {each.format('contents')})"
+        " SELECT memory.* FROM w CROSS JOIN memory WHERE memory.cube_id = :cube"
+        " AND memory.session_id = w.session AND memory.position >= w.since"
+        f" AND memory.state IN ({_LIVE}) AND memory.content IN (SELECT value FROM said)"
+    )
+
+
+_SAME = {
+    "sqlite": _same("json_each(:{})"),
+    "postgresql": _same("json_array_elements_text(CAST(:{} AS json)) AS each(value)"),
+}
+
+
 class KeepingReads:
     """The reading half of `SqlKeepingStore`."""
 
@@ -57,7 +79,7 @@ class KeepingReads:
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
     ) -> list[Held]:
         query = (
             select(
@@ -94,6 +116,30 @@ class KeepingReads:
             for row in rows
         ]
 
+    def sessions(self, cube_id: str, *, visited: bool) -> list[str]:
+        query = (
+            select(memory.c.session_id)
+            .distinct()
+            .where(
+                memory.c.cube_id == cube_id,
+                memory.c.session_id.is_not(None),
+                memory.c.state.in_([state.value for state in LIVE]),
+            )
+        )
+        if visited:
+            used = and_(
+                memory_use.c.cube_id == memory.c.cube_id, memory_use.c.memory_id == memory.c.id
+            )
+            query = query.join(memory_use, used).where(memory_use.c.uses > 0)
+        with self._db.read() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def newest(self, cube_id: str) -> datetime | None:
+        last = select(memory.c.created_at).where(memory.c.cube_id == cube_id)
+        with self._db.read() as connection:
+            found = connection.execute(last.order_by(memory.c.position.desc()).limit(1)).scalar()
+        return None if found is None else moment(found)
+
     def said(self, cube_id: str, memory_ids: Sequence[str]) -> dict[str, tuple[Said, ...]]:
         found: dict[str, list[Said]] = defaultdict(list)
         with self._db.read() as connection:
@@ -127,23 +173,25 @@ class KeepingReads:
             ]
 
     def same_turns(
-        self, cube_id: str, session_id: str, contents: Sequence[str], *, among: int
+        self, cube_id: str, turns: Mapping[str, Collection[str]], *, among: int
     ) -> list[Memory]:
-        if not storable(session_id):
+        sessions = sorted(id for id in turns if storable(id))
+        contents = sorted({text for of in turns.values() for text in of if storable(text)})
+        if not sessions or not contents:
             return []
-        last = (
-            select(memory)
-            .where(memory.c.cube_id == cube_id, memory.c.session_id == session_id)
-            .order_by(memory.c.position.desc())
-            .limit(among)
-            .subquery()
-        )
-        wanted = [content for content in dict.fromkeys(contents) if storable(content)]
-        query = select(last).where(
-            last.c.content.in_(wanted), last.c.state == State.ACTIVATED.value
-        )
         with self._db.read() as connection:
-            return [memory_of(row) for row in connection.execute(query)]
+            rows = connection.execute(
+                _SAME[connection.dialect.name],
+                {
+                    "cube": cube_id,
+                    "sessions": json.dumps(sessions, ensure_ascii=False),
+                    "contents": json.dumps(contents, ensure_ascii=False),
+                    "skip": among - 1,
+                },
+            ).all()
+        return [
+            found for found in map(memory_of, rows) if found.content in turns[str(found.session_id)]
+        ]
 
 
 def _bytes(database: Database, column: Any) -> Any:

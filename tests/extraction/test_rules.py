@@ -392,3 +392,18 @@ def test_nothing_is_loaded_for_nothing() -> None:
     language.load.cache_clear()
     assert RulesExtractor().extract([]) == []
     assert language.load.cache_info().currsize == 0
+
+
+def test_sessions_read_together_are_read_as_they_are_apart() -> None:
+    apart: list[tuple[list[Memory], list[Memory]]] = [
+        (talk(("Nora", "I moved to Lisbon in 2021."), ("Ben", "I have a dog named Rex.")), []),
+        ([], []),
+        (
+            talk(("Ben", "No, I meant Porto."), ("Nora", "She works at Metro.")),
+            talk(("Ben", "I live in Lisbon."), ("Nora", "Ana is my sister.")),
+        ),
+        (talk(("Eva", "Lisbon is lovely."), ("Porto", "I like green tea.")), []),
+    ]
+    together = list(TEST.extract_runs(apart))
+    assert together == [TEST.extract(turns, before=before) for turns, before in apart]
+    assert [len(found) for found in together] == [2, 0, 2, 2]

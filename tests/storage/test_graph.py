@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from memos.errors import CubeNotFound, EntityNotFound, FactNotFound, InvalidInput
+from memos.graph.validity import Rules
 from memos.protocols import IMPORTED, NAME_LIMIT, EntityMention, NewEntity, Reading, Stores
 from memos.types import Cube, PredicateType
 from tests.storage import samples
@@ -51,6 +53,35 @@ def test_a_belief_of_the_past_is_as_it_was(world: World) -> None:
     assert (second.revision, second.invalid_at, second.expired_at) == (2, day(100), None)
     assert second.created_at == after
     assert world.facts(known_as_of=before - DAY) == []
+
+
+def test_what_is_said_later_is_added_without_a_look_at_all_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: list[int] = []
+    derive = Rules.derive
+
+    def counting(self: Rules, kind: PredicateType, said: Any, rulings: Any) -> Any:
+        whole.append(len(said))
+        return derive(self, kind, said, rulings)
+
+    monkeypatch.setattr(Rules, "derive", counting)
+    for n in range(12):
+        tea = Saying("Anna", "likes", '"tea"', day(n + 0.5), negated=n == 6)
+        seen = Saying("Anna", "visited", "Oslo", day(n // 2))
+        home = replace(PARIS if n > 8 else ROME, since=day(n))
+        world.say(home, tea, seen, at=day(n + 0.1))
+        world.clock.forward(1)
+    assert whole == []
+    homes = world.facts(predicates=["lives_in"])
+    assert [brief(fact)[2:] for fact in homes] == [
+        ("Rome", day(0), day(9)),
+        ("Paris", day(9), None),
+    ]
+    assert world.stores.health.check(repair=False) == []
+    world.say(replace(ROME, since=day(3)), at=day(3))
+    assert max(whole) == 13
+    assert world.stores.health.check(repair=False) == []
 
 
 def test_support_that_changes_nothing_makes_no_revision(world: World) -> None:

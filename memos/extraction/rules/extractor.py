@@ -25,6 +25,7 @@ from memos.extraction.rules.tastes import read_taste
 from memos.extraction.rules.traits import read_trait
 from memos.extraction.rules.when import assign
 from memos.extraction.times import find_times
+from memos.protocols import Turns
 from memos.types import Claim, Extraction, Image, Memory, MentionDraft, Ref
 
 if TYPE_CHECKING:
@@ -66,19 +67,62 @@ class RulesExtractor:
     def extract(
         self, memories: Sequence[Memory], *, before: Sequence[Memory] = ()
     ) -> list[Extraction | ExtractionFailed]:
-        if not memories:
-            return []
+        (found,) = self.extract_runs([(memories, before)])
+        return found
+
+    def extract_runs(self, runs: Sequence[Turns]) -> Iterator[list[Extraction | ExtractionFailed]]:
+        """`memos.protocols.RunExtractor`: the parser takes less for a text among many."""
+        if not any(memories for memories, _ in runs):
+            return iter([[] for _ in runs])
         language = models.load()
-        turns = _turns(memories, before)
-        known = {name.lower(): name for turn in turns for name in _names(turn)}
-        past = [_turn(memory, None) for memory in before]
+        turns = [_turns(memories, before) for memories, before in runs]
+        known = [{name.lower(): name for turn in run for name in _names(turn)} for run in turns]
         with language.session():
-            reading = _Reading(language, self._zone, known)
-            return reading.read(turns, past)
+            flat = [
+                (turn, frozenset(names))
+                for run, names in zip(turns, known, strict=True)
+                for turn in run
+            ]
+            documents = iter(_documents(language, flat))
+            return iter(
+                [
+                    _Reading(language, self._zone, names).read(
+                        [(turn, next(documents)) for turn in run],
+                        [_turn(memory, None) for memory in before],
+                    )
+                    for run, names, (_, before) in zip(turns, known, runs, strict=True)
+                ]
+            )
+
+
+_Documents = list["Doc"] | Exception
+"""The parsed pieces and captions of a turn, or why there are none."""
+
+
+def _documents(
+    language: Language, turns: Sequence[tuple[_Turn, frozenset[str]]]
+) -> list[_Documents]:
+    """Of each turn with its usual names. A text that the parser breaks on fails alone."""
+    texts = [[t for _, t in turn.pieces] + turn.captions for turn, _ in turns]
+    usual = [names for (_, names), each in zip(turns, texts, strict=True) for _ in each]
+    try:
+        flat = iter(language.parse([t for each in texts for t in each], usual=usual))
+    except (ValueError, RuntimeError, MemoryError):
+        if len(turns) == 1:
+            raise
+        return [_alone(language, turn) for turn in turns]
+    return [[next(flat) for _ in each] for each in texts]
+
+
+def _alone(language: Language, turn: tuple[_Turn, frozenset[str]]) -> _Documents:
+    try:
+        return _documents(language, [turn])[0]
+    except (ValueError, RuntimeError) as error:
+        return error
 
 
 class _Reading:
-    """One call's work: the documents live as long as it does."""
+    """The work on one run: the documents live as long as the language's session."""
 
     def __init__(self, language: Language, zone: tzinfo, known: dict[str, str]) -> None:
         self._language = language
@@ -86,49 +130,26 @@ class _Reading:
         self._known = known
         self._former: dict[str, Former] = {}
 
-    def read(self, turns: list[_Turn], past: list[_Turn]) -> list[Extraction | ExtractionFailed]:
-        documents = self._documents(turns)
+    def read(
+        self, run: Sequence[tuple[_Turn, _Documents]], past: list[_Turn]
+    ) -> list[Extraction | ExtractionFailed]:
         found: list[Extraction | ExtractionFailed] = []
-        for number, turn in enumerate(turns):
+        earlier = list(past)
+        for turn, docs in run:
             try:
-                docs = documents[number]
                 if isinstance(docs, Exception):
                     raise docs
                 claims, places = self._claims(turn, docs)
                 if claims or may_correct(turn.memory.content):
-                    claims = self._with_corrections(turn, claims, [*past, *turns[:number]])
+                    claims = self._with_corrections(turn, claims, earlier)
                 self._former[turn.memory.id] = Former(turn.me.name, tuple(claims))
                 found.append(self._extraction(turn, docs, claims, places))
             except MemosError as error:
                 found.append(_failed(turn.memory, error))
             except (ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
                 found.append(_failed(turn.memory, error))
+            earlier.append(turn)
         return found
-
-    def _documents(self, turns: list[_Turn]) -> list[list[Doc] | Exception]:
-        """The parsed pieces and captions of each turn. A text that the parser breaks on fails
-        alone."""
-        texts = [[t for _, t in turn.pieces] + turn.captions for turn in turns]
-        usual = frozenset(self._known)
-        try:
-            flat = self._language.parse([t for each in texts for t in each], usual=usual)
-        except (ValueError, RuntimeError, MemoryError):
-            if len(turns) == 1:
-                raise
-            return [self._alone(each, usual) for each in texts]
-        docs, at = [], 0
-        result: list[list[Doc] | Exception] = []
-        for each in texts:
-            docs = flat[at : at + len(each)]
-            result.append(docs)
-            at += len(each)
-        return result
-
-    def _alone(self, texts: list[str], usual: frozenset[str]) -> list[Doc] | Exception:
-        try:
-            return self._language.parse(texts, usual=usual)
-        except (ValueError, RuntimeError) as error:
-            return error
 
     def _claims(
         self, turn: _Turn, docs: list[Doc]
@@ -175,7 +196,7 @@ class _Reading:
         """What an earlier turn claimed; one of `before` is read now."""
         known = self._former.get(turn.memory.id)
         if known is None:
-            documents = self._documents([turn])[0]
+            documents = _documents(self._language, [(turn, frozenset(self._known))])[0]
             claims: list[Claim] = []
             if not isinstance(documents, Exception):
                 claims, _ = self._claims(turn, documents)

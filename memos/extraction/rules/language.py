@@ -56,12 +56,13 @@ class Language:
         with self._lock, one, self._pipeline.memory_zone():
             yield
 
-    def parse(self, texts: Sequence[str], *, usual: frozenset[str]) -> list[Doc]:
-        """Tagged and parsed, with named entities where a word other than those in `usual` (lower
-        case) is written like a name. Inside of `session` only."""
+    def parse(self, texts: Sequence[str], *, usual: Sequence[frozenset[str]]) -> list[Doc]:
+        """Tagged and parsed, with named entities where a word other than those in a text's `usual`
+        (lower case) is written like a name. Inside of `session` only."""
         docs: list[Doc] = list(self._pipeline.pipe(texts, batch_size=BATCH, disable=_APART))
         self._classes.assign(docs)
-        for _ in self._names.pipe([doc for doc in docs if _may_name(doc, usual)], batch_size=BATCH):
+        named = [doc for doc, names in zip(docs, usual, strict=True) if _may_name(doc, names)]
+        for _ in self._names.pipe(named, batch_size=BATCH):
             pass  # the names are set in the documents themselves
         return docs
 
