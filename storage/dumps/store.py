@@ -78,6 +78,10 @@ class SqlDumpStore:
             )
             again = _reader(file, size, ratio)
             loading.rows(again)
+            if not self._db.is_sqlite:
+                # Statistics don't know the new cube: its rows would be taken for one, and each
+                # check for one loop over all of them in the other.
+                connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
             head = again.head.cube
             arrived = loading.finish(
                 change_seq=head.change_seq, graph_seq=head.graph_seq, analyzer=analyzer
