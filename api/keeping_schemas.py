@@ -40,10 +40,19 @@ class PolicyIn(Body):
     max_memories: Count | None = None
     max_bytes: Count | None = None
     consolidate_after: Annotated[
-        int, Field(ge=0, le=2**53, description="New memories; 0: only on request.")
+        int, Field(ge=0, le=2**53, description="New memories; 0: not by their number.")
     ] = _DEFAULT.consolidate_after
+    consolidate_idle_minutes: Annotated[
+        float | None,
+        Field(gt=0, le=1e6, allow_inf_nan=False, description="Without anything new; null: never."),
+    ] = _DEFAULT.consolidate_idle_minutes
     retire: bool = _DEFAULT.retire
     generalise: bool = _DEFAULT.generalise
+    promote_heat: Annotated[
+        float | None,
+        Field(gt=0, le=1000, allow_inf_nan=False, description="null: segments stay segments."),
+    ] = _DEFAULT.promote_heat
+    summarise: bool = _DEFAULT.summarise
     loop_minutes: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = _DEFAULT.loop_minutes
     junk_above: Share | None = None
     untrusted_sources: Annotated[
@@ -51,6 +60,11 @@ class PolicyIn(Body):
     ]
     quarantine_above: Share = _DEFAULT.quarantine_above
     short_term_turns: Annotated[int, Field(ge=0, le=10_000)] = _DEFAULT.short_term_turns
+
+    kv_codec: Annotated[
+        str | None,
+        Field(max_length=32, description="Of states; null: as the service stores them."),
+    ] = None
 
     def core(self) -> Policy:
         given = {name: getattr(self, name) for name in type(self).model_fields}

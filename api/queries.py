@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from memos.api.schemas import Label, Time
 from memos.errors import InvalidFilter, InvalidInput
 from memos.graph.walking import MOST_HOPS
-from memos.types import JobState, Kind, State, SummaryKind, Work
+from memos.types import LIVE, JobState, Kind, State, SummaryKind, Work
 
 _BATCH_SIZE = 256
 
@@ -75,7 +75,7 @@ class Paging(Query):
 
 class MemoriesQuery(Paging, View):
     kinds: list[Kind] = []
-    states: list[State] = [State.ACTIVATED]
+    states: list[State] = list(LIVE)
     user_id: Label | None = None
     agent_id: Label | None = None
     session_id: Label | None = None

@@ -3,7 +3,8 @@
 Parts, each a module: ttft (time to the first token beside a cold prefill and beside what libraries
 offer), exact (the same tokens after a reload in a new process), cost (never slower with the cost
 model on). It runs on a CPU or a CUDA device; with --shape on random weights of a large model's
-shape, whose speed is that of the real one.
+shape, whose speed is that of the real one. With --llama-python llama.cpp's saved state is beside
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import report
+from memos.benchmarks import kv_llama, report
 from memos.errors import MemosError
 
 PARTS = {
@@ -35,11 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     texts = []
     try:
         environment |= _device(options)
+        if options.llama_python is not None:
+            print("… llama.cpp", file=sys.stderr, flush=True)
+            data["llama"], rows["llama"] = kv_llama.run(options)
+            texts.append(kv_llama.markdown(data["llama"]))
         for part in options.parts:
             print(f"… {part}", file=sys.stderr, flush=True)
             module = importlib.import_module(PARTS[part])
             data[part], rows[part] = module.run(options)
             texts.append(module.markdown(data[part]))
+        if "ttft" in options.parts and options.llama_python is None:
+            texts.append(kv_llama.NOT_MEASURED)
     except MemosError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
@@ -70,6 +77,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--cold-repeats", type=int, default=3, help="of each cold prefill, which is slow")
     add("--prompts", type=int, default=200, help="in exact")
     add("--tokens", type=int, default=64, help="generated for each prompt in exact")
+    add("--llama-python", type=Path, help="of an environment with llama-requirements.txt")
     add("--cache-dir", type=Path, default=Path("out/models"), help="keeps the converted model")
     add("--store-dir", type=Path, help="on the disk to measure; default: a temporary folder")
     add("--seed", type=int, default=0, help="of weights and prompts")

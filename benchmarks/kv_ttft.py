@@ -23,6 +23,7 @@ import torch
 from memos.benchmarks import report
 from memos.benchmarks.kv_models import model_of, random_tokens
 from memos.benchmarks.kv_timing import Timings, drop_page_cache
+from memos.kvcache.blocks.block import LayerStates, States
 from memos.kvcache.cost import blank_prefix
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
@@ -73,8 +74,8 @@ def _measured(
     timings = Timings(model)
     with _folder(options) as folder:
         _cold(model, tokens, timings, options)
-        _hits(model, tokens, stored, folder, timings, options)
-        _libraries(model, tokens, stored, folder, timings, options)
+        states = _hits(model, tokens, stored, folder, timings, options)
+        _libraries(model, tokens, stored, states, folder, timings, options)
     ms = timings.medians()
     hit = ms["hit_warm"]
     saved = ms["cold"] - hit
@@ -116,7 +117,8 @@ def _hits(
     folder: Path,
     timings: Timings,
     options: argparse.Namespace,
-) -> None:
+) -> States:
+    """The stored states, loaded once more: on the device if there is one."""
     repeats = options.repeats
     with BlockStore(folder / "kv", budget_bytes=_BUDGET) as store:
         writer = PrefixReuse(model, store)
@@ -134,12 +136,13 @@ def _hits(
         timings.time("hit_warm", lambda: _first(reuse, tokens), repeats=repeats)
         hit = timings.time("lookup", lambda: tier.longest(reuse.root, tokens), repeats=repeats)
         assert hit is not None, "what was stored is not found"
-        states = timings.time("load", lambda: tier.load(hit), repeats=repeats)
+        states: States = timings.time("load", lambda: tier.load(hit), repeats=repeats)
         _resident(model, states, tokens, stored, timings, repeats)
     for kind in ("ram", "device") if model.device.type == "cuda" else ():
         with _opened(model, folder / "kv", kind) as (reuse, _):
             _first(reuse, tokens)
             timings.time(f"hit_{kind}", lambda: _first(reuse, tokens), repeats=repeats)
+    return states
 
 
 @contextmanager
@@ -162,7 +165,7 @@ def _opened(
 
 def _resident(
     model: LocalModel,
-    states: Any,
+    states: States,
     tokens: Sequence[int],
     stored: int,
     timings: Timings,
@@ -176,6 +179,7 @@ def _resident(
             values=state.values.to(model.device, copy=True),
         )
         for state in states
+        if isinstance(state, LayerStates)
     ]
     prefix = Prefix(there, 0, stored, 0, 1)
 
@@ -190,6 +194,7 @@ def _libraries(
     model: LocalModel,
     tokens: Sequence[int],
     stored: int,
+    states: States,
     folder: Path,
     timings: Timings,
     options: argparse.Namespace,
@@ -201,10 +206,9 @@ def _libraries(
     ids = torch.tensor([list(tokens)], device=model.device)
     model.module.set_attn_implementation("sdpa")
     try:
-        with torch.inference_mode():
-            cache: Any = DynamicCache(config=model.config)
-            model.module(ids[:, :stored], past_key_values=cache, logits_to_keep=1)
-        pairs = [(layer.keys, layer.values) for layer in cache.layers]
+        # A copy, as a prefill would have left it.
+        pairs = [(keys[None].clone(), values[None].clone()) for keys, values in _pairs(states)]
+        cache: Any = DynamicCache(ddp_cache_data=pairs, config=model.config)
         timings.time("torch_save", lambda: torch.save(pairs, file))
 
         def after(past: Any) -> int:
@@ -221,6 +225,11 @@ def _libraries(
         timings.time("transformers_copy", copied, repeats=options.repeats)
     finally:
         model.module.set_attn_implementation(model.attention)
+
+
+def _pairs(states: States) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Keys and values of each layer; models with recurrent layers are not measured here."""
+    return [(state.keys, state.values) for state in states if isinstance(state, LayerStates)]
 
 
 def _lookup_ms(model: LocalModel, options: argparse.Namespace) -> float:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memos.errors import BlockNotFound, InvalidInput, MemosError
 from memos.kvcache.blocks.block import Source
@@ -25,6 +26,7 @@ from memos.kvcache.lora.adapters import LocalAdapters
 from memos.kvcache.reuse.prefix import EXACT, Counters, PrefixReuse
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.store import BlockStore
+from memos.kvcache.tiers.device import DeviceTier
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.remote import RemoteTier
 from memos.kvcache.tiers.tiers import Tiers
@@ -39,6 +41,9 @@ from memos.types import (
     Prompting,
 )
 
+if TYPE_CHECKING:
+    import torch
+
 log = logging.getLogger(__name__)
 
 Messages = Sequence[Mapping[str, str]]
@@ -48,8 +53,9 @@ class LocalActivations:
     """`memos.protocols.LocalStates`. `load` is called at the first need of the model, and for each
     training. `adapters` is the folder of those, by default one in `folder`.
 
-    `remote` is an fsspec URL, empty for none; without `ram_bytes` states are read from disk. With
-    `measured` a cost model is calibrated at the first use and decides whether to load.
+    `remote` is an fsspec URL, empty for none; without `ram_bytes` states are read from disk. Of a
+    model on a CUDA device at most `device_bytes` of states stay there between requests, and RAM is
+    pinned. With `measured` a cost model is calibrated at the first use and decides whether to load.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class LocalActivations:
         *,
         disk_bytes: int,
         ram_bytes: int = 0,
+        device_bytes: int = 0,
         remote: str = "",
         measured: bool = True,
         adapters: Path | None = None,
@@ -68,6 +75,7 @@ class LocalActivations:
         self._load = load
         self._folder = folder
         self._measured = measured
+        self._device_bytes = device_bytes
         self._store = BlockStore(folder, budget_bytes=disk_bytes)
         self._tiers = Tiers(
             self._store,
@@ -145,6 +153,9 @@ class LocalActivations:
             self._tiers.prefetch([hit]).result()
         return self._kept(reuse, tokens, hit)
 
+    def prefetch(self, blocks: Sequence[str]) -> None:
+        self._tiers.fetch([run for block in blocks for run in self._store.lineage(block)])
+
     def pin(self, block: str, *, pinned: bool) -> bool:
         try:
             if pinned:
@@ -179,6 +190,7 @@ class LocalActivations:
             "kv_bytes": disk.bytes,
             "kv_budget_bytes": disk.budget_bytes,
             "kv_ram_bytes": tiers.ram_bytes,
+            "kv_device_bytes": tiers.device_bytes,
             "kv_pinned_blocks": disk.pinned,
             "kv_quarantined_files": disk.quarantined,
             "kv_hits": _total(used, "hits"),
@@ -206,8 +218,16 @@ class LocalActivations:
     def _model(self) -> LocalModel:
         with self._lock:
             if self._loaded is None:
-                self._loaded = self._load()
+                model = self._load()
+                if model.device.type == "cuda":
+                    self._use_device(model.device)
+                self._loaded = model
             return self._loaded
+
+    def _use_device(self, device: torch.device) -> None:
+        self._tiers.attach(DeviceTier(device, budget_bytes=self._device_bytes))
+        if self._tiers.ram is not None:
+            self._tiers.ram.pinned = True
 
     def _reuse(self, opening: Opening, *, answering: bool = False) -> PrefixReuse:
         base = self._model()

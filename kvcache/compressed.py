@@ -1,9 +1,7 @@
 """Openings of which a policy kept a part: stored as blocks that say so, and answers from there.
 
-Only policies that choose rows have this form; what merges rows, prunes channels or shares layers is
-kept by `memos.kvcache.compression.artifact`. A compressed block is found by its policy's label
-alone and used whole. Where it can't be used the prompt is read as if there were none: slower, and
-exact.
+A compressed block is found by its policy's label alone and used whole. Where it can't be used the
+prompt is read as if there were none: slower, and exact.
 """
 
 from __future__ import annotations
@@ -11,14 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from memos.errors import ActivationError, InvalidInput
 from memos.kvcache.attention.continuation import Continuation
-from memos.kvcache.attention.rows import Held, from_states
-from memos.kvcache.blocks.block import LayerStates, Source, States
+from memos.kvcache.attention.rows import Held, from_states, to_states
+from memos.kvcache.blocks.block import Source, States
 from memos.kvcache.codecs.registry import CODECS
 from memos.kvcache.compression.registry import policy
 from memos.kvcache.generator.generator import ReadPrompts
@@ -57,7 +54,7 @@ def compress(
     sources: Collection[Source],
 ) -> None:
     """Stores what the policy keeps of `tokens`, if it is not stored. InvalidInput for a policy that
-    is unknown, or keeps something else than rows."""
+    is unknown, ModelUnsupported for one that can't do this model."""
     name, ratio = parsed(label)
     chosen = policy(name)
     if found(reuse, tiers, tokens, label):
@@ -68,7 +65,7 @@ def compress(
         reuse.root,
         tokens,
         0,
-        _states(held, name),
+        to_states(held),
         layout=model.layout,
         sources=tuple(sources),
         codec=codec,
@@ -117,7 +114,9 @@ class CompressedReader:
         if hit is None:
             return None
         try:
-            return from_states(self._tiers.load(hit), length=hit.tokens)
+            states = self._tiers.load(hit)
+            widths = [layer.head_dim for layer in self.model.layout.layers]
+            return from_states(states, length=hit.tokens, key_dim=widths)
         except ActivationError as error:
             log.warning("a compressed opening can't be used and is read again: %s", error)
             self._reuse.counters.recomputed += 1
@@ -153,18 +152,3 @@ class _Alone:
 
     def states(self, row: int, start: int, end: int) -> States:
         raise InvalidInput("states after a compressed opening are not stored: they are not exact")
-
-
-def _states(held: Held, name: str) -> States:
-    found = []
-    for rows in held.layers:
-        if rows.bias is not None or rows.channels is not None or rows.source is not None:
-            raise InvalidInput(
-                f"policy {name!r} keeps more than rows, which no block can hold; use one that "
-                "chooses rows, such as keydiff",
-                field="policy",
-            )
-        positions: Any = rows.positions.int()
-        start = int(positions.min()) if rows.count else 0
-        found.append(LayerStates(rows.keys, rows.values, start, positions))
-    return found

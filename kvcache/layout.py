@@ -6,7 +6,7 @@ Pure Python. It does not know a model's class, nor how the states are written to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any, Literal, get_args
 
@@ -64,6 +64,9 @@ class LayerLayout:
         return tokens if self.window is None else min(tokens, self.window - 1)
 
 
+_FIELDS = tuple(spec.name for spec in fields(LayerLayout))
+
+
 @dataclass(frozen=True, slots=True)
 class CacheLayout:
     """All the layers, first to last, and the dtype of their numbers (a key of ITEM_BYTES).
@@ -111,7 +114,8 @@ class CacheLayout:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; `from_dict` reads it."""
-        return asdict(self)
+        layers = [{name: getattr(layer, name) for name in _FIELDS} for layer in self.layers]
+        return {"layers": layers, "dtype": self.dtype}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> CacheLayout:

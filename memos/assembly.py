@@ -35,6 +35,7 @@ from memos.protocols import (
 )
 from memos.retrieval.reranking import Reranker
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
+from memos.summaries.writing import SummaryWriter
 from memos.types import Extraction, Memory
 
 _KEY_BYTES, _KEY_TRIES, _KEY_WAIT = 32, 50, 0.02
@@ -83,6 +84,7 @@ def build(
             one_holder=_index_choice(settings) == "chroma",
             extractor=configured and (extractor or configured),
             reranker=make_reranker(settings),
+            summary_writer=make_summary_writer(settings, ledger),
             model_use=ledger.snapshot,
             clock=clock,
             new_id=new_id,
@@ -133,6 +135,7 @@ def open_states(settings: Settings) -> LocalStates:
         settings.data_dir / "kv",
         disk_bytes=settings.kv_disk_bytes,
         ram_bytes=settings.kv_ram_bytes,
+        device_bytes=settings.kv_device_bytes,
         remote=settings.kv_remote,
         measured=settings.kv_cost_model,
         adapters=settings.data_dir / "lora",
@@ -206,6 +209,23 @@ def make_extractor(settings: Settings, ledger: Ledger | None = None) -> Extracto
     if settings.extraction == "llm":
         return _LateExtractor(lambda: _llm_extractor(settings, zone, ledger))
     return _LateExtractor(lambda: _rules_extractor(zone))
+
+
+def make_summary_writer(settings: Settings, ledger: Ledger | None = None) -> SummaryWriter | None:
+    """What writes summaries with the configured language model; None: there is none, so they
+    quote."""
+    if settings.extraction != "llm":
+        return None
+    from memos.summaries.llm import LlmWriter
+
+    return LlmWriter(
+        settings.extraction_model,
+        url=settings.extraction_url,
+        key=settings.extraction_key,
+        timeout=settings.extraction_seconds,
+        attempts=settings.extraction_attempts,
+        ledger=ledger,
+    )
 
 
 def _time_zone(settings: Settings) -> tzinfo:

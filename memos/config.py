@@ -115,6 +115,11 @@ class Settings:
     kv_ram_bytes: int = _setting(
         256 << 20, "RAM for states that are in use; 0: they are read from disk", minimum=0
     )
+    kv_device_bytes: int = _setting(
+        1 << 30,
+        "memory of a CUDA device for states between requests; 0: copied to it at each use",
+        minimum=0,
+    )
     kv_remote: str = _setting(
         "",
         "fsspec URL where states are copied to, such as s3://bucket/kv; empty: nowhere",
@@ -181,6 +186,21 @@ class Settings:
         "", "most jobs of a kind that run at once over all workers, such as compile=1,extract=4"
     )
     job_attempts: int = _setting(5, "tries before a job is dead", minimum=1)
+    job_days: float = _setting(
+        30.0,
+        "days that succeeded and cancelled jobs are kept; 0: for ever",
+        minimum=0,
+        maximum=36500,
+    )
+    event_days: float = _setting(
+        365.0,
+        "days that events are kept which tell of nothing that is still there; 0: for ever",
+        minimum=0,
+        maximum=36500,
+    )
+    prune_cron: str = _setting(
+        "30 3 * * *", "when old jobs and events are removed, in time_zone; empty: never"
+    )
     receipt_key: str = _setting(
         "", "signs receipts of erasures; empty: a key made in data_dir", secret=True
     )

@@ -59,6 +59,7 @@ def open_stores(
     from memos.storage.notes import SqlNoteStore
     from memos.storage.past import SqlPastStore
     from memos.storage.receipts import SqlReceiptStore
+    from memos.storage.retention import SqlRetention
     from memos.storage.rules import SqlRuleStore
     from memos.storage.summaries import SqlSummaryStore
     from memos.storage.timetable import SqlTimetable
@@ -87,10 +88,11 @@ def open_stores(
         receipts=SqlReceiptStore(database, clock=clock),
         graph=SqlGraphStore(database, deriver=deriver, clock=clock),
         notes=SqlNoteStore(database, clock=clock),
-        summaries=SqlSummaryStore(database, clock=clock),
+        summaries=SqlSummaryStore(database, events=events, clock=clock),
         artifacts=SqlArtifactStore(database, jobs=jobs, clock=clock, random=os.urandom),
         keeping=SqlKeepingStore(database, jobs=jobs, events=events, graph=graph, clock=clock),
         events=SqlEventStore(database, log=events),
+        retention=SqlRetention(database),
         rules=SqlRuleStore(database, jobs=jobs),
         timetable=SqlTimetable(database, jobs=jobs, clock=clock),
         dumps=SqlDumpStore(database, jobs=jobs, audit=audit, new_id=new_id, clock=clock),

@@ -37,11 +37,11 @@ from memos.storage.records import (
     storable,
 )
 from memos.storage.tables import artifact, artifact_source, cube, memory, tenant
-from memos.types import Artifact, ArtifactSource, NewJob, State, Substrate
+from memos.types import LIVE, Artifact, ArtifactSource, NewJob, State, Substrate
 
 SALT_BYTES = 32
 _CHUNK = 500
-_LIVE = State.ACTIVATED.value
+_LIVE = tuple(state.value for state in LIVE)
 _KEPT = ("cube_id", "id", "hits", "last_used_at", "created_at", "attached")
 
 
@@ -219,7 +219,7 @@ def _check_sources(connection: Connection, new: Artifact) -> None:
     present = {id: (version, state) for id, version, state in rows}
     for source in new.sources:
         version, state = present.get(source.memory_id, (0, None))
-        if state != _LIVE:
+        if state not in _LIVE:
             raise MemoryNotFound(
                 f"memory {source.memory_id} is {state or 'not in this cube'}; only activated "
                 "memories can be compiled",
@@ -258,7 +258,7 @@ def _wanted(connection: Connection, sources: Sequence[str]) -> set[str]:
             memories[of].append(id)
     for of, ids in memories.items():
         live = select(memory.c.id).where(
-            memory.c.cube_id == of, memory.c.id.in_(ids), memory.c.state == _LIVE
+            memory.c.cube_id == of, memory.c.id.in_(ids), memory.c.state.in_(_LIVE)
         )
         found |= {memory_name(of, id) for id in connection.execute(live).scalars()}
     return found
@@ -327,7 +327,7 @@ def _staleness(
     reasons = []
     for _, id, version in entries:
         now, state = present.get(id, (0, "gone"))
-        if state != _LIVE:
+        if state not in _LIVE:
             reasons.append(f"memory {id} is {state}")
         elif now != version:
             reasons.append(f"memory {id} was compiled at version {version} and is at {now}")

@@ -38,10 +38,8 @@ def by_ids(
     The keys drive the join whatever the statistics say: PostgreSQL has none of a cube that was just
     filled, and would read all of it.
     """
-    # No row can have an id that no database can hold.
-    keys: Any = [key for key in ids if storable(key)]
-    if connection.dialect.name == "sqlite":
-        keys = json.dumps(keys)
+    # No row can have an id that no database can hold. JSON: see `_wanted`.
+    keys = json.dumps([key for key in ids if storable(key)], ensure_ascii=False)
     statement = _lookup(connection.dialect.name, table.name, columns)
     return connection.execute(statement, {"cube": cube_id, "ids": keys}).all()
 
@@ -55,7 +53,7 @@ def _lookup(dialect: str, table: str, columns: str) -> TextClause:
             f" WHERE {table}.cube_id = :cube AND {table}.id = wanted.value"
         )
     return text(
-        f"SELECT {wanted} FROM unnest(CAST(:ids AS text[])) AS wanted(id)"
+        f"SELECT {wanted} FROM json_array_elements_text(CAST(:ids AS json)) AS wanted(id)"
         f" CROSS JOIN LATERAL (SELECT * FROM {table} WHERE cube_id = :cube AND id = wanted.id"
         f" LIMIT 1) AS {table}"
     )

@@ -16,13 +16,13 @@ from memos.storage.cubes import cube_missing
 from memos.storage.engine import Database
 from memos.storage.records import digest, indexed_row, memory_of, vector_of
 from memos.storage.tables import cube, indexed, memory
-from memos.types import Memory, State
+from memos.types import LIVE, Memory
 
 if TYPE_CHECKING:
     from memos.protocols import Vector
 
 _CHUNK = 500
-_LIVE = State.ACTIVATED.value
+_LIVE = tuple(state.value for state in LIVE)
 
 _take = (
     update(cube)
@@ -65,7 +65,7 @@ unindexed_memories = (
     .select_from(_with_indexed)
     .where(
         memory.c.cube_id == bindparam("cube"),
-        memory.c.state == _LIVE,
+        memory.c.state.in_(_LIVE),
         or_(
             indexed.c.memory_id.is_(None),
             indexed.c.version != memory.c.version,
@@ -130,7 +130,7 @@ class SqlChangeFeed:
                 seq,
                 memory_id,
                 version,
-                state == _LIVE,
+                state in _LIVE,
                 kind,
                 position,
                 user_id,

@@ -37,15 +37,16 @@ from memos.storage.records import (
     version_row,
 )
 from memos.storage.tables import indexed, link, memory, memory_version, removed_link
-from memos.types import Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
+from memos.types import LIVE, Kind, Memory, MemoryVersion, NewEvent, NewJob, Provenance, State
 
 _insert_version = insert(memory_version)
 _insert_indexed = insert(indexed)
 
+_LIVE = ", ".join(f"'{state.value}'" for state in LIVE)
 # Of each key (number, session, user, position) the memories before that position.
 _BEFORE = (
     "cube_id = :cube AND session_id = {session} AND user_id {same} {user} AND position < {position}"
-    " AND state = :live ORDER BY position DESC LIMIT :limit"
+    f" AND state IN ({_LIVE}) ORDER BY position DESC LIMIT :limit"
 )
 _PRECEDING = {
     "sqlite": text(
@@ -171,7 +172,7 @@ class SqlMemoryStore:
             files: list[NewJob] = []
             for seq, change in enumerate(replacements, last - len(replacements) + 1):
                 stored.append(self._replace(connection, cube_id, change, seq))
-                if stored[-1].state is not State.ACTIVATED:
+                if stored[-1].state not in LIVE:
                     files += after_forgetting(connection, tenant_id, cube_id, stored[-1].id)
             self._jobs.add(connection, [*jobs, *files])
             self._events.record(connection, tenant_id, events)
@@ -309,7 +310,7 @@ class SqlMemoryStore:
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         kinds: Sequence[Kind] = (),
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -339,7 +340,6 @@ class SqlMemoryStore:
             asked = {
                 "cube": turns[0].cube_id,
                 "keys": json.dumps(keys),
-                "live": State.ACTIVATED.value,
                 "limit": limit,
             }
             with self._db.read() as connection:

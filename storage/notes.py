@@ -20,7 +20,7 @@ from memos.storage.feed import take_numbers
 from memos.storage.graph.records import END, text_or_none, until_of
 from memos.storage.records import json_text, link_row, micros, moment
 from memos.storage.tables import link, memory, note, removed_link
-from memos.types import Link, Note, State
+from memos.types import LIVE, Link, Note, State
 
 _KEY = ("memory_id", "revision")
 
@@ -112,7 +112,7 @@ def erase_those_of(connection: Connection, cube_id: str, memory_id: str, *, now:
     remove(connection, note, cube_id, _KEY, gone)
     causes = sorted({row[7] for rows in left.values() for row in rows if row[7] is not None})
     states = dict(map(tuple, by_ids(connection, memory, cube_id, causes, "id, state")))
-    live = {id for id, state in states.items() if state == State.ACTIVATED.value}
+    live = {id for id, state in states.items() if State(state) in LIVE}
     more: list[Sequence[Any]] = []
     for rows in left.values():
         rows.sort(key=lambda row: row[2])

@@ -17,7 +17,7 @@ from memos.storage.bulk import by_ids
 from memos.storage.engine import Database
 from memos.storage.records import memory_of, micros, snapshot_of
 from memos.storage.tables import memory, memory_version
-from memos.types import Kind, Memory, State
+from memos.types import LIVE, Kind, Memory, State
 
 _changed_between = exists().where(
     memory_version.c.cube_id == bindparam("cube"),
@@ -56,7 +56,7 @@ class SqlPastStore:
         at: datetime,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         kinds: Sequence[Kind] = (),
         user_id: str | None = None,
         agent_id: str | None = None,

@@ -5,37 +5,47 @@ Knows nothing of how they are made.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select, update
 
-from memos.protocols import Clock
+from memos.errors import VersionConflict
+from memos.protocols import Clock, Covered
 from memos.storage.bulk import by_ids, change, load, matching, remove
 from memos.storage.engine import Database
+from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.records import END, named, text_or_none
-from memos.storage.records import json_text, micros, moment
+from memos.storage.records import json_text, micros, moment, storable
 from memos.storage.tables import memory, summary, summary_source
-from memos.types import State, Summary, SummaryKind
+from memos.types import LIVE, NewEvent, State, Summary, SummaryKind, UndoStep
 
 
 class SqlSummaryStore:
     """`memos.protocols.SummaryStore`."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, events: EventLog, clock: Clock) -> None:
         self._db = database
+        self._events = events
         self._clock = clock
 
     def replace(
-        self, cube_id: str, kind: SummaryKind, summaries: Sequence[Summary], *, keys: Sequence[str]
-    ) -> None:
+        self,
+        cube_id: str,
+        kind: SummaryKind,
+        summaries: Sequence[Summary],
+        *,
+        keys: Sequence[str],
+        told: Mapping[str, NewEvent] | None = None,
+    ) -> tuple[Summary, ...]:
         now = micros(self._clock())
         with self._db.write() as connection:
-            take_numbers(connection, cube_id, 0)
+            _, tenant_id = take_numbers(connection, cube_id, 0)
             present = _present(connection, cube_id, kind, keys)
             fresh = _living(connection, cube_id, summaries)
             # What is the same as before stays what it was.
@@ -49,6 +59,58 @@ class SqlSummaryStore:
                 load(
                     connection, summary_source, [row for item in new for row in _of(cube_id, item)]
                 )
+            self._events.record(connection, tenant_id, _about(told or {}, new))
+        return tuple(new)
+
+    def covered(
+        self, cube_id: str, kinds: Sequence[SummaryKind]
+    ) -> dict[tuple[SummaryKind, str], Covered]:
+        columns = summary.c.kind, summary.c.key, summary.c.covers, summary.c.undone
+        query = select(*columns).where(
+            summary.c.cube_id == cube_id,
+            summary.c.kind.in_([kind.value for kind in kinds]),
+            or_(summary.c.expired_at == END, summary.c.undone == 1),
+        )
+        found: dict[tuple[SummaryKind, str], tuple[set[str], set[str]]] = {}
+        with self._db.read() as connection:
+            for kind, key, covers, undone in connection.execute(query):
+                sets = found.setdefault((SummaryKind(kind), key), (set(), set()))
+                sets[undone].add(covers or "")
+        return {name: Covered(*map(frozenset, sets)) for name, sets in found.items()}
+
+    def former(self, cube_id: str, kind: SummaryKind, key: str) -> list[tuple[Summary, bool]]:
+        query = select(summary).where(
+            summary.c.cube_id == cube_id, summary.c.kind == kind.value, summary.c.key == key
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(summary.c.created_at, summary.c.id)).all()
+            undone = [bool(row.undone) for row in rows]
+            return list(zip(_built(connection, cube_id, rows), undone, strict=True))
+
+    def get(self, cube_id: str, summary_id: str) -> Summary | None:
+        if not storable(summary_id):
+            return None
+        query = select(summary).where(summary.c.cube_id == cube_id, summary.c.id == summary_id)
+        with self._db.read() as connection:
+            found = _built(connection, cube_id, connection.execute(query).all())
+        return found[0] if found else None
+
+    def take_back(self, cube_id: str, ids: Sequence[str], *, told: NewEvent) -> None:
+        named = (summary.c.cube_id == cube_id, summary.c.id.in_(list(ids)))
+        mine = (*named, summary.c.expired_at == END)
+        with self._db.write() as connection:
+            _, tenant_id = take_numbers(connection, cube_id, 0)
+            done = connection.execute(
+                update(summary).where(*mine).values(expired_at=micros(self._clock()), undone=1)
+            )
+            if done.rowcount != len(ids):
+                raise VersionConflict(
+                    f"of {len(ids)} summaries {len(ids) - done.rowcount} are not the present ones "
+                    "any more, so none was taken back",
+                    expected=len(ids),
+                    actual=done.rowcount,
+                )
+            self._events.record(connection, tenant_id, [told])
 
     def page(
         self,
@@ -118,12 +180,30 @@ def _living(connection: Connection, cube_id: str, summaries: Sequence[Summary]) 
     """Those whose memories are all live: one may have been forgotten while they were made."""
     ids = sorted({id for item in summaries for id in item.memory_ids})
     states = dict(map(tuple, by_ids(connection, memory, cube_id, ids, "id, state")))
-    live = {id for id, state in states.items() if state == State.ACTIVATED.value}
+    live = {id for id, state in states.items() if State(state) in LIVE}
     return [item for item in summaries if live.issuperset(item.memory_ids)]
 
 
 def _same(item: Summary) -> tuple[Any, ...]:
-    return (item.kind, item.key, item.text, item.memory_ids, item.entity_ids, item.method)
+    return (
+        *(item.kind, item.key, item.text, item.memory_ids, item.entity_ids, item.method),
+        item.covers,
+    )
+
+
+def _about(told: Mapping[str, NewEvent], new: Sequence[Summary]) -> list[NewEvent]:
+    """An event for each key that has new summaries."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for item in new:
+        ids[item.key].append(item.id)
+    return [
+        dataclasses.replace(
+            told[key],
+            subjects=(*ids[key], *told[key].subjects),
+            undo=tuple(UndoStep(memory_id=id) for id in ids[key]),
+        )
+        for key in sorted(ids.keys() & told.keys())
+    ]
 
 
 def _row(cube_id: str, kind: SummaryKind, item: Summary, now: int) -> tuple[Any, ...]:
@@ -137,6 +217,8 @@ def _row(cube_id: str, kind: SummaryKind, item: Summary, now: int) -> tuple[Any,
         item.method,
         now,
         END,
+        item.covers,
+        0,
     )
 
 
@@ -166,6 +248,7 @@ def _built(connection: Connection, cube_id: str, rows: Sequence[Sequence[Any]]) 
             entity_ids=tuple(json.loads(row[5])),
             method=row[6],
             created_at=moment(row[7]),
+            covers=row[9],
         )
         for row in rows
     ]

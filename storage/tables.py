@@ -550,6 +550,9 @@ summary = Table(
     Column("method", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expired_at", BigInteger, nullable=False),
+    # A digest of the turns that it was made of, and 1 once somebody took it back.
+    Column("covers", Text),
+    Column("undone", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("cube_id", "id", name="pk_summary"),
     Index("ix_summary_key", "cube_id", "kind", "key", "expired_at"),
 )

@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, or_, select, text, update
 
 from memos.errors import ScheduleNotFound
 from memos.protocols import Clock
@@ -16,6 +16,14 @@ from memos.storage.jobs import SqlJobQueue
 from memos.storage.records import checked, json_text, micros, moment, moment_or_none, storable
 from memos.storage.schedules import schedule
 from memos.types import NewJob, Schedule
+
+_names = [column.name for column in schedule.c]
+# Several processes may put the same one in place when they start.
+_put = text(
+    f"INSERT INTO schedule ({', '.join(_names)}) VALUES ({', '.join(f':{n}' for n in _names)})"
+    " ON CONFLICT (cube_id, name) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _names)
+)
 
 
 class SqlTimetable:
@@ -44,8 +52,7 @@ class SqlTimetable:
             }
         )
         with self._db.write() as connection:
-            connection.execute(delete(schedule).where(*_named(new.cube_id, new.name)))
-            connection.execute(insert(schedule), row)
+            connection.execute(_put, row)
 
     def all(self, cube_id: str) -> tuple[Schedule, ...]:
         query = select(schedule).where(schedule.c.cube_id == cube_id).order_by(schedule.c.name)

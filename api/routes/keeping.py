@@ -51,7 +51,8 @@ def plan(caller: Caller, cube: CubeName, query: Annotated[PlanQuery, Parameters(
 @needs(Role.ADMIN)
 def consolidate(caller: Caller, cube: CubeName, once: Repeatable) -> Response:
     """A job that merges what says the same, retires what no longer holds, and makes memories of
-    what recurs. Each action is an event that can be undone."""
+    what recurs and of hot segments, and summarises sessions and their segments. Each action is an
+    event that can be undone."""
     return once.do(lambda: WireResponse(caller.memory.consolidate(cube=cube), 202))
 
 

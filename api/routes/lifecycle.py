@@ -42,7 +42,7 @@ def archive(
 @router.post(
     "/memories/{id}/freeze",
     operation_id="freeze",
-    summary="Set a memory aside as it is",
+    summary="Keep a memory as it is",
     response_model=Memory,
 )
 @needs(Role.WRITER)
@@ -54,7 +54,7 @@ def freeze(
     body: ReasonIn | None = None,
     if_match: IfMatch = None,
 ) -> Response:
-    """Not searched, not changed, and never expired by any rule, until it is thawed."""
+    """Found as before, but not changed, merged, archived or expired, until it is thawed."""
     return _step(caller, cube, id, once, body, if_match, "freeze")
 
 
@@ -142,7 +142,8 @@ def undo(
         undone = caller.memory.explain(mark, cube=cube).event
         if undone is None:
             raise EventNotFound(f"there is no event {mark!r}", event_id=mark)
-        ids = [step.memory_id for step in undone.undo]
+        of_memories = undone.kind.startswith("memory.")
+        ids = [step.memory_id for step in undone.undo] if of_memories else []
         return WireResponse(tuple(caller.memory.get(one, cube=cube) for one in ids))
 
     return once.do(

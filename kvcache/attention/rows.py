@@ -121,10 +121,14 @@ def plain(
     return Held(tuple(rows), ends.pop())
 
 
-def from_states(states: States, *, length: int | None = None) -> Held:
+def from_states(
+    states: States, *, length: int | None = None, key_dim: Sequence[int] | None = None
+) -> Held:
     """What is held by the states of a block from the text's begin. `length` is how many tokens the
     text has: one more than the last position that any layer has, if None, which is wrong if a
-    policy has dropped the end. InvalidInput for recurrent states: they are no rows."""
+    policy has dropped the end. `key_dim` are the channels of each layer's keys before any were
+    pruned; as many as its values have, if None. InvalidInput for recurrent states: they are no
+    rows."""
     import torch
 
     rows = []
@@ -135,25 +139,36 @@ def from_states(states: States, *, length: int | None = None) -> Held:
         at = state.positions
         if at is None:
             at = torch.arange(state.start, state.start + count, device=state.keys.device)
-        rows.append(Rows(state.keys, state.values, at.long().expand(heads, -1)))
+        rows.append(
+            Rows(
+                state.keys,
+                state.values,
+                at.long().expand(heads, -1),
+                bias=state.bias,
+                channels=None if state.channels is None else state.channels.long(),
+                key_dim=int(state.values.shape[2]) if key_dim is None else key_dim[index],
+                source=state.source,
+            )
+        )
     if length is None:
         length = 1 + max(int(layer.positions.max()) for layer in rows if layer.count)
     return Held(tuple(rows), length)
 
 
 def to_states(held: Held) -> list[LayerStates]:
-    """As the states of a block, with positions where rows are missing. InvalidInput for what states
-    can't say: biases, pruned channels, shared layers."""
+    """As the states of a block, with positions where rows are missing."""
     import torch
 
     found = []
-    for index, rows in enumerate(held.layers):
-        if rows.bias is not None or rows.channels is not None or rows.source is not None:
-            raise InvalidInput(f"layer {index} by {held.policy!r} is more than rows at positions")
-        first = int(rows.positions[0, 0]) if rows.count else held.length
-        whole = rows.count == held.length - first
+    for rows in held.layers:
+        first = int(rows.positions.min()) if rows.count else held.length
+        all_rows = torch.arange(first, held.length, device=rows.positions.device)
+        whole = rows.count == len(all_rows) and bool((rows.positions == all_rows).all())
         at = None if whole else rows.positions.to(torch.int32)
-        found.append(LayerStates(rows.keys, rows.values, first, at))
+        channels = None if rows.channels is None else rows.channels.to(torch.int32)
+        found.append(
+            LayerStates(rows.keys, rows.values, first, at, rows.bias, channels, rows.source)
+        )
     return found
 
 

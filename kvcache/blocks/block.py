@@ -38,12 +38,26 @@ class LayerStates:
     `keys` is (kv_heads, n, head_dim), `values` (kv_heads, n, value_dim). `start` is the position of
     the first row. Rows are consecutive unless `positions` says otherwise: int32, (n,) or
     (kv_heads, n), ascending; a compression policy leaves rows out.
+
+    Policies may do more, which is None where they have not. `bias` (kv_heads, n) float32 is added
+    to the attention logits of a row that stands for several. `channels` (kv_heads, fewer) int32
+    says which channels of head_dim the keys have left. `source` is an earlier layer whose rows this
+    one uses: it has none of its own.
     """
 
     keys: Tensor
     values: Tensor
     start: int
     positions: Tensor | None = None
+    bias: Tensor | None = None
+    channels: Tensor | None = None
+    source: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are consecutive rows and nothing else."""
+        more = (self.positions, self.bias, self.channels, self.source)
+        return all(part is None for part in more)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

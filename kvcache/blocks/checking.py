@@ -51,8 +51,19 @@ def _layer(
 
 def _check_shapes(at: int, state: LayerStates, layer: LayerLayout, dtype: str) -> None:
     rows = state.keys.shape[1] if state.keys.ndim == 3 else -1
-    _check(at, "keys", state.keys, (layer.kv_heads, rows, layer.head_dim), dtype)
+    dim = layer.head_dim if state.channels is None else state.channels.shape[-1]
+    _check(at, "keys", state.keys, (layer.kv_heads, rows, dim), dtype)
     _check(at, "values", state.values, (layer.kv_heads, rows, layer.value_dim), dtype)
+    if state.bias is not None and tuple(state.bias.shape) != (layer.kv_heads, rows):
+        raise InvalidInput(
+            f"layer {at}: a bias of {tuple(state.bias.shape)} for (kv_heads, rows) = "
+            f"{(layer.kv_heads, rows)}"
+        )
+    if state.source is not None and (rows or not 0 <= state.source < at):
+        raise InvalidInput(
+            f"layer {at} uses the rows of layer {state.source} and has {rows} of its own; it must "
+            "be an earlier one, and none"
+        )
 
 
 def _check(at: int, what: str, tensor: Tensor, shape: Sequence[int], dtype: str) -> None:
@@ -66,7 +77,7 @@ def _check(at: int, what: str, tensor: Tensor, shape: Sequence[int], dtype: str)
 def _cut(at: int, state: LayerStates, layer: LayerLayout, start: int, end: int) -> LayerStates:
     rows = state.keys.shape[1]
     if layer.kind == "full":
-        if (state.start, rows) != (start, end - start) or state.positions is not None:
+        if (state.start, rows) != (start, end - start) or not state.plain:
             raise InvalidInput(
                 f"layer {at} has {rows} rows from {state.start}; tokens are [{start}, {end})"
             )

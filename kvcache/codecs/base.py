@@ -1,8 +1,9 @@
 """What all codecs share: packing tensors into one payload, finding them again, cutting rows.
 
 A codec's own file has only its formula: what keys or values become, and how they come back. A
-layer's positions and recurrent states are stored as they are by every codec: a state is small, and
-its errors would be carried through all that follows. Works on any device; knows no files.
+layer's positions, biases and recurrent states are stored as they are by every codec: they are
+small, and errors of a state would be carried through all that follows. Works on any device; knows
+no files.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ ALIGNMENT = 64
 
 RAW = "raw"
 """The part that is the tensor itself; any codec may give only this for what it can't code."""
+
+_BESIDE = ("positions", "bias", "channels")
+"""What a policy says of rows: few bytes, stored as they are."""
 
 
 class Codec(ABC):
@@ -83,8 +87,12 @@ class Codec(ABC):
         values = self.pack("values", state.values, state.start)
         found = {f"keys/{name}": part for name, part in keys.items()}
         found |= {f"values/{name}": part for name, part in values.items()}
-        if state.positions is not None:
-            found["positions/raw"] = state.positions
+        for name in _BESIDE:
+            part = getattr(state, name)
+            if part is not None:
+                found[f"{name}/{RAW}"] = part
+        if state.source is not None:
+            found[f"source/{RAW}"] = torch.tensor([state.source], dtype=torch.int32)
         return found
 
     def _layer(
@@ -97,12 +105,18 @@ class Codec(ABC):
             return RecurrentState(tensors, record.start)
         cut = record.rows if rows is None or layer.kind != "full" else min(rows, record.rows)
         dtype = getattr(torch, layout.dtype)
-        positions = found.get("positions/raw")
+        positions, bias, channels, source = (
+            found.get(f"{name}/{RAW}") for name in (*_BESIDE, "source")
+        )
+        dim = layer.head_dim if channels is None else channels.shape[-1]
         return LayerStates(
-            keys=self._role("keys", found, cut, layer.head_dim, dtype),
+            keys=self._role("keys", found, cut, dim, dtype),
             values=self._role("values", found, cut, layer.value_dim, dtype),
             start=record.start,
             positions=None if positions is None else positions[..., :cut],
+            bias=None if bias is None else bias[..., :cut],
+            channels=channels,
+            source=None if source is None else int(source[0]),
         )
 
     def _role(self, role: Role, found: Parts, rows: int, dim: int, dtype: torch.dtype) -> Tensor:

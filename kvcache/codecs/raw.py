@@ -22,9 +22,7 @@ class Raw(Codec):
     exact: ClassVar[bool] = True
 
     def encode(self, states: States, layout: CacheLayout) -> Encoded:
-        plain = [
-            state for state in states if isinstance(state, LayerStates) and state.positions is None
-        ]
+        plain = [state for state in states if isinstance(state, LayerStates) and state.plain]
         rows = {state.keys.shape[1] for state in plain}
         if not layout.uniform or len(plain) < len(states) or len(rows) != 1:
             return super().encode(states, layout)

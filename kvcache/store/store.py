@@ -240,6 +240,12 @@ class BlockStore:
             found = self._catalog.tree.headers()
         return [header for header in found if root in (None, header.root)]
 
+    def lineage(self, block: BlockId) -> list[BlockId]:
+        """The block after those that it follows from; empty if it or one of them is gone."""
+        self._writing.refresh()
+        with self._catalog.lock:
+            return self._catalog.tree.lineage(block)
+
     def forget(self, source_ids: Collection[str]) -> list[BlockId]:
         """Deletes every block that carries one of the sources, in any version, and all that follow
         from these; the damaged files that may. Pins don't hold them. Returns what was deleted."""

@@ -115,6 +115,20 @@ class Tree:
                 todo.extend(self._joined(self._nodes[block].header))
         return found
 
+    def lineage(self, block: BlockId) -> list[BlockId]:
+        """From a root to the block, through any that provide its parents; empty if none do."""
+        found: list[BlockId] = []
+        at: BlockId | None = block
+        while at is not None:
+            node = self._nodes.get(at)
+            if node is None:
+                return []
+            found.append(at)
+            if not node.header.start:
+                return found[::-1]
+            at = min(self._providers.get(node.header.parent, ()), default=None)
+        return []
+
     def orphans(self) -> set[BlockId]:
         """Blocks that no walk from a root can reach."""
         first = [block for block, node in self._nodes.items() if node.header.start == 0]

@@ -47,7 +47,7 @@ class Held:
 
 
 class RamTier:
-    """Thread-safe. `pinned` needs CUDA."""
+    """Thread-safe. `pinned` needs CUDA; it may be set later, for what is taken from then on."""
 
     def __init__(self, *, budget_bytes: int, pinned: bool = False) -> None:
         self.shelf: Shelf[Held] = Shelf(budget_bytes=budget_bytes)

@@ -54,16 +54,25 @@ class Tiers:
         device: DeviceTier | None = None,
         remote: RemoteTier | None = None,
     ) -> None:
-        self.store, self.ram, self.device, self.remote = store, ram, device, remote
+        self.store, self.ram, self.remote = store, ram, remote
         self._reader = Reader()
-        self._copies = DeviceCopies(device.device, self._reader) if device else None
+        self.device: DeviceTier | None = None
+        self._copies: DeviceCopies | None = None
         self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-tiers")
         self._copying: list[Future[None]] = []
         self._lock = Lock()
         self._loads = dict.fromkeys(("device", "ram", "disk", "remote"), 0)
-        for tier in (ram, device):
-            if tier:
-                store.on_removed(tier.shelf.remove)
+        if ram:
+            store.on_removed(ram.shelf.remove)
+        if device:
+            self.attach(device)
+
+    def attach(self, device: DeviceTier) -> None:
+        """From now on states are loaded onto this device; once, before the first load. Apart from
+        the beginning since a device is touched only by who has a model on it."""
+        self._copies = DeviceCopies(device.device, self._reader)
+        self.device = device
+        self.store.on_removed(device.shelf.remove)
 
     def longest(
         self,
@@ -126,7 +135,10 @@ class Tiers:
     def prefetch(self, hits: Iterable[Hit]) -> Future[None]:
         """Brings these blocks as near as they get, in the background: onto the device, or into
         RAM, or through the page cache, verified. What fails is left to `load` to report."""
-        blocks = [segment.block for hit in hits for segment in hit.segments]
+        return self.fetch([segment.block for hit in hits for segment in hit.segments])
+
+    def fetch(self, blocks: Iterable[BlockId]) -> Future[None]:
+        """The same for blocks by name."""
         return self._background.submit(self._fetch, list(dict.fromkeys(blocks)))
 
     def put(

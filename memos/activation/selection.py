@@ -22,8 +22,16 @@ POLICIES = (
     "snapkv",
     "pyramidkv",
     "cake",
+    "finch",
+    "laq",
+    "think",
+    "kvmerger",
+    "zeromerge",
+    "elastic",
+    "kvsharer",
 )
-"""Those that choose rows of a text without knowing what will be asked."""
+"""Those that need not know what will be asked. The last five prune channels of keys, merge rows or
+share them between layers; the others choose rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +77,10 @@ class Selection:
         check_limit("limit", self.limit, settings)
 
 
-def check_codec(codec: str) -> str:
+def check_codec(codec: str, *, field: str = "codec") -> str:
+    """The codec; InvalidInput if there is none of this name."""
     if codec not in CODECS:
-        raise InvalidInput(f"codec is {codec!r}; use one of {', '.join(CODECS)}", field="codec")
+        raise InvalidInput(f"{field} is {codec!r}; use one of {', '.join(CODECS)}", field=field)
     return codec
 
 

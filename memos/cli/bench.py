@@ -34,6 +34,7 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
     kinship  make the table of how near words are in meaning
     scale   latency, memory and disk against the number of memories
     peers   ingest and search beside another memory layer
+    dumps   a cube out into a file and in again, beside backups
     crash   kill -9 during bulk adds; nothing acknowledged may be lost
     graph   recording facts by the million, and views of them at a time
     consolidation  what a simulated year leaves, LoCoMo after it, cost, searches meanwhile

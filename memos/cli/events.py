@@ -28,7 +28,7 @@ _LAST = 12
 @known_option
 @pass_session
 def why(session: Session, id: str, cube: str, known_as_of: datetime | None) -> None:
-    """Say why a memory, a fact, a job or an event is as it is."""
+    """Say why a memory, a fact, a summary, a job or an event is as it is."""
     with session.memories() as memory:
         found = memory.explain(id, cube=cube, known_as_of=known_as_of)
     output.emit(session, found, lambda: _view(found), brief=found.text)

@@ -47,7 +47,8 @@ _TEXT = 60
 @click.option("--timeout", type=float, default=3600.0, show_default=True, help="In seconds.")
 @pass_session
 def consolidate(session: Session, /, cube: str, dry_run: bool, limit: int, **how: Any) -> None:
-    """Merge what says the same, retire what no longer holds, make memories of what recurs.
+    """Merge what says the same, retire what no longer holds, make memories of what recurs and of
+    hot segments, summarise sessions.
 
     Each action is an event: `memos why ID` tells it, `memos undo EVENT` takes it back.
     """

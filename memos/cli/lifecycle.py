@@ -35,7 +35,7 @@ def _step(name: str, help: str) -> click.Command:
 
 
 archive = _step("archive", "Take memories out of search; `memos restore` brings them back.")
-freeze = _step("freeze", "Set memories aside as they are: unsearched, unchanged, never expired.")
+freeze = _step("freeze", "Keep memories as they are: found, but never changed, merged or expired.")
 thaw = _step("thaw", "Undo `memos freeze`.")
 expire = _step("expire", "Say that the time of memories is over.")
 

@@ -89,7 +89,7 @@ def _facts(note: Note) -> list[tuple[str, Any]]:
 @paging_options
 @pass_session
 def summaries(session: Session, /, kind: str | None, **wanted: Any) -> None:
-    """List the summaries of sessions and of communities of entities."""
+    """List the summaries of sessions, of their segments, and of communities of entities."""
     with session.memories() as memory:
         page = memory.summaries(kind=SummaryKind(kind) if kind else None, **wanted)
     rows = [

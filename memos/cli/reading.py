@@ -22,7 +22,7 @@ from memos.cli.options import (
     view_options,
 )
 from memos.cli.session import Session, pass_session
-from memos.types import Hit, Kind, Memory, SearchResult, State
+from memos.types import LIVE, Hit, Kind, Memory, SearchResult, State
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -106,7 +106,7 @@ def _emit_memory(session: Session, memory: Memory) -> None:
     "states",
     type=STATES,
     multiple=True,
-    default=(State.ACTIVATED.value,),
+    default=tuple(state.value for state in LIVE),
     show_default=True,
     help="May be repeated.",
 )

@@ -25,6 +25,7 @@ from memos.client.requests import Request
 from memos.errors import WaitTimeout
 from memos.messages import Item
 from memos.types import (
+    LIVE,
     UNSET,
     Added,
     AddProgress,
@@ -224,7 +225,7 @@ class AsyncClient(
         *,
         cube: str = "default",
         kinds: Sequence[Kind] = (),
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         user_id: str | None = None,
         agent_id: str | None = None,
         session_id: str | None = None,

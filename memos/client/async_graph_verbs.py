@@ -382,7 +382,7 @@ class AsyncGraphVerbs(ABC):
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Summary]:
-        """A page of the summaries of sessions and communities."""
+        """A page of the summaries of sessions, their segments, and communities."""
         return await self._send(
             requests.summaries(
                 kind=kind, cube=cube, known_as_of=known_as_of, cursor=cursor, limit=limit

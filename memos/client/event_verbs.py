@@ -29,7 +29,8 @@ class EventVerbs(ABC):
     def explain(
         self, id: str, *, cube: str = "default", known_as_of: datetime | None = None
     ) -> Explanation:
-        """Why a memory, a fact, a job or an event is as it is. NotFound if the id is nobody's."""
+        """Why a memory, a fact, a summary, a job or an event is as it is. NotFound if the id is
+        nobody's."""
         return self._send(requests.explain(id, cube=cube, known_as_of=known_as_of))
 
     def events(

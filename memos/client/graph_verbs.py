@@ -378,7 +378,7 @@ class GraphVerbs(ABC):
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Summary]:
-        """A page of the summaries of sessions and communities."""
+        """A page of the summaries of sessions, their segments, and communities."""
         return self._send(
             requests.summaries(
                 kind=kind, cube=cube, known_as_of=known_as_of, cursor=cursor, limit=limit

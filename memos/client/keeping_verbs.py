@@ -43,7 +43,8 @@ class KeepingVerbs(ABC):
 
     def consolidate(self, *, cube: str = "default") -> Job:
         """Queues a consolidation: what says the same is merged, what no longer holds is retired,
-        what recurs becomes a memory of its own."""
+        what recurs becomes a memory of its own, hot segments go on to long-term memory, sessions
+        and their segments are summarised."""
         return self._send(requests.run("consolidate", cube=cube, idempotency_key=self._key()))
 
     def sweep(self, *, cube: str = "default") -> Job:

@@ -49,7 +49,7 @@ class LifecycleVerbs(ABC):
         if_version: int | None = None,
         reason: str | None = None,
     ) -> Memory:
-        """Set aside as it is: not searched, not changed, never expired by a rule, until `thaw`."""
+        """Kept as it is: found, but not changed, merged, archived or expired, until `thaw`."""
         return self._send(
             requests.step(
                 id,

@@ -227,4 +227,4 @@ def _worth(item: Held, claims: int) -> tuple[Any, ...]:
     memory = item.memory
     words = len(wording(text_of(memory)).words)
     at = memory.occurred_at or memory.created_at
-    return item.use.pinned, claims, words, memory.priority, at, memory.position
+    return item.fixed, claims, words, memory.priority, at, memory.position

@@ -17,7 +17,7 @@ import numpy as np
 from memos.consolidation.families import Family, covered, families
 from memos.consolidation.recurrence import Recurring, recurring
 from memos.protocols import Clock, Deed, Ended, Held, KeepingStore, Move, Said
-from memos.types import ActionKind, Cube, Kind, Lineage, PlannedAction, Policy, Relation, State
+from memos.types import ActionKind, Cube, Kind, Lineage, Policy, Relation, State
 
 if TYPE_CHECKING:
     from memos.protocols import Vector
@@ -128,7 +128,7 @@ class Planner:
         for id, found in sorted(ended.items()):
             item, last = items.get(id), max(found, key=lambda one: one.at)
             about = heads.get(last.closer_id)
-            if item is None or about is None or about == id or item.use.pinned:
+            if item is None or about is None or about == id or item.fixed:
                 continue
             claims = said.get(id, ())
             if _all_over(claims, found) and covered(item.memory, claims) >= _LEAST_COVERED:
@@ -186,7 +186,7 @@ class Planner:
                 {"sources": len(ids)},
             )
             for id, ids in sorted(sources.items())
-            if ids and ids <= gone and not made[id].use.pinned
+            if ids and ids <= gone and not made[id].fixed
         ]
 
     def _recurring(
@@ -200,13 +200,18 @@ class Planner:
     ) -> list[Recurring]:
         kept = [n for n, item in enumerate(held) if _plain(item) and item.memory.id not in gone]
         ids = [held[row].memory.id for row in kept]
+        promoted = {
+            item.memory.id
+            for item in held
+            if item.memory.metadata.get("made_by") == ActionKind.PROMOTE.value
+        }
         times: dict[str, int] = defaultdict(lambda: 1)
         known: dict[str, set[ActionKind]] = defaultdict(set)
         for start in range(0, len(ids), _PAGE):
             for row in self._store.lineage(cube.id, ids[start : start + _PAGE]):
                 if row.relation is Relation.MERGED:
                     times[row.derived_id] += 1
-                elif row.relation is Relation.MADE_FROM:
+                elif row.relation is Relation.MADE_FROM and row.derived_id not in promoted:
                     # Whatever was made of it: a memory is generalised once.
                     known[row.source_id] |= set(ActionKind)
         for deed in deeds:
@@ -220,51 +225,6 @@ class Planner:
             beat=beat,
         )
         return [_shifted(one, kept) for one in found]
-
-
-def shown(plan: Consolidation, limit: int) -> tuple[PlannedAction, ...]:
-    """The first actions in words, with the texts that they are about."""
-    texts = {item.memory.id: item.memory.content for item in plan.held}
-    items = []
-    for deed in plan.deeds[:limit]:
-        ids = tuple(move.memory_id for move in deed.moves)
-        items.append(
-            PlannedAction(
-                kind=deed.kind,
-                reason=deed.reason,
-                numbers=deed.numbers,
-                memory_ids=(deed.about, *ids),
-                text=texts[deed.about],
-                of=tuple(texts[id] for id in ids),
-            )
-        )
-    for one in plan.made[: max(0, limit - len(items))]:
-        members = [plan.held[row].memory for row in one.rows]
-        items.append(
-            PlannedAction(
-                kind=one.action,
-                reason=reason_of(one),
-                numbers=numbers_of(one),
-                memory_ids=tuple(memory.id for memory in members),
-                text=one.text,
-                of=tuple(memory.content for memory in members),
-            )
-        )
-    return tuple(items)
-
-
-def reason_of(one: Recurring) -> str:
-    """Why a memory is made of these."""
-    what = {
-        ActionKind.PROCEDURE: "an instruction or correction",
-        ActionKind.CORE: "a preference",
-        ActionKind.GENERALISE: "a topic",
-    }[one.action]
-    return f"{what} that came up {one.times} times on {one.days} days"
-
-
-def numbers_of(one: Recurring) -> Mapping[str, float]:
-    return {"times": one.times, "days": one.days, "least_cosine": round(one.cosine, 4)}
 
 
 def _all_over(claims: Sequence[Said], ended: Sequence[Ended]) -> bool:
@@ -296,7 +256,7 @@ def _merges(
         if end is not None:
             over |= _unread(members, said, over, end)
         left = [item for item in members if item.memory.id not in over]
-        others = [item for item in left[1:] if not item.use.pinned]
+        others = [item for item in left[1:] if not item.fixed]
         if others:
             deeds.append(_merge(left[0], others, family))
     return [one.deed for one in over.values()] + deeds
@@ -315,7 +275,7 @@ def _unread(
         for item in members
         if item.memory.id not in over
         and not said.get(item.memory.id)
-        and not item.use.pinned
+        and not item.fixed
         and item.memory.id != why.about
         and (item.memory.occurred_at or item.memory.created_at) < end
     }

@@ -230,16 +230,16 @@ def composed(action: ActionKind, members: Sequence[Memory], vectors: Vector) -> 
     """
     if action is not ActionKind.GENERALISE:
         newest = max(members, key=lambda m: (m.occurred_at or m.created_at, m.position))
-        return _attributed(newest, " ".join(newest.content.split()))
+        return attributed(newest, " ".join(newest.content.split()))
     weights: NDArray[np.float64] = np.array(
         [1.0 + telling(m.content, None).told for m in members], np.float64
     )
     best = np.argsort(-central(vectors, weights), kind="stable")[:_QUOTED]
     lines = list(dict.fromkeys(sentence(members[i].content) for i in sorted(best.tolist())))
-    return _attributed(members[0], f"{_span(members)}: {' … '.join(lines)}")
+    return attributed(members[0], f"{_span(members)}: {' … '.join(lines)}")
 
 
-def _attributed(memory: Memory, text: str) -> str:
+def attributed(memory: Memory, text: str) -> str:
     return f"{memory.speaker}: {text}" if memory.speaker else text
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from memos.activation.selection import check_codec
 from memos.errors import InvalidInput, PolicyContradiction
 from memos.types import Kind, Policy
 
@@ -17,6 +18,8 @@ def checked(policy: Policy) -> Policy:
         _positive(f"half_life_days of {Kind(kind).value}", "half_life_days", days)
     _positive("max_memories", "max_memories", policy.max_memories)
     _positive("max_bytes", "max_bytes", policy.max_bytes)
+    _positive("promote_heat", "promote_heat", policy.promote_heat)
+    _positive(*2 * ("consolidate_idle_minutes",), policy.consolidate_idle_minutes)
     _between("archive_below", policy.archive_below)
     _between("junk_above", policy.junk_above)
     _between("quarantine_above", policy.quarantine_above)
@@ -24,6 +27,8 @@ def checked(policy: Policy) -> Policy:
         value = getattr(policy, name)
         if not math.isfinite(value) or value < 0:
             raise InvalidInput(f"{name} is {value}; the minimum is 0", field=name)
+    if policy.kv_codec is not None:
+        check_codec(policy.kv_codec, field="kv_codec")
     half_lives = {**Policy().half_life_days, **policy.half_life_days}
     return replace(policy, half_life_days=half_lives)
 
@@ -36,7 +41,7 @@ def check_budget(policy: Policy, *, pinned: int, pinned_bytes: int) -> None:
     ):
         if most is not None and held > most:
             raise PolicyContradiction(
-                f"{name} is {most}, but pinned, core and vault memories alone are {held}; "
+                f"{name} is {most}, but pinned, frozen, core and vault memories alone are {held}; "
                 "raise it, or unpin some",
                 field=name,
                 held=held,

@@ -1,7 +1,7 @@
 """The plan of a sweep: what is archived because it has faded, or evicted for a budget, and why.
 
-Pinned memories never go, nor do those of kinds that do not decay (core, vault); frozen ones are not
-even looked at. When what is archived expires and is erased, lifecycle rules say. Changes nothing.
+Pinned and frozen memories never go, nor do those of kinds that do not decay (core, vault). When
+what is archived expires and is erased, lifecycle rules say. Changes nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Sweeper:
     ) -> Sweep:
         """PolicyContradiction if a budget is below what must never go."""
         now = self._clock()
-        live = list(self._every(cube, State.ACTIVATED, beat))
+        live = list(self._every(cube, beat))
         total = sum(item.bytes for item in live)
         fixed = [item for item in live if not _may_go(item, policy)]
         rules.check_budget(
@@ -63,9 +63,9 @@ class Sweeper:
             texts=texts,
         )
 
-    def _every(self, cube: Cube, state: State, beat: Callable[[], object]) -> Iterator[Held]:
+    def _every(self, cube: Cube, beat: Callable[[], object]) -> Iterator[Held]:
         after = 0
-        while rows := self._store.held(cube.id, after=after, limit=_PAGE, states=(state,)):
+        while rows := self._store.held(cube.id, after=after, limit=_PAGE):
             after = rows[-1].memory.position
             yield from rows
             beat()
@@ -86,7 +86,7 @@ def shown(sweep: Sweep, limit: int) -> tuple[PlannedAction, ...]:
 
 
 def _may_go(item: Held, policy: Policy) -> bool:
-    return not item.use.pinned and policy.half_life_days.get(item.memory.kind) is not None
+    return not item.fixed and policy.half_life_days.get(item.memory.kind) is not None
 
 
 def _faded(live: Sequence[Held], policy: Policy, now: datetime) -> list[Deed]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from memos.graph.endings import AFFIRMED, ENDED, NEGATED, SUPERSEDED
 from memos.graph.sentences import moment, span, told
-from memos.graph.validity import AFFIRMED, ENDED, NEGATED, SUPERSEDED
 from memos.types import Assertion, Fact, Granularity, Ruling, RulingKind
 
 _SHOWN = 5

@@ -7,9 +7,9 @@
                           │ freeze └──── restore ──────┘                    │
                           frozen                        any state ─ erase ─►erased
 
-A frozen memory stays as it is: it is neither changed nor archived, merged or expired until somebody
-thaws it, and no rule ever does. Erased is the end. Knows no storage: callers ask whether a step is
-allowed, and record it themselves.
+A frozen memory stays as it is, and where it is: searches find it, what it says counts, and it is
+neither changed nor archived, merged or expired until somebody thaws it, which no rule does. Erased
+is the end. Knows no storage: callers ask whether a step is allowed, and record it themselves.
 """
 
 from __future__ import annotations

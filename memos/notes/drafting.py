@@ -19,7 +19,7 @@ from memos.notes.surroundings import Neighbourhood, Surroundings
 from memos.notes.topics import Scores, Topics
 from memos.protocols import Clock, EntityMention, NewId, Stores
 from memos.retrieval.analysis import QUESTION, analyze, text_of
-from memos.types import Cube, Link, Memory, Note, State
+from memos.types import LIVE, Cube, Link, Memory, Note
 
 METHOD = "extractive-1"
 _FACTS = 10_000
@@ -70,7 +70,7 @@ class Drafter:
     def draft(self, cube: Cube, memories: Sequence[Memory]) -> Drafts:
         """Of live memories; one that has a note of its present text is passed over."""
         live = sorted(
-            {m.id: m for m in memories if m.state is State.ACTIVATED}.values(),
+            {m.id: m for m in memories if m.state in LIVE}.values(),
             key=lambda memory: memory.position,
         )
         around = self._neighbourhood.around(cube, [memory.id for memory in live])
@@ -254,7 +254,7 @@ class Drafter:
         previous = self._stores.memories.get(cube.id, sorted(set(thin.values())))
         for n in new:
             turn = previous.get(thin.get(n.memory.id, ""))
-            if turn is not None and turn.state is State.ACTIVATED:
+            if turn is not None and turn.state in LIVE:
                 context = replied(n.note.context, turn)
                 yield evolution.caused(n.note, turn.id, tags=(), context=context, at=at)
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from memos.types import Kind, Memory, Scored, State
+from memos.types import LIVE, Kind, Memory, Scored
 
 _KIND = {
     Kind.CORE: 1.0,
@@ -59,7 +59,7 @@ def refused(memory: Memory, signs: Signs, now: datetime) -> str | None:
     """Why a memory may not go into weights; None if it may."""
     if memory.kind is Kind.VAULT:
         return "vault memories never go into weights"
-    if memory.state is not State.ACTIVATED:
+    if memory.state not in LIVE:
         return f"it is {memory.state.value}"
     if memory.expires_at is not None:
         ended = memory.expires_at <= now

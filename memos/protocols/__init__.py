@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from memos.protocols.events import (
     EventStore,
+    Retention,
     RuleStore,
     Timetable,
 )
 from memos.protocols.graph import (
     IMPORTED,
     NAME_LIMIT,
+    Covered,
     Derivation,
     EntityMention,
     GraphChange,
@@ -92,6 +94,7 @@ __all__ = [
     "Change",
     "ChangeFeed",
     "Clock",
+    "Covered",
     "CubeStore",
     "Deed",
     "Derivation",
@@ -124,6 +127,7 @@ __all__ = [
     "ReceiptStore",
     "Recorded",
     "Replacement",
+    "Retention",
     "RuleStore",
     "RunExtractor",
     "Said",

@@ -43,6 +43,27 @@ class EventStore(Protocol):
         ...
 
 
+class Retention(Protocol):
+    """Takes out of jobs and events what has grown old, a part at a time. The history of memories
+    is not touched, nor is any job that did not end well."""
+
+    def tenants(self) -> tuple[str, ...]:
+        """All that have events."""
+        ...
+
+    def jobs(self, *, before: datetime, limit: int) -> int:
+        """Removes up to `limit` jobs that succeeded or were cancelled before then; how many."""
+        ...
+
+    def events(
+        self, tenant_id: str, *, before: datetime, after: int, limit: int
+    ) -> tuple[int, int | None]:
+        """Looks at the `limit` events after number `after`, and removes those from before then
+        that concern no memory or fact that is there and no job that is not over; that something
+        was erased stays on record. How many went, and where to go on; None: that was all."""
+        ...
+
+
 class RuleStore(Protocol):
     """The lifecycle rules of cubes, at most one per kind of memory."""
 

@@ -15,6 +15,7 @@ from memos.types import (
     Granularity,
     Link,
     Memory,
+    NewEvent,
     Note,
     PredicateType,
     Ruling,
@@ -374,15 +375,53 @@ class NoteStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What present summaries cover, and what those did that somebody took back."""
+
+    present: frozenset[str] = frozenset()
+    undone: frozenset[str] = frozenset()
+
+    @property
+    def either(self) -> frozenset[str]:
+        return self.present | self.undone
+
+
 class SummaryStore(Protocol):
-    """Summaries of sessions and communities; those made from a forgotten memory are gone with it
-    until they are made anew."""
+    """Summaries of sessions, segments and communities; those made from a forgotten memory are gone
+    with it until they are made anew."""
 
     def replace(
-        self, cube_id: str, kind: SummaryKind, summaries: Sequence[Summary], *, keys: Sequence[str]
-    ) -> None:
+        self,
+        cube_id: str,
+        kind: SummaryKind,
+        summaries: Sequence[Summary],
+        *,
+        keys: Sequence[str],
+        told: Mapping[str, NewEvent] | None = None,
+    ) -> tuple[Summary, ...]:
         """Puts `summaries` in the place of those with these keys (`keys` empty: of all of the
-        kind)."""
+        kind); gives those that are new. Of each key that has any `told` is recorded, their ids put
+        before its subjects, undone by taking them back."""
+        ...
+
+    def covered(
+        self, cube_id: str, kinds: Sequence[SummaryKind]
+    ) -> dict[tuple[SummaryKind, str], Covered]:
+        """By kind and key; those that have neither are left out."""
+        ...
+
+    def former(self, cube_id: str, kind: SummaryKind, key: str) -> list[tuple[Summary, bool]]:
+        """All that were ever made, oldest first, and whether each was taken back."""
+        ...
+
+    def get(self, cube_id: str, summary_id: str) -> Summary | None:
+        """Also if it holds no longer; None if there is none such."""
+        ...
+
+    def take_back(self, cube_id: str, ids: Sequence[str], *, told: NewEvent) -> None:
+        """These hold no longer, and what they cover is not summarised by itself again.
+        VersionConflict if one of them is not the present one any more."""
         ...
 
     def page(

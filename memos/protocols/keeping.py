@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from memos.types import (
+    LIVE,
     ActionKind,
     Lineage,
     Memory,
@@ -40,6 +41,11 @@ class Held:
     bytes: int
     vector_bytes: int
     use: Use
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it never goes by itself: it is pinned, or frozen."""
+        return self.use.pinned or self.memory.state is State.FROZEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +102,18 @@ class KeepingStore(Protocol):
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
     ) -> list[Held]:
         """By position, positions greater than `after`."""
+        ...
+
+    def sessions(self, cube_id: str, *, visited: bool) -> list[str]:
+        """Names of the sessions of live memories, in order; with `visited` only those of which one
+        was given out."""
+        ...
+
+    def newest(self, cube_id: str) -> datetime | None:
+        """When the last memory was added; None: there is none."""
         ...
 
     def said(self, cube_id: str, memory_ids: Sequence[str]) -> dict[str, tuple[Said, ...]]:

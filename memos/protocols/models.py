@@ -108,6 +108,11 @@ class ActivationStore(Protocol):
         """Brings what is stored of an opening as near as it gets, and says what that is."""
         ...
 
+    def prefetch(self, blocks: Sequence[str]) -> None:
+        """Begins to bring blocks near, with what they follow, in the background, the first first.
+        What is gone or damaged is passed over."""
+        ...
+
     def pin(self, block: str, *, pinned: bool) -> bool:
         """Keeps a block, and what it needs, from eviction; or no longer. False if it is gone."""
         ...

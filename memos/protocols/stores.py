@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from memos.protocols.events import EventStore, RuleStore, Timetable
+from memos.protocols.events import EventStore, Retention, RuleStore, Timetable
 from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
 from memos.protocols.keeping import KeepingStore
 from memos.types import (
+    LIVE,
     ApiKey,
     Artifact,
     Books,
@@ -228,7 +229,7 @@ class MemoryStore(Protocol):
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         kinds: Sequence[Kind] = (),
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -262,7 +263,7 @@ class PastStore(Protocol):
         at: datetime,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         kinds: Sequence[Kind] = (),
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -630,6 +631,7 @@ class Stores:
     artifacts: ArtifactStore
     keeping: KeepingStore
     events: EventStore
+    retention: Retention
     rules: RuleStore
     timetable: Timetable
     dumps: DumpStore

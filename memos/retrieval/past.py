@@ -16,7 +16,7 @@ from datetime import datetime
 
 from memos.protocols import Change, Indexed, PastStore
 from memos.retrieval.projection import Followed, Projections
-from memos.types import Memory, State
+from memos.types import LIVE, Memory
 from memos.wire import to_json
 
 MAX_HELD = 4
@@ -43,7 +43,7 @@ class PastFeed:
         present = self._feed.changes(cube_id, after=after, limit=limit)
         # Asked after the feed was read, so that nothing that changes meanwhile is missed.
         changed = self._past.changed(cube_id, [c.memory_id for c in present], at=self._at)
-        live = [m for m in changed.values() if m is not None and m.state is State.ACTIVATED]
+        live = [m for m in changed.values() if m is not None and m.state in LIVE]
         forms = dict(zip([m.id for m in live], self._form(cube_id, live), strict=True))
         memories = {memory.id: memory for memory in live}
         return [

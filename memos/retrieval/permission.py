@@ -15,7 +15,7 @@ import numpy as np
 from memos.retrieval.analysis import fold
 from memos.retrieval.columns import Columns, Mask
 from memos.retrieval.filters import Node
-from memos.types import Memory, Search, State
+from memos.types import LIVE, Memory, Search
 
 _SCOPE = ("user_id", "agent_id", "session_id")
 
@@ -63,7 +63,7 @@ class Permission:
     def allows(self, memory: Memory) -> bool:
         """The same of one memory as the truth has it now."""
         request = self.request
-        if memory.state is not State.ACTIVATED:
+        if memory.state not in LIVE:
             return False
         if memory.expires_at is not None and memory.expires_at <= self.now:
             return False

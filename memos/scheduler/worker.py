@@ -245,7 +245,8 @@ class Worker:
             spent = time.monotonic() - began
             self._queue.postpone(job.id, self.name, seconds=reason.seconds, spent=spent)
             return None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A library that calls sys.exit must not end the worker of all other jobs.
             log.exception("job %s (%s) failed, attempt %d", job.id, job.kind, job.attempts)
             return Outcome(
                 job_id=job.id,

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from memos.errors import ActivationNotFound, AdapterNotFound
 from memos.protocols import FORGET_STATES, RETRAIN, Stores
 from memos.scheduler import Handler, JobContext
-from memos.service.activations import COMPILE, Activations
+from memos.service.activations import Activations
 from memos.service.adapters import DISTILL, Adapters
+from memos.service.compiling import COMPILE
 from memos.service.jobs import unless_cube_gone
 from memos.service.late_states import LateStates
 from memos.types import Cube, Finding, State, Substrate
@@ -103,7 +104,7 @@ class ActivationDoctor:
             return []
         if repair:
             for id in lost:
-                self._stores.jobs.enqueue(self._activations.job(cube, id))
+                self._stores.jobs.enqueue(self._activations.compiling.job(cube, id))
         problem = "activation memories without stored states; they are computed again when used"
         return [
             Finding(

@@ -9,6 +9,7 @@ files are gone yet or not. Knows no model: that is `memos.protocols.LocalStates`
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,6 @@ from memos.config import Settings
 from memos.errors import (
     AdapterError,
     FingerprintMismatch,
-    MemoryNotFound,
     MemosError,
     NotFound,
     StateConflict,
@@ -31,8 +31,10 @@ from memos.service import cursors
 from memos.service.adapters import Adapters
 from memos.service.carried import carried, named
 from memos.service.choosing import Chooser
+from memos.service.compiling import Compiling, sources_of, stale
 from memos.service.late_states import LateStates
 from memos.types import (
+    LIVE,
     Activation,
     ActivationStats,
     Artifact,
@@ -40,7 +42,6 @@ from memos.types import (
     Cube,
     Generated,
     Memory,
-    NewJob,
     Opening,
     Page,
     Piece,
@@ -52,8 +53,9 @@ from memos.validation import check_limit, check_text
 
 log = logging.getLogger(__name__)
 
-COMPILE = "kv_compile"
 _PART = 256
+_LIKELY = 8
+"""Activation memories of a cube that are brought near when another one is used first."""
 
 
 class Activations:
@@ -76,6 +78,9 @@ class Activations:
         self._adapters = adapters
         self._settings = settings
         self._clock = clock
+        self._begun: set[str] = set()
+        self._lock = threading.Lock()
+        self.compiling = Compiling(stores, states, settings, clock=clock)
         self._new_id = new_id
 
     def compile(
@@ -93,7 +98,7 @@ class Activations:
         """With `wait` its states are stored when it returns; else a job does that."""
         wanted.check(self._settings)
         check_text("name", name)
-        codec = check_codec(self._settings.kv_codec if codec is None else codec)
+        codec = check_codec(self.compiling.codec(cube) if codec is None else codec)
         check_policy(policy)
         chosen, left = self._chooser.chosen(cube, wanted)
         now = self._clock()
@@ -104,7 +109,7 @@ class Activations:
             name=name,
             state=State.GENERATED,
             reason=None,
-            sources=_sources(chosen),
+            sources=sources_of(chosen),
             system=wanted.system or "",
             own_text=wanted.text or "",
             model="",
@@ -127,7 +132,9 @@ class Activations:
             self._stores.artifacts.add(artifact)
             artifact = self._first(cube, artifact, chosen)
         else:
-            jobs = self._stores.artifacts.add(artifact, jobs=[self.job(cube, artifact.id)])
+            jobs = self._stores.artifacts.add(
+                artifact, jobs=[self.compiling.job(cube, artifact.id)]
+            )
             artifact = replace(artifact, job_id=jobs[0])
         text = assembled(artifact.system, chosen, artifact.own_text)
         return replace(_shown(artifact, text), left_out=tuple(m.id for m in left))
@@ -148,7 +155,7 @@ class Activations:
     def get(self, cube: Cube, id: str) -> Activation:
         """With its text as it was compiled. ActivationNotFound."""
         artifact = self._stores.artifacts.get(cube.id, id)
-        memories = self._memories(artifact)
+        memories = self.compiling.memories(artifact)
         text = None
         if memories is not None:
             text = assembled(artifact.system, memories, artifact.own_text)
@@ -157,24 +164,24 @@ class Activations:
     def warm(self, cube: Cube, id: str) -> Activation:
         """Computes what is missing of its states and brings all of them near."""
         artifact = self._usable(cube, id, refresh=False)
-        memories = self._compiled(artifact)
-        kept = self._states.wait().warm(self._opening(cube, artifact, memories))
+        memories = self.compiling.compiled(artifact)
+        kept = self._states.wait().warm(self.compiling.opening(cube, artifact, memories))
         if artifact.state is not State.ACTIVATED or kept.stored < kept.tokens:
-            self._compute(cube, artifact, memories)
+            self.compiling.compute(cube, artifact, memories)
         return self.get(cube, id)
 
     def pin(self, cube: Cube, id: str, *, pinned: bool) -> Activation:
         """Pinned states are not evicted for others; what was evicted is computed again first."""
         artifact = self._stores.artifacts.get(cube.id, id)
         if pinned and artifact.state is State.EXPIRED:
-            raise _stale(artifact)
+            raise stale(artifact)
         self._stores.artifacts.pin(cube.id, id, pinned=pinned)
         if artifact.file is None:
             return self.get(cube, id)  # once it is computed
         if not pinned:
             self._unpin(cube, artifact)
         elif not self._states.wait().pin(artifact.file, pinned=True):
-            self._compute(cube, artifact, self._compiled(artifact))
+            self.compiling.compute(cube, artifact, self.compiling.compiled(artifact))
         return self.get(cube, id)
 
     def drop(self, cube: Cube, id: str) -> None:
@@ -209,8 +216,8 @@ class Activations:
         artifact, memories = None, []
         if activation is not None:
             artifact = self._usable(cube, activation, refresh=refresh)
-            memories = self._compiled(artifact)
-        opening = self._opening(cube, artifact, memories, learnt.file if learnt else None)
+            memories = self.compiling.compiled(artifact)
+        opening = self.compiling.opening(cube, artifact, memories, learnt.file if learnt else None)
         pieces = self._states.wait().stream(opening, messages, wanted)
         return self._told(cube, artifact, learnt, opening, pieces)
 
@@ -221,32 +228,20 @@ class Activations:
                 return piece.done
         raise MemosError("the local model's answer had no end; this is a fault of memos")
 
-    def job(self, cube: Cube, id: str, *, adapter: str | None = None) -> NewJob:
-        """Computes the states of an activation memory, or those that it has with an adapter."""
-        payload = {"activation_id": id} | ({"adapter": adapter} if adapter else {})
-        return NewJob(
-            tenant_id=cube.tenant_id,
-            cube_id=cube.id,
-            kind=COMPILE,
-            payload=payload,
-            dedupe_key=":".join([COMPILE, *payload.values()]),
-            max_attempts=self._settings.job_attempts,
-        )
-
     def compute(self, cube: Cube, id: str, *, adapter: str | None = None) -> None:
         """What the job does; nothing if it is stale or gone."""
         artifact = self._stores.artifacts.get(cube.id, id)
         if artifact.state is State.EXPIRED:
             return
         if adapter is None:
-            self._compute(cube, artifact, self._compiled(artifact))
+            self.compiling.compute(cube, artifact, self.compiling.compiled(artifact))
             return
         try:
             learnt = self._adapters.at_work(cube, adapter)
         except (AdapterError, NotFound, StateConflict):
             return  # it is out of work: nobody asks for its states
-        opening = self._opening(
-            cube, artifact, self._compiled(artifact), learnt.file if learnt else None
+        opening = self.compiling.opening(
+            cube, artifact, self.compiling.compiled(artifact), learnt.file if learnt else None
         )
         sources = carried(cube, artifact)
         sources += [ArtifactSource(memory_id=artifact_name(adapter), version=1)]
@@ -277,42 +272,12 @@ class Activations:
         folders = (self._settings.data_dir / "kv", self._settings.data_dir / "lora")
         return bool(self._settings.kv_remote) or any(folder.exists() for folder in folders)
 
-    # What stands behind an activation memory
-
-    def _memories(self, artifact: Artifact) -> list[Memory] | None:
-        """The sources in the versions that were compiled; None if one is erased."""
-        ids = [source.memory_id for source in artifact.sources]
-        present = self._stores.memories.get(artifact.cube_id, ids)
-        found = []
-        for source in artifact.sources:
-            memory = present.get(source.memory_id)
-            if memory is None or memory.version != source.version:
-                memory = self._former(artifact.cube_id, source)
-            if memory is None:
-                return None
-            found.append(memory)
-        return found
-
-    def _former(self, cube_id: str, source: ArtifactSource) -> Memory | None:
-        try:
-            history = self._stores.memories.history(cube_id, source.memory_id)
-        except MemoryNotFound:
-            return None
-        return next((v.memory for v in history if v.version == source.version), None)
-
-    def _compiled(self, artifact: Artifact) -> list[Memory]:
-        """As `_memories`, for use: as of the versions that were found to be the present ones."""
-        memories = self._memories(artifact)
-        if memories is None:
-            raise _stale(self._stores.artifacts.get(artifact.cube_id, artifact.id))
-        return memories
-
     def _usable(self, cube: Cube, id: str, *, refresh: bool) -> Artifact:
         """Not stale, and of this model; with `refresh` it is made so."""
         artifact = self._stores.artifacts.get(cube.id, id)
         if artifact.state is State.EXPIRED:
             if not refresh:
-                raise _stale(artifact)
+                raise stale(artifact)
             return self._refreshed(cube, artifact)
         if artifact.fingerprint and artifact.fingerprint != self._states.wait().model.fingerprint:
             if not refresh:
@@ -344,7 +309,7 @@ class Activations:
             [
                 m
                 for m in present.values()
-                if m.state is State.ACTIVATED and (m.expires_at is None or m.expires_at > now)
+                if m.state in LIVE and (m.expires_at is None or m.expires_at > now)
             ]
         )
         if not live and not old.system and not old.own_text:
@@ -359,68 +324,18 @@ class Activations:
             # From here on nothing would tell that these states are of a memory that is left out.
             self._states.wait().forget([artifact_name(old.id)])
         anew = replace(
-            old, state=State.GENERATED, reason=None, sources=_sources(live), file=None, root=None
+            old, state=State.GENERATED, reason=None, sources=sources_of(live), file=None, root=None
         )
         self._stores.artifacts.put(anew)
-        return self._compute(cube, anew, live)
+        return self.compiling.compute(cube, anew, live)
 
     def _first(self, cube: Cube, artifact: Artifact, memories: Sequence[Memory]) -> Artifact:
         """The first computation; nothing is left of it if it fails."""
         try:
-            return self._compute(cube, artifact, memories)
+            return self.compiling.compute(cube, artifact, memories)
         except BaseException:
             self.drop(cube, artifact.id)
             raise
-
-    def _compute(self, cube: Cube, artifact: Artifact, memories: Sequence[Memory]) -> Artifact:
-        """Stores the states of these memories, and says so if they are still what they were."""
-        states = self._states.wait()
-        opening = self._opening(cube, artifact, memories)
-        kept = states.compile(opening, carried(cube, artifact))
-        reason = None
-        if kept.stored < kept.tokens:
-            reason = (
-                f"{kept.tokens - kept.stored} of {kept.tokens} tokens were not stored, for want of "
-                "room or time; they are computed at each use"
-            )
-        model = states.model
-        # A pin that came meanwhile counts.
-        pinned = self._stores.artifacts.get(cube.id, artifact.id).pinned
-        done = replace(
-            artifact,
-            state=State.ACTIVATED,
-            reason=reason,
-            model=model.id,
-            fingerprint=model.fingerprint,
-            root=kept.root,
-            file=kept.block,
-            tokens=kept.tokens,
-            bytes=kept.bytes,
-            pinned=pinned,
-            updated_at=self._clock(),
-        )
-        self._stores.artifacts.put(done)
-        if pinned and kept.block:
-            states.pin(kept.block, pinned=True)
-        return done
-
-    def _opening(
-        self,
-        cube: Cube,
-        artifact: Artifact | None,
-        memories: Sequence[Memory],
-        adapter: str | None = None,
-    ) -> Opening:
-        text = ""
-        if artifact is not None:
-            text = assembled(artifact.system, memories, artifact.own_text)
-        return Opening(
-            text=text,
-            salt=self._stores.artifacts.salt(cube.tenant_id),
-            codec=artifact.codec if artifact else self._settings.kv_codec,
-            policy=artifact.policy if artifact else None,
-            adapter=adapter,
-        )
 
     def _told(
         self,
@@ -447,7 +362,25 @@ class Activations:
             kept = self._states.wait().warm(opening)
             if kept.stored < kept.tokens:
                 # Evicted, damaged or never computed: the next use shall find it.
-                self._stores.jobs.enqueue(self.job(cube, artifact.id, adapter=opening.adapter))
+                self._stores.jobs.enqueue(
+                    self.compiling.job(cube, artifact.id, adapter=opening.adapter)
+                )
+        self._foresee(cube, artifact)
+
+    def _foresee(self, cube: Cube, used: Artifact) -> None:
+        """After a cube's first use in this process: what is pinned, then what was used last, is
+        likely to come next, and is brought near while nobody waits."""
+        with self._lock:
+            if cube.id in self._begun:
+                return
+            self._begun.add(cube.id)
+        others = [
+            row
+            for row in self._all(cube)
+            if row.id != used.id and row.file and row.state is State.ACTIVATED
+        ]
+        others.sort(key=lambda row: (row.pinned, row.last_used_at or row.created_at), reverse=True)
+        self._states.wait().prefetch([row.file for row in others[:_LIKELY] if row.file])
 
     def _unpin(self, cube: Cube, artifact: Artifact) -> None:
         """Lets its last block go, unless another pinned one of the cube ends in it."""
@@ -462,20 +395,6 @@ class Activations:
         ):
             yield from rows
             after = rows[-1].id
-
-
-def _sources(memories: Sequence[Memory]) -> tuple[ArtifactSource, ...]:
-    return tuple(ArtifactSource(memory_id=m.id, version=m.version) for m in memories)
-
-
-def _stale(artifact: Artifact) -> StateConflict:
-    return StateConflict(
-        f"activation memory {artifact.id} is stale: {artifact.reason}. Refresh it to compile what "
-        "is there now",
-        activation_id=artifact.id,
-        state=artifact.state.value,
-        reason=artifact.reason,
-    )
 
 
 def _shown(artifact: Artifact, text: str | None) -> Activation:

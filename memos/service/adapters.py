@@ -33,6 +33,7 @@ from memos.service.carried import carried
 from memos.service.late_states import LateStates
 from memos.service.learning import Learning
 from memos.types import (
+    LIVE,
     Adapter,
     AdapterReport,
     Artifact,
@@ -252,7 +253,7 @@ class Adapters:
         if self._settings.lora_forgotten != "retrain":
             return None
         present = self._stores.memories.get(cube.id, [s.memory_id for s in old.sources])
-        live = [memory.id for memory in present.values() if memory.state is State.ACTIVATED]
+        live = [memory.id for memory in present.values() if memory.state in LIVE]
         if not live:
             return None
         recipe = from_builtins(old.detail["recipe"], Recipe)

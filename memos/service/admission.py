@@ -23,8 +23,9 @@ _LAST = 200
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """`stored` go into the cube, in order; `places` has for each text the index in `stored`, or the
-    id of the memory that stands for it."""
+    id of the memory that stands for it. `policy` is the cube's."""
 
+    policy: Policy
     stored: tuple[Memory, ...]
     places: tuple[int | str, ...]
     judged: tuple[Judgement, ...] = ()
@@ -54,7 +55,7 @@ class Admission:
             stored=lambda turns: self._same(cube, turns),
         )
         if not verdicts:
-            return Admitted(tuple(memories), tuple(range(len(memories))))
+            return Admitted(policy, tuple(memories), tuple(range(len(memories))))
         for verdict in verdicts:
             if verdict.verdict == JUNK:
                 raise InvalidInput(
@@ -62,7 +63,7 @@ class Admission:
                     "raise junk_above in the cube's policy",
                     item=verdict.item,
                 )
-        return _sorted(memories, verdicts)
+        return _sorted(policy, memories, verdicts)
 
     def record(self, cube: Cube, admitted: Admitted, *, actor: str | None) -> None:
         """Tells of each verdict in an event, after the commit of what was stored."""
@@ -89,7 +90,7 @@ class Admission:
         return self._stores.keeping.same_turns(cube.id, sessions, among=_LAST)
 
 
-def _sorted(memories: Sequence[Memory], verdicts: Sequence[Judgement]) -> Admitted:
+def _sorted(policy: Policy, memories: Sequence[Memory], verdicts: Sequence[Judgement]) -> Admitted:
     by_item = {verdict.item: verdict for verdict in verdicts}
     stored: list[Memory] = []
     places: list[int | str] = []
@@ -103,4 +104,4 @@ def _sorted(memories: Sequence[Memory], verdicts: Sequence[Judgement]) -> Admitt
         places.append(len(stored))
         aside = verdict is not None
         stored.append(replace(memory, state=State.GENERATED) if aside else memory)
-    return Admitted(tuple(stored), tuple(places), tuple(verdicts))
+    return Admitted(policy, tuple(stored), tuple(places), tuple(verdicts))

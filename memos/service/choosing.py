@@ -12,7 +12,7 @@ from memos.activation.selection import Selection
 from memos.errors import InvalidInput, MemoryNotFound, StateConflict
 from memos.protocols import Clock, Stores
 from memos.retrieval.search import Searcher
-from memos.types import Cube, Memory, Search, State
+from memos.types import LIVE, Cube, Memory, Search, State
 
 
 class Chooser:
@@ -65,7 +65,7 @@ class Chooser:
         for id in ids:
             if id not in found or found[id].state is State.ERASED:
                 raise MemoryNotFound(f"cube {cube.name!r} has no memory {id!r}", memory_id=id)
-            if found[id].state is not State.ACTIVATED:
+            if found[id].state not in LIVE:
                 raise StateConflict(
                     f"memory {id} is {found[id].state.value}; restore it before it is compiled",
                     memory_id=id,

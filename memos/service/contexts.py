@@ -14,10 +14,20 @@ from memos.errors import InvalidInput
 from memos.protocols import Clock, Embedder, Stores
 from memos.retrieval.projection import Projections
 from memos.service.reading import Reader
-from memos.service.viewpoint import Viewpoint
+from memos.service.viewpoint import NOW, Viewpoint
 from memos.tiers.packing import packed
 from memos.tiers.segments import segments
-from memos.types import Context, Cube, Kind, Memory, Policy, SearchResult, Segment, State
+from memos.types import (
+    COUNTED,
+    LIVE,
+    Context,
+    Cube,
+    Kind,
+    Memory,
+    Policy,
+    SearchResult,
+    Segment,
+)
 
 if TYPE_CHECKING:
     from memos.protocols import Vector
@@ -89,6 +99,14 @@ class Contexts:
         turns = self._turns(cube, session_id, view, user_id=user_id, agent_id=None)
         return tuple(self._cut(cube, turns))
 
+    def pages(self, cube: Cube, session_id: str) -> tuple[Segment, ...]:
+        """The segments of a session, of each user's turns apart."""
+        turns = self._turns(cube, session_id, NOW, user_id=None, agent_id=None)
+        users: dict[str | None, list[Memory]] = {}
+        for memory in turns:
+            users.setdefault(memory.user_id, []).append(memory)
+        return tuple(segment for mine in users.values() for segment in self._cut(cube, mine))
+
     def _standing(self, cube: Cube, view: Viewpoint, scope: dict[str, Any]) -> list[Memory]:
         """Core memories, then procedural ones."""
         found: list[Memory] = []
@@ -96,7 +114,7 @@ class Contexts:
             page = self._reader.page(
                 cube,
                 kinds=(kind,),
-                states=(State.ACTIVATED,),
+                states=LIVE,
                 session_id=None,
                 filter=None,
                 cursor=None,
@@ -122,7 +140,7 @@ class Contexts:
             page = self._reader.page(
                 cube,
                 kinds=(),
-                states=(State.ACTIVATED, State.MERGED),
+                states=tuple(COUNTED),
                 user_id=user_id,
                 agent_id=agent_id,
                 session_id=session_id,
@@ -167,9 +185,9 @@ class Contexts:
         if not turns:
             return []
         uses = self._stores.keeping.uses(cube.id, [memory.id for memory in turns])
-        return segments(turns, self._vectors(cube, turns), uses, now=self._clock())
+        return segments(turns, self.vectors(cube, turns), uses, now=self._clock())
 
-    def _vectors(self, cube: Cube, turns: Sequence[Memory]) -> Vector:
+    def vectors(self, cube: Cube, turns: Sequence[Memory]) -> Vector:
         """(n, dimensions), zeros where there is none, as of merged turns."""
         with self._projections.fresh(cube.id) as projection:
             has = projection.vectors.has

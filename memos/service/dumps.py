@@ -81,7 +81,7 @@ class Dumps:
         if arrived.unindexed:
             jobs.append(self._job(cube, "reindex", {"embed": cube.embedding is None}))
         jobs += self._enriching.after_write(cube)
-        jobs += [self._activations.job(cube, id) for id in arrived.compiled]
+        jobs += [self._activations.compiling.job(cube, id) for id in arrived.compiled]
         return jobs + [self._job(cube, RETRAIN, {"adapter_id": id}) for id in arrived.attached]
 
     def _job(self, cube: Cube, kind: str, payload: dict[str, object]) -> NewJob:

@@ -103,6 +103,13 @@ class Enriching:
         jobs.append(self._job(cube, SUMMARISE, {"communities": True}, key=key, after=later))
         return jobs
 
+    def after_sleep(self, cube: Cube, run_id: str) -> NewJob:
+        """Summaries of all sessions whose turns are not those that they tell of; `run_id` is the
+        job that asks for it."""
+        return self._job(
+            cube, SUMMARISE, {"due": True, "run_id": run_id}, key=f"summarise:{cube.id}:due"
+        )
+
     def summarise(self, cube: Cube) -> NewJob:
         """All summaries, now."""
         return self._job(cube, SUMMARISE, {}, key=f"summarise:{cube.id}")

@@ -15,7 +15,7 @@ from memos.service.jobs import unless_cube_gone
 from memos.service.notes import Notes
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
-from memos.types import Cube, State
+from memos.types import LIVE, Cube
 
 _PART, _SMALL_PART = 16, 4
 """Memories that get notes at a time: in a calm, and while requests come in."""
@@ -27,14 +27,15 @@ Communities = Callable[[Cube], Sequence[Sequence[str]]]
 
 
 class Enrichment:
-    """Handlers of the jobs `notes` and `summarise`."""
+    """Handlers of the jobs `notes` and `summarise`. `communities` None: nothing is read of the
+    memories, so there are none."""
 
     def __init__(
         self,
         stores: Stores,
         notes: Notes,
         sessions: SessionSummaries,
-        communities: CommunitySummaries,
+        communities: CommunitySummaries | None,
         find_communities: Communities,
         enriching: Enriching,
         foreground: Foreground,
@@ -64,7 +65,7 @@ class Enrichment:
         while done < len(ids):
             size = _PART if pace.step() else _SMALL_PART
             found = self._stores.memories.get(cube.id, ids[done : done + size])
-            live = [memory for memory in found.values() if memory.state is State.ACTIVATED]
+            live = [memory for memory in found.values() if memory.state in LIVE]
             waiting += self._notes.draft(cube, live).wait
             done += size
             context.beat(min(1.0, done / len(ids)))
@@ -83,7 +84,8 @@ class Enrichment:
         self._stores.jobs.enqueue(self._enriching.notes_again(cube, ids, rounds + 1))
 
     def _summarise(self, context: JobContext) -> None:
-        """With `sessions` those only; with `communities` the communities only; else all."""
+        """With `sessions` those only, with `due` those that have changed; with `communities` the
+        communities only; else all."""
         cube, payload = self._cube(context), context.job.payload
 
         pace = self._foreground.pace()
@@ -94,9 +96,11 @@ class Enrichment:
             context.check_stop()
 
         sessions: Sequence[str] | None = payload.get("sessions")
+        if payload.get("due"):
+            sessions = self._sessions.due(cube)
         if sessions is not None or not payload.get("communities"):
-            self._sessions.make(cube, sessions, beat=beat)
-        if sessions is None:
+            self._sessions.make(cube, sessions, run_id=payload.get("run_id"), beat=beat)
+        if sessions is None and self._communities is not None:
             self._communities.make(cube, self._find_communities(cube), beat=beat)
 
     def _cube(self, context: JobContext) -> Cube:

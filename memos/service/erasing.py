@@ -10,7 +10,7 @@ from typing import Any
 
 from memos.forgetting.receipts import Signer
 from memos.protocols import Clock, Erasure, NewId, Stores
-from memos.service.keeping import Keeping
+from memos.service.following import Following
 from memos.service.writing import Writer
 from memos.types import Cube, Erased, ErasureReceipt, ReceiptCheck, Relation
 
@@ -35,7 +35,7 @@ class Eraser:
         self,
         stores: Stores,
         writer: Writer,
-        keeping: Keeping,
+        following: Following,
         signer: Callable[[], Signer],
         *,
         purge: Callable[[Cube], bool],
@@ -45,7 +45,7 @@ class Eraser:
     ) -> None:
         self._stores = stores
         self._writer = writer
-        self._keeping = keeping
+        self._following = following
         self._signer = signer
         self._purge = purge
         self._forget_states = forget_states
@@ -75,7 +75,7 @@ class Eraser:
             job
             for line in lines
             if line.source_id in going and line.relation is Relation.MADE_FROM
-            for job in self._keeping.remaking(cube, line.derived_id, leave=going)
+            for job in self._following.remaking(cube, line.derived_id, leave=going)
         ]
         superseded = [
             line.source_id
@@ -89,9 +89,9 @@ class Eraser:
             reason=reason,
             actor=actor,
             numbers=numbers,
-            jobs=[*jobs, *self._keeping.reopening(cube, superseded)],
+            jobs=[*jobs, *self._following.reopening(cube, superseded)],
         )
-        self._keeping.reopen(cube, superseded)
+        self._following.reopen(cube, superseded)
         indexed = self._purge(cube)
         for id in done.memory_ids:
             self._forget_states(cube, id)

@@ -21,7 +21,8 @@ class EventVerbs(Verbs):
     def explain(
         self, id: str, *, cube: str = "default", known_as_of: datetime | None = None
     ) -> Explanation:
-        """Why a memory, a fact, a job or an event is as it is. NotFound if the id is nobody's."""
+        """Why a memory, a fact, a summary, a job or an event is as it is. NotFound if the id is
+        nobody's."""
         known = self._view(known_as_of=known_as_of).known_as_of
         return self._service.explainer.explain(self._cube(cube), id, known_as_of=known)
 

@@ -26,12 +26,12 @@ class Explainer:
         """NotFound if the id is nobody's. With `known_as_of` what was recorded later is left
         out."""
         check_label("id", id)
-        for look in (self._memory, self._fact, self._job, self._event):
+        for look in (self._memory, self._fact, self._summary, self._job, self._event):
             found = look(cube, id, known_as_of)
             if found is not None:
                 return found
         raise NotFound(
-            f"{id!r} is no memory or fact of cube {cube.name!r} and no job or event; "
+            f"{id!r} is no memory, fact or summary of cube {cube.name!r} and no job or event; "
             "name the cube it is in",
             id=id,
         )
@@ -67,6 +67,19 @@ class Explainer:
             text=why.text + tuple(map(sentence, events)),
             events=events,
             fact=why,
+        )
+
+    def _summary(self, cube: Cube, id: str, known: datetime | None) -> Explanation | None:
+        found = self._stores.summaries.get(cube.id, id)
+        if found is None or (known is not None and found.created_at > known):
+            return None
+        events = self._about(cube.tenant_id, id, known)
+        made = (
+            f"{_at(found.created_at)} a summary of {found.kind.value} {found.key} was made by "
+            f"{found.method} from {len(found.memory_ids)} memories: {', '.join(found.memory_ids)}"
+        )
+        return Explanation(
+            id=id, what="summary", text=(made, *map(sentence, events)), events=events
         )
 
     def _job(self, cube: Cube, id: str, known: datetime | None) -> Explanation | None:

@@ -26,7 +26,7 @@ from memos.scheduler import Foreground, Handler, JobContext, NotNow
 from memos.service.enriching import EXTRACT, EXTRACT_ONE, Enriching
 from memos.service.jobs import unless_cube_gone
 from memos.service.turns import Run, cut, runs
-from memos.types import Cube, Extraction, Memory, State
+from memos.types import LIVE, Cube, Extraction, Memory
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Extractions:
 
     def _live(self, cube: Cube, memory_id: str) -> Memory | None:
         memory = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
-        return memory if memory and memory.state is State.ACTIVATED else None
+        return memory if memory and memory.state in LIVE else None
 
     def _cube(self, context: JobContext) -> Cube:
         return self._stores.cubes.get(context.job.tenant_id, context.job.cube_id or "")

@@ -18,6 +18,7 @@ from memos.messages import Defaults
 from memos.protocols import IMPORTED, NewEntity
 from memos.service.graph_base import GraphBase, checked_name
 from memos.types import (
+    LIVE,
     AddedFacts,
     Cube,
     Entity,
@@ -29,7 +30,6 @@ from memos.types import (
     PredicateType,
     Ruling,
     RulingKind,
-    State,
 )
 from memos.validation import (
     check_label,
@@ -117,7 +117,7 @@ class GraphWrites(GraphBase):
 
     def _complete(self, cube: Cube, memories: Sequence[Memory]) -> None:
         """Records what the memories of facts mean, as far as that was not done."""
-        live = [memory for memory in memories if memory.state is State.ACTIVATED]
+        live = [memory for memory in memories if memory.state in LIVE]
         unread = {memory.id for memory in live}
         for fact in self._all_facts(cube, memories=[memory.id for memory in live]):
             unread -= {s.memory_id for s in fact.sources if s.extractor == IMPORTED}

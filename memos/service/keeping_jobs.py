@@ -1,8 +1,8 @@
 """The jobs of consolidation and forgetting. Each may run twice and does no harm.
 
-consolidate  merges, retires and makes memories as planned at its start
+consolidate  merges, retires and makes memories as planned at its start, promotes, summarises
 sweep        archives what has faded and what is over the budget, by the cube's policy
-remake       after an erase: makes again of the rest what was made of an erased memory
+remake       makes again of the rest what was made of a memory that was forgotten or erased
 reopen       after an erase: brings back what the erased memory had superseded
 
 A run gives way to requests between its parts: it works when nobody asks for anything.
@@ -15,18 +15,29 @@ from collections.abc import Callable, Mapping
 
 from memos.protocols import Stores
 from memos.scheduler import Foreground, Handler, JobContext
+from memos.service.following import REMAKE, REOPEN, Following
 from memos.service.jobs import unless_cube_gone
-from memos.service.keeping import CONSOLIDATE, REMAKE, REOPEN, SWEEP, Keeping
-from memos.types import ActionKind, Cube
+from memos.service.keeping import CONSOLIDATE, SWEEP, Keeping
+from memos.service.sleeping import Sleep
+from memos.types import ActionKind, Cube, Kind
 
 _TELL_SECONDS = 1.0
 """Work goes on in pieces of milliseconds; its progress is written less often."""
 
 
 class KeepingJobs:
-    def __init__(self, stores: Stores, keeping: Keeping, foreground: Foreground) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        keeping: Keeping,
+        sleep: Sleep,
+        following: Following,
+        foreground: Foreground,
+    ) -> None:
         self._stores = stores
         self._keeping = keeping
+        self._sleep = sleep
+        self._following = following
         self._foreground = foreground
 
     def table(self) -> Mapping[str, Handler]:
@@ -38,9 +49,12 @@ class KeepingJobs:
         }
 
     def _consolidate(self, context: JobContext) -> None:
-        self._keeping.consolidate(
-            self._cube(context), run_id=context.job.id, beat=self._beat(context)
-        )
+        cube = self._cube(context)
+        later = self._keeping.idle_until(cube) if context.job.payload.get("idle") else None
+        if later is not None:
+            self._stores.jobs.enqueue(later)
+            return
+        self._sleep.run(cube, run_id=context.job.id, beat=self._beat(context))
 
     def _sweep(self, context: JobContext) -> None:
         self._keeping.run_sweep(
@@ -49,12 +63,16 @@ class KeepingJobs:
 
     def _remake(self, context: JobContext) -> None:
         payload = context.job.payload
-        self._keeping.remake(
-            self._cube(context), ActionKind(payload["action"]), payload["source_ids"]
+        kind = payload.get("kind")
+        self._following.remake(
+            self._cube(context),
+            ActionKind(payload["action"]),
+            payload["source_ids"],
+            kind=None if kind is None else Kind(kind),
         )
 
     def _reopen(self, context: JobContext) -> None:
-        self._keeping.reopen(self._cube(context), context.job.payload["memory_ids"])
+        self._following.reopen(self._cube(context), context.job.payload["memory_ids"])
 
     def _beat(self, context: JobContext) -> Callable[[float], bool]:
         pace = self._foreground.pace()

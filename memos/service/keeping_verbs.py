@@ -34,11 +34,12 @@ class KeepingVerbs(Verbs):
         """What a consolidation or a sweep would do now, and why; nothing is changed. The first
         `limit` actions are told in full."""
         wanted = to_member("work", work, Work)
-        return self._service.keeping.plan(self._cube(cube), wanted, limit=limit)
+        return self._service.sleep.plan(self._cube(cube), wanted, limit=limit)
 
     def consolidate(self, *, cube: str = "default") -> Job:
         """Queues a consolidation: what says the same is merged, what no longer holds is retired,
-        what recurs becomes a memory of its own."""
+        what recurs becomes a memory of its own, hot segments go on to long-term memory, sessions
+        and their segments are summarised."""
         return self._queued(self._service.keeping.consolidation(self._cube(cube)))
 
     def sweep(self, *, cube: str = "default") -> Job:

@@ -16,7 +16,9 @@ from memos.protocols import Clock, Replacement, Stores
 from memos.scheduler import Handler, JobContext
 from memos.service.sweeps import LIFECYCLE, sweep
 from memos.service.writing import Writer
+from memos.summaries.sessions import MADE
 from memos.types import (
+    LIVE,
     Cube,
     Event,
     LifecycleRule,
@@ -72,7 +74,7 @@ class Lifecycle:
             check_text("reason", reason)
         old = self._writer.current(cube, memory_id, if_version)
         done = self._writer.move(cube, old, verb, reason=reason, actor=actor)
-        if done.state is not State.ACTIVATED:
+        if done.state not in LIVE:
             self._gone(cube, memory_id)
         return done
 
@@ -97,7 +99,7 @@ class Lifecycle:
             cube, "rollback", old, reason=reason, actor=actor, numbers=numbers
         )
         [done] = self._stores.memories.replace_all(cube.id, [change], jobs=jobs, events=[event])
-        if done.state is not State.ACTIVATED:
+        if done.state not in LIVE:
             self._gone(cube, memory_id)
         return done
 
@@ -138,6 +140,9 @@ class Lifecycle:
             raise StateConflict(
                 f"event {event.id} ({event.kind}) can't be undone", event_id=event.id
             )
+        if event.kind == MADE:
+            self._take_back_summaries(cube, event, reason, actor)
+            return ()
         changes, jobs, back = [], list[NewJob](), list[UndoStep]()
         for step in event.undo:
             old = self._unchanged(cube, event, step)
@@ -156,9 +161,24 @@ class Lifecycle:
         )
         done = self._stores.memories.replace_all(cube.id, changes, jobs=jobs, events=[undone])
         for memory in done:
-            if memory.state is not State.ACTIVATED:
+            if memory.state not in LIVE:
                 self._gone(cube, memory.id)
         return done
+
+    def _take_back_summaries(
+        self, cube: Cube, event: Event, reason: str | None, actor: str | None
+    ) -> None:
+        """They hold no longer, and are not made again of the same turns."""
+        ids = [step.memory_id for step in event.undo]
+        told = NewEvent(
+            kind=f"{event.kind}.undo",
+            subjects=(event.id, *ids),
+            reason=reason,
+            actor=actor,
+            cube_id=cube.id,
+            cause=event.id,
+        )
+        self._stores.summaries.take_back(cube.id, ids, told=told)
 
     def _unchanged(self, cube: Cube, event: Event, step: UndoStep) -> Memory:
         """The memory as the event left it."""

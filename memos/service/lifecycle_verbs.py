@@ -20,8 +20,15 @@ class LifecycleVerbs(Verbs):
         if_version: int | None = None,
         reason: str | None = None,
     ) -> Memory:
-        """Out of search, as by `forget`; `restore` brings it back."""
-        return self._step(cube, id, "archive", if_version, reason)
+        """Out of search, with all that hangs on it, as by `forget`; `restore` brings it back."""
+        return self._service.forgetter.forget(
+            self._cube(cube),
+            id,
+            operation="archive",
+            if_version=if_version,
+            reason=reason,
+            actor=self._actor,
+        )
 
     def freeze(
         self,
@@ -31,8 +38,8 @@ class LifecycleVerbs(Verbs):
         if_version: int | None = None,
         reason: str | None = None,
     ) -> Memory:
-        """Set aside as it is: not searched, not changed, and never expired by any rule, until
-        `thaw`."""
+        """Kept as it is: found by searches, but not changed, merged, archived or expired by
+        anybody or any rule, until `thaw`."""
         return self._step(cube, id, "freeze", if_version, reason)
 
     def thaw(

@@ -40,7 +40,7 @@ class NoteVerbs(Verbs):
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Summary]:
-        """A page of the summaries of sessions and communities."""
+        """A page of the summaries of sessions, their segments, and communities."""
         return self._service.notes.summaries(
             self._cube(cube),
             kind=None if kind is None else to_member("kind", kind, SummaryKind),

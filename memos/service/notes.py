@@ -17,7 +17,7 @@ from memos.notes.topics import Topics
 from memos.protocols import Clock, Embedder, NewId, Stores
 from memos.retrieval.projection import Projections
 from memos.service import cursors
-from memos.types import Cube, Memory, Note, Page, State, Summary, SummaryKind
+from memos.types import LIVE, Cube, Memory, Note, Page, State, Summary, SummaryKind
 from memos.validation import check_limit
 
 
@@ -124,7 +124,7 @@ class Notes:
     def _counting(self, cube: Cube, history: Sequence[Note]) -> Callable[[str], bool]:
         causes = sorted({note.cause for note in history if note.cause is not None})
         found = self._stores.memories.get(cube.id, causes)
-        live = {id for id, memory in found.items() if memory.state is State.ACTIVATED}
+        live = {id for id, memory in found.items() if memory.state in LIVE}
         return live.__contains__
 
     def _check_memory(self, cube: Cube, memory_id: str) -> None:

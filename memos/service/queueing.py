@@ -5,9 +5,11 @@ from __future__ import annotations
 from memos.config import Settings
 from memos.errors import InvalidSetting
 from memos.scheduler import Policy
-from memos.service.activations import COMPILE
+from memos.service.compiling import COMPILE
 from memos.service.enriching import PATIENT
-from memos.service.keeping import CONSOLIDATE, REMAKE, REOPEN, SWEEP
+from memos.service.following import FOLLOW, REMAKE, REOPEN, RETURN
+from memos.service.keeping import CONSOLIDATE, SWEEP
+from memos.service.retention import PRUNE
 from memos.service.sweeps import LIFECYCLE
 
 LEVELS = {
@@ -22,8 +24,11 @@ LEVELS = {
     LIFECYCLE: 2,
     REMAKE: 2,
     REOPEN: 1,
+    FOLLOW: 1,
+    RETURN: 1,
     CONSOLIDATE: 3,
     SWEEP: 3,
+    PRUNE: 3,
     **dict.fromkeys(PATIENT, 2),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from memos.service.verbs import Verbs
 from memos.types import (
+    LIVE,
     Kind,
     Link,
     Memory,
@@ -46,7 +47,7 @@ class ReadVerbs(Verbs):
         *,
         cube: str = "default",
         kinds: Sequence[Kind] = (),
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
         user_id: str | None = None,
         agent_id: str | None = None,
         session_id: str | None = None,

@@ -95,7 +95,7 @@ class Schedules:
     def _fire(self, tenant_id: str, found: Schedule, next_at: datetime) -> bool:
         job = NewJob(
             tenant_id=tenant_id,
-            cube_id=found.cube_id,
+            cube_id=found.cube_id or None,
             kind=found.kind,
             payload=found.payload,
             dedupe_key=f"schedule:{found.name}",
@@ -110,7 +110,7 @@ class Schedules:
             subjects=(job_id,),
             reason=f"schedule {found.name}: {found.cron} ({found.zone})",
             numbers={"kind": found.kind, "late_seconds": round(late, 3)},
-            cube_id=found.cube_id,
+            cube_id=found.cube_id or None,
         )
         self._stores.events.append(tenant_id, [told])
         return True

@@ -32,10 +32,11 @@ from memos.retrieval.reranking import Reranker
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
 from memos.service.activation_jobs import ActivationDoctor, ActivationJobs
-from memos.service.activations import COMPILE, Activations
+from memos.service.activations import Activations
 from memos.service.adapters import DISTILL, Adapters
 from memos.service.admission import Admission
 from memos.service.choosing import Chooser
+from memos.service.compiling import COMPILE
 from memos.service.contexts import Contexts
 from memos.service.cubes import Cubes
 from memos.service.dumps import Dumps
@@ -44,6 +45,8 @@ from memos.service.enrichment import Enrichment
 from memos.service.erasing import Eraser
 from memos.service.explaining import Explainer
 from memos.service.extraction import Extractions
+from memos.service.following import REMAKE
+from memos.service.forgetting import Forgetter
 from memos.service.graph import Graph
 from memos.service.indexing import Indexer
 from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors, unless_cube_gone
@@ -55,8 +58,11 @@ from memos.service.learning import Learning
 from memos.service.lifecycle import Lifecycle
 from memos.service.memory_os import MemoryOS
 from memos.service.notes import Notes
+from memos.service.promoting import Promoter
 from memos.service.reading import Reader
+from memos.service.retention import PRUNE, Retention
 from memos.service.schedules import Schedules
+from memos.service.sleeping import Sleep
 from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
 from memos.service.uses import Uses
@@ -64,7 +70,8 @@ from memos.service.vectors import LateVectorIndex
 from memos.service.writing import Writer
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
-from memos.types import ApiKey, Cube, IssuedKey, Memory, State
+from memos.summaries.writing import SummaryWriter
+from memos.types import LIVE, ApiKey, Cube, IssuedKey, Memory
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +86,8 @@ class Service:
     `open_vector_index` is called at the first need, so that a process with small cubes only never
     pays for the index; None: there is no vector index and all search is exact. `forget_texts` is
     called after an erase, to drop what the embedder remembers of texts. `one_holder`: only one
-    process at a time can have the index open. `extractor` None: no facts are read. `model_use`
+    process at a time can have the index open. `extractor` None: no facts are read;
+    `summary_writer` None: summaries quote. `model_use`
     tells what language models were asked, by name, since this process began. `open_states` gives
     the local model and its states at the first need; `signer` signs receipts of erasures.
     """
@@ -99,6 +107,7 @@ class Service:
         one_holder: bool = False,
         extractor: Extractor | None = None,
         reranker: Reranker | None = None,
+        summary_writer: SummaryWriter | None = None,
         model_use: Callable[[], Mapping[str, ModelUse]] = dict,
     ) -> None:
         self.settings = settings
@@ -133,6 +142,7 @@ class Service:
             admission=Admission(stores, self.recalls, clock=clock),
         )
         self.keeping = self.writer.keeping
+        self.following = self.writer.following
         self.auditor = Auditor(stores.keeping, clock=clock)
         self.resolver = Resolver(stores.graph, embedder, new_id, clock)
         self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
@@ -189,10 +199,28 @@ class Service:
             clock=clock,
             most=settings.max_limit,
         )
+        self.sessions = SessionSummaries(
+            stores, self.searcher.projections, clock=clock, new_id=new_id, writer=summary_writer
+        )
+        self.sleep = Sleep(
+            stores,
+            self.keeping,
+            Promoter(
+                stores,
+                self.contexts,
+                indexer,
+                settings,
+                clock=clock,
+                new_id=new_id,
+                sync_jobs=self.writer.sync_jobs,
+            ),
+            self.sessions,
+            self.enriching,
+        )
         self.eraser = Eraser(
             stores,
             self.writer,
-            self.keeping,
+            self.following,
             signer,
             purge=self.purge,
             forget_states=self.activations.forget_source,
@@ -207,10 +235,16 @@ class Service:
             erase=self.eraser.erase,
             pinned=self.keeping.pinned,
         )
+        self.forgetter = Forgetter(
+            stores, self.writer, self.lifecycle, gone=self.activations.forget_source
+        )
         self.dumps = Dumps(
             stores, settings, self.uses, self.enriching, self.writer, self.activations
         )
         self.schedules = Schedules(stores, settings, clock=clock)
+        self.retention = Retention(
+            stores, settings, self.foreground, tenant_id=DEFAULT_TENANT, clock=clock
+        )
         self.doctor = Doctor(
             stores,
             indexer,
@@ -225,14 +259,19 @@ class Service:
             {
                 **Handlers(stores, indexer, source).table(),
                 **activation_jobs.table(),
-                **KeepingJobs(stores, self.keeping, self.foreground).table(),
+                **KeepingJobs(
+                    stores, self.keeping, self.sleep, self.following, self.foreground
+                ).table(),
+                **self.forgetter.table(),
+                **self.retention.table(),
                 **self._lifecycle_jobs(),
                 **self._enrichers(),
             },
             name=f"worker-{new_id()}",
             lease_seconds=settings.lease_seconds,
-            patient=PATIENT | {COMPILE, CONSOLIDATE, DISTILL, LIFECYCLE, RETRAIN, SWEEP},
-            chores=(self.schedules.fire,),
+            patient=PATIENT | {COMPILE, CONSOLIDATE, DISTILL, LIFECYCLE, PRUNE, RETRAIN, SWEEP},
+            versions={REMAKE: 2},
+            chores=(self.retention.schedule, self.schedules.fire),
         )
 
     def _lifecycle_jobs(self) -> Mapping[str, Handler]:
@@ -240,26 +279,27 @@ class Service:
         return {kind: unless_cube_gone(handler) for kind, handler in table.items()}
 
     def _enrichers(self) -> Mapping[str, Handler]:
-        """Handlers of the jobs that read facts, notes and summaries out of memories."""
+        """Handlers of the jobs that read facts, notes and summaries out of memories; without an
+        extractor those of sessions only."""
         stores, clock, new_id = self.stores, self.clock, self.new_id
-        if self.extractor is None:
-            return {}
 
         def groups(cube: Cube) -> list[tuple[str, ...]]:
             return communities(stores.graph, cube.id, now=clock())
 
-        projections = self.searcher.projections
-        extractions = Extractions(
-            stores, self.extractor, self.resolver, self.enriching, self.foreground
-        )
+        projections, reads = self.searcher.projections, self.extractor is not None
         enrichment = Enrichment(
             stores,
             self.notes,
-            SessionSummaries(stores, projections, clock=clock, new_id=new_id),
-            CommunitySummaries(stores, projections, clock=clock, new_id=new_id),
+            self.sessions,
+            CommunitySummaries(stores, projections, clock=clock, new_id=new_id) if reads else None,
             groups,
             self.enriching,
             self.foreground,
+        )
+        if self.extractor is None:
+            return enrichment.table()
+        extractions = Extractions(
+            stores, self.extractor, self.resolver, self.enriching, self.foreground
         )
         return {**extractions.table(), **enrichment.table()}
 
@@ -307,7 +347,7 @@ class Service:
     def enrich(self, cube: Cube, memory_ids: Sequence[str]) -> None:
         """Queues notes and summaries of memories whose facts were given."""
         found = self.stores.memories.get(cube.id, memory_ids)
-        memories = [memory for memory in found.values() if memory.state is State.ACTIVATED]
+        memories = [memory for memory in found.values() if memory.state in LIVE]
         for job in self.enriching.after_reading(cube, memories):
             self.stores.jobs.enqueue(job)
         self.worker.wake()

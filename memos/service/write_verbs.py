@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from memos.errors import Conflict
 from memos.messages import Defaults, Item, as_items, in_parts
 from memos.service.verbs import Verbs
 from memos.types import UNSET, Added, AddProgress, Image, Kind, Link, Memory, Unset
@@ -146,24 +144,20 @@ class WriteVerbs(Verbs):
                 target, id, if_version=if_version, reason=reason, actor=self._actor
             )
             return service.stores.memories.get(target.id, [id])[id]
-        gone = service.writer.forget(
-            target, id, if_version=if_version, reason=reason, actor=self._actor
+        return service.forgetter.forget(
+            target,
+            id,
+            operation="forget",
+            if_version=if_version,
+            reason=reason,
+            actor=self._actor,
         )
-        for done in service.keeping.follow(target, gone, actor=self._actor):
-            for move in done.moves:
-                service.activations.forget_source(target, move.memory_id)
-        service.activations.forget_source(target, id)
-        return gone
 
     def restore(self, id: str, *, cube: str = "default", reason: str | None = None) -> Memory:
         """Undoes `forget`. StateConflict if the memory was not forgotten."""
-        target, service = self._cube(cube), self._service
-        back = service.writer.restore(target, id, reason=reason, actor=self._actor)
-        followed = service.keeping.followed(target, back)
-        if followed is not None:
-            with suppress(Conflict):  # one of them has changed since, and stays as it is
-                service.lifecycle.undo(target, followed, reason=reason, actor=self._actor)
-        return back
+        return self._service.forgetter.restore(
+            self._cube(cube), id, reason=reason, actor=self._actor
+        )
 
     def link(
         self,

@@ -26,10 +26,12 @@ from memos.messages import Defaults, Item, normalise
 from memos.protocols import Clock, Erasure, NewId, Receipt, Replacement, Stores
 from memos.service.admission import Admission
 from memos.service.enriching import Enriching
+from memos.service.following import Following
 from memos.service.indexing import Indexer
 from memos.service.keeping import Keeping
 from memos.service.sweeps import sweeps
 from memos.types import (
+    LIVE,
     Added,
     Cube,
     Judgement,
@@ -37,6 +39,7 @@ from memos.types import (
     NewEvent,
     NewJob,
     NewMemory,
+    Policy,
     State,
     UndoStep,
 )
@@ -84,11 +87,24 @@ class Writer:
             new_id=new_id,
             sync_jobs=self.sync_jobs,
         )
+        self._following = Following(
+            stores,
+            indexer,
+            settings,
+            clock=clock,
+            new_id=new_id,
+            sync_jobs=self.sync_jobs,
+        )
 
     @property
     def keeping(self) -> Keeping:
         """Consolidation and forgetting, over the same stores."""
         return self._keeping
+
+    @property
+    def following(self) -> Following:
+        """What follows when memories go or come back, over the same stores."""
+        return self._following
 
     def add(
         self,
@@ -147,17 +163,16 @@ class Writer:
                 return replay
             raise
         self._admission.record(cube, admitted, actor=actor)
-        self._consolidate_when_due(cube, stored)
+        self._consolidate_when_due(cube, admitted.policy, stored)
         known = self._stores.memories.get(cube.id, _known(admitted.places))
         added = _added(stored, jobs, len(indexing), len(enriching))
         return replace(
             added, memories=_placed(admitted.places, stored, known), judged=admitted.judged
         )
 
-    def _consolidate_when_due(self, cube: Cube, stored: Sequence[Memory]) -> None:
+    def _consolidate_when_due(self, cube: Cube, policy: Policy, stored: Sequence[Memory]) -> None:
         if stored:
-            job = self._keeping.due(cube, stored[0].position, stored[-1].position)
-            if job is not None:
+            for job in self._keeping.due(cube, policy, stored[0].position, stored[-1].position):
                 self._stores.jobs.enqueue(job)
 
     def _normalised(self, items: Sequence[Item], defaults: Defaults) -> list[NewMemory]:
@@ -301,14 +316,23 @@ class Writer:
         cube: Cube,
         memory_id: str,
         *,
+        operation: str,
         if_version: int | None,
         reason: str | None,
         actor: str | None,
     ) -> Memory:
-        """Archived, to be restored at will."""
+        """Archived, to be restored at will; `operation` is its name in the history. The job that
+        does what has to follow is queued in the same transaction."""
         old = self.current(cube, memory_id, if_version)
-        reason = _checked_reason(reason)
-        return self.move(cube, old, "archive", reason=reason, actor=actor, operation="forget")
+        return self.move(
+            cube,
+            old,
+            "archive",
+            reason=_checked_reason(reason),
+            actor=actor,
+            operation=operation,
+            jobs=self._following.leaving(cube, old, actor=actor),
+        )
 
     def erase(
         self,
@@ -341,14 +365,21 @@ class Writer:
         )
 
     def restore(
-        self, cube: Cube, memory_id: str, *, reason: str | None, actor: str | None
+        self,
+        cube: Cube,
+        memory_id: str,
+        *,
+        reason: str | None,
+        actor: str | None,
+        jobs: Sequence[NewJob] = (),
     ) -> Memory:
-        """Undoes a `forget`, a merge or an expiry. StateConflict if there was none. An `expires_at`
-        that is over is taken away, else it would be gone again at once."""
+        """Undoes a `forget`, a merge or an expiry; `jobs` are queued in the same transaction.
+        StateConflict if there was none. An `expires_at` that is over is taken away, else it would
+        be gone again at once."""
         old = self.current(cube, memory_id, None)
         # What was put aside at its admission was never activated.
         verb = "activate" if old.state is State.GENERATED else "restore"
-        return self.move(cube, old, verb, reason=_checked_reason(reason), actor=actor)
+        return self.move(cube, old, verb, reason=_checked_reason(reason), actor=actor, jobs=jobs)
 
     def move(
         self,
@@ -362,10 +393,12 @@ class Writer:
         numbers: Mapping[str, Any] | None = None,
         cause: str | None = None,
         operation: str | None = None,
+        jobs: Sequence[NewJob] = (),
     ) -> Memory:
         """One step of the lifecycle (`memos.lifecycle.VERBS`, but for update and erase), with its
         event. StateConflict if it is not allowed, VersionConflict if the memory is no longer `old`.
-        `automatic`: nobody asked for it. `operation` is its name in the history, if another."""
+        `automatic`: nobody asked for it. `operation` is its name in the history, if another;
+        `jobs` are queued in the same transaction."""
         to = check_verb(old, verb, automatic=automatic)
         new = replace(old, state=to, updated_at=self._clock())
         if to is State.ACTIVATED:
@@ -373,10 +406,12 @@ class Writer:
         event = self.event(
             cube, verb, old, reason=reason, actor=actor, numbers=numbers or {}, cause=cause
         )
-        change, jobs = self.change(
+        change, more = self.change(
             cube, old, new, operation=operation or verb, reason=reason, actor=actor
         )
-        stored = self._stores.memories.replace_all(cube.id, [change], jobs=jobs, events=[event])
+        stored = self._stores.memories.replace_all(
+            cube.id, [change], jobs=[*jobs, *more], events=[event]
+        )
         return stored[0]
 
     def change(
@@ -390,16 +425,14 @@ class Writer:
         actor: str | None,
     ) -> tuple[Replacement, list[NewJob]]:
         """What makes `new` of `old`, indexed as it needs, and the jobs that have to follow."""
-        back = new.state is State.ACTIVATED
+        live = new.state in LIVE
         # What comes back is indexed afresh: the model may have changed while it was away.
-        fresh = back and (
-            old.state is not State.ACTIVATED
-            or new.content != old.content
-            or new.images != old.images
+        fresh = live and (
+            old.state not in LIVE or new.content != old.content or new.images != old.images
         )
         if fresh:
             self._indexer.check_model(cube)
-        if back:
+        if live:
             enriching = self._enriching.after_write(cube)
         else:
             enriching = self._enriching.after_forgetting(cube, old)

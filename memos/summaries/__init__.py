@@ -1,5 +1,6 @@
-"""Summaries of sessions and of communities of entities: their most telling turns, word for word.
+"""Summaries of sessions, of their segments and of communities of entities.
 
-Extractive and deterministic, with no language model; each names the memories it quotes, and goes
-with them. Knows memories, vectors and terms; not when it is asked for.
+Their most telling turns, word for word and deterministic, but where a language model is configured
+to write those of sessions. Each names the memories that it is made of, and goes with them. Knows
+memories, vectors and terms; not when it is asked for.
 """

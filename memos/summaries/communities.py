@@ -18,8 +18,8 @@ from memos.protocols import Clock, NewId, Stores
 from memos.retrieval.projection import Projections
 from memos.summaries.extractive import length_of
 from memos.summaries.passages import days, line, passages
-from memos.summaries.sessions import METHOD
-from memos.types import Cube, Entity, Memory, State, Summary, SummaryKind
+from memos.summaries.writing import EXTRACTIVE
+from memos.types import LIVE, Cube, Entity, Memory, Summary, SummaryKind
 
 _MOST_FACTS = 2000
 """Facts read of one community, the first by id; beyond them the rest says little new."""
@@ -72,8 +72,7 @@ class CommunitySummaries:
         live = [
             memory
             for memory in found
-            if memory.state is State.ACTIVATED
-            and (memory.expires_at is None or memory.expires_at > now)
+            if memory.state in LIVE and (memory.expires_at is None or memory.expires_at > now)
         ]
         return sorted(live, key=lambda memory: memory.position)
 
@@ -100,7 +99,7 @@ class CommunitySummaries:
             text=f"{heading or 'Facts'}, {days(chosen)}\n{lines}",
             memory_ids=tuple(memory.id for memory in chosen),
             entity_ids=tuple(entity.id for entity in entities),
-            method=METHOD,
+            method=EXTRACTIVE,
             created_at=self._clock(),
         )
 

@@ -37,6 +37,15 @@ class Passages:
     weights: NDArray[np.float64]
     rare: Mapping[str, float]
 
+    def between(self, start: int, end: int) -> Passages:
+        """Those from place `start` on, before place `end`."""
+        return Passages(
+            self.memories[start:end],
+            self.vectors[start:end],
+            self.weights[start:end],
+            self.rare,
+        )
+
     def chosen(
         self, limit: int, boost: NDArray[np.float64] | None = None
     ) -> tuple[tuple[Memory, ...], tuple[str, ...]]:

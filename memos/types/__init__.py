@@ -121,6 +121,7 @@ from memos.types.keys import (
 )
 from memos.types.lifecycle import LifecycleRule
 from memos.types.memories import (
+    LIVE,
     Added,
     AddProgress,
     Image,
@@ -144,6 +145,7 @@ from memos.types.searching import (
 
 __all__ = [
     "COUNTED",
+    "LIVE",
     "UNSET",
     "ActionKind",
     "Activation",

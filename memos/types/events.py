@@ -14,7 +14,8 @@ from memos.types.memories import Memory, MemoryVersion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoStep:
-    """One memory as it was before: in `version`, or, if that is None, not there."""
+    """One memory as it was before: in `version`, or, if that is None, not there. In events that
+    tell of summaries it is the id of one."""
 
     memory_id: str
     version: int | None = None
@@ -63,8 +64,8 @@ class Event:
 class Explanation:
     """Why something is as it is: `text` in sentences, and what they were made of.
 
-    `what` is memory, job, fact or event; the field of that name has it. `versions` are a memory's,
-    oldest first; `events` all that concern it, oldest first.
+    `what` is memory, job, fact, event or summary; the field of that name has it, but for a summary.
+    `versions` are a memory's, oldest first; `events` all that concern it, oldest first.
     """
 
     id: str

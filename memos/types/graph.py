@@ -343,13 +343,15 @@ class GraphDiff:
 
 class SummaryKind(str, Enum):
     SESSION = "session"
+    SEGMENT = "segment"
     COMMUNITY = "community"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A text made of several memories. `key` is the session id, or the community's number;
-    `entity_ids` its members; `memory_ids` what it was made from."""
+    """A text made of several memories. `key` is the session id, also of a segment, or the
+    community's number; `entity_ids` its members; `memory_ids` what it was made from; `covers` a
+    digest of all turns that it tells of, quoted or not."""
 
     id: str
     cube_id: str
@@ -360,6 +362,7 @@ class Summary:
     entity_ids: tuple[str, ...]
     method: str
     created_at: datetime
+    covers: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

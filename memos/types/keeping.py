@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from memos.types.memories import Kind, Memory, State
+from memos.types.memories import LIVE, Kind, Memory, State
 
 
 class ActionKind(str, Enum):
@@ -18,6 +18,8 @@ class ActionKind(str, Enum):
     GENERALISE = "generalise"
     PROCEDURE = "procedure"
     CORE = "core"
+    PROMOTE = "promote"
+    SUMMARISE = "summarise"
     FOLLOW = "follow"
     SHRINK = "shrink"
     ARCHIVE = "archive"
@@ -85,14 +87,18 @@ class Policy:
     archive_below         archive what is weaker than this, in (0, 1)
     max_memories          most live memories; the least worth per byte are archived
     max_bytes             most bytes of live memories (text, vector, terms)
-    consolidate_after     consolidate after so many new memories; 0: only on request
+    consolidate_after     consolidate after so many new memories; 0: not by their number
+    consolidate_idle_minutes  consolidate when nothing new has come for so long; None: not so
     retire                hide from searches what has ended by the facts read out of it
     generalise            make semantic, procedural and core memories of what recurs
+    promote_heat          make a long-term memory of a segment of at least this heat; None: never
+    summarise             make summaries of sessions and their segments
     loop_minutes          a text that a search has given out in this time is not stored again
     junk_above            refuse texts with a higher junk score; None: only measure it
     untrusted_sources     `provenance.source` of what is read with suspicion
     quarantine_above      injection score from which untrusted texts are put aside
     short_term_turns      turns of a session that `context` gives as they are
+    kv_codec              how its states are stored; None: as the setting of this name says
     """
 
     half_life_days: Mapping[Kind, float | None] = field(
@@ -109,13 +115,17 @@ class Policy:
     max_memories: int | None = None
     max_bytes: int | None = None
     consolidate_after: int = 10_000
+    consolidate_idle_minutes: float | None = None
     retire: bool = True
     generalise: bool = True
+    promote_heat: float | None = 2.0
+    summarise: bool = True
     loop_minutes: float = 30.0
     junk_above: float | None = None
     untrusted_sources: tuple[str, ...] = ("web", "tool", "email", "document")
     quarantine_above: float = 0.5
     short_term_turns: int = 12
+    kv_codec: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,5 +237,5 @@ class Context:
     left_out: tuple[str, ...]
 
 
-COUNTED = frozenset({State.ACTIVATED, State.MERGED})
+COUNTED = frozenset({*LIVE, State.MERGED})
 """States in which a memory's assertions count: another stands for a merged one in searches only."""

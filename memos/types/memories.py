@@ -21,7 +21,7 @@ class Kind(str, Enum):
 
 
 class State(str, Enum):
-    """Where a memory stands in its life. Only `activated` memories are searched."""
+    """Where a memory stands in its life. Only `activated` and `frozen` memories are searched."""
 
     GENERATED = "generated"
     ACTIVATED = "activated"
@@ -30,6 +30,10 @@ class State(str, Enum):
     FROZEN = "frozen"
     EXPIRED = "expired"
     ERASED = "erased"
+
+
+LIVE = (State.ACTIVATED, State.FROZEN)
+"""States in which a memory is found: one that is frozen stays as it is, and where it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ from memos.storage.graph.reads import View, built, expanded
 from memos.storage.records import storable
 from memos.types import Fact
 
-# Entities looked at in one statement: few at first, then as many as are likely to be needed.
+# Entities looked at in one statement. SQLite reads the facts of all of them: few at first, then as
+# many as are likely to be needed. PostgreSQL stops when it has enough.
 _FEW = 8
 _MANY = 256
 
@@ -39,10 +40,13 @@ def around(
     rows: list[Sequence[Any]] = []
     for distance in range(1, hops + 1):
         reached: dict[str | None, None] = {}
-        start, size = 0, _FEW
+        start, size = 0, _FEW if connection.dialect.name == "sqlite" else _MANY
         while start < len(ring) and len(rows) < limit:
             part = ring[start : start + size]
-            for row in _facts(connection, cube_id, part, view, min(per_entity, limit)):
+            found, done = _facts(
+                connection, cube_id, part, view, min(per_entity, limit), limit - len(rows)
+            )
+            for row in found:
                 id = row[1]
                 if id in distances:
                     continue
@@ -51,9 +55,10 @@ def around(
                 reached[row[4]] = reached[row[6]] = None
                 if len(rows) == limit:
                     break
-            start += size
-            # As many as bring what is left, if those to come are like those so far.
-            size = min(_MANY, max(_FEW, start * (limit - len(rows)) // max(1, len(rows))))
+            start += done
+            if connection.dialect.name == "sqlite":
+                # As many as bring what is left, if those to come are like those so far.
+                size = min(_MANY, max(_FEW, start * (limit - len(rows)) // max(1, len(rows))))
         ring = [id for id in reached if id is not None and id not in met]
         met.update(ring)
         if not ring or len(rows) >= limit:
@@ -63,24 +68,31 @@ def around(
 
 
 def _facts(
-    connection: Connection, cube_id: str, ids: Sequence[str], view: View, bound: int
-) -> Sequence[Sequence[Any]]:
+    connection: Connection,
+    cube_id: str,
+    ids: Sequence[str],
+    view: View,
+    bound: int,
+    wanted: int,
+) -> tuple[Sequence[Sequence[Any]], int]:
     """At most `bound` facts of each, entity by entity, the most confident first; those of two of
-    them come twice."""
-    # PostgreSQL gives no order: to sort whole rows there takes a quarter of the statement's time.
+    them come twice. And of how many entities these are all: it may end where `wanted` facts should
+    be there."""
     sqlite = connection.dialect.name == "sqlite"
     asked: dict[str, Any] = {**view.asked, "cube": cube_id, "bound": bound}
     asked["ids"] = json.dumps(list(ids), ensure_ascii=False)
-    rows = connection.execute(_statement(sqlite, tuple(view.parts)), asked).all()
     if not sqlite:
-        return rows
+        # More than one entity can have, so that each statement gets further.
+        asked["most"] = max(wanted + len(ids), bound + 1)
+    rows = connection.execute(_statement(sqlite, tuple(view.parts)), asked).all()
     by_entity: dict[str, dict[str, Sequence[Any]]] = {id: {} for id in ids}
     for row in rows:
         by_entity[row[-1]][row[1]] = row
     found: list[Sequence[Any]] = []
     for of in by_entity.values():
         found += sorted(of.values(), key=lambda row: (row[14], row[3] or 0), reverse=True)[:bound]
-    return found
+    cut = not sqlite and len(rows) == asked["most"]
+    return found, ids.index(rows[-1][-1]) if cut else len(ids)
 
 
 @lru_cache(maxsize=8)
@@ -107,5 +119,5 @@ def _statement(sqlite: bool, views: tuple[str, ...]) -> TextClause:
     return text(
         "SELECT near.*, w.id FROM json_array_elements_text(CAST(:ids AS json)) AS w(id)"
         f" CROSS JOIN LATERAL (SELECT * FROM ({every}) AS ends"
-        " ORDER BY confidence DESC, seq DESC LIMIT :bound) AS near"
+        " ORDER BY confidence DESC, seq DESC LIMIT :bound) AS near LIMIT :most"
     )

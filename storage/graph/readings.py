@@ -25,9 +25,9 @@ from memos.storage.graph.edit import Edit
 from memos.storage.graph.records import STALE, assertion_row, spans_text, text_or_none
 from memos.storage.records import memory_of
 from memos.storage.tables import assertion, memory, mention, reading, reading_mark
-from memos.types import Assertion, Memory, State
+from memos.types import LIVE, Assertion, Memory, State
 
-_LIVE = State.ACTIVATED.value
+_LIVE = tuple(state.value for state in LIVE)
 # How many memories are looked through in vain before the mark is moved over them.
 _STALE = 1000
 
@@ -35,9 +35,9 @@ _unread = text(
     "SELECT memory.* FROM memory LEFT JOIN reading ON reading.cube_id = memory.cube_id"
     " AND reading.memory_id = memory.id AND reading.version = memory.version"
     " AND reading.extractor IN (:extractor, :imported)"
-    " WHERE memory.cube_id = :cube AND memory.position > :mark AND memory.state = :live"
+    " WHERE memory.cube_id = :cube AND memory.position > :mark AND memory.state IN :live"
     " AND reading.memory_id IS NULL ORDER BY memory.position LIMIT :limit"
-).bindparams(bindparam("imported", IMPORTED), bindparam("live", _LIVE))
+).bindparams(bindparam("imported", IMPORTED), bindparam("live", _LIVE, expanding=True))
 _mark = text("SELECT position FROM reading_mark WHERE cube_id = :cube AND extractor = :extractor")
 _last = text("SELECT change_seq FROM cube WHERE id = :cube")
 
@@ -122,7 +122,7 @@ def _standing_readings(edit: Edit, readings: Sequence[Reading]) -> list[_Kept]:
         given = former is not None and former[2] == IMPORTED and former[1] == row[1]
         if given and item.extractor != IMPORTED:
             continue
-        kept.append(_Kept(item, row[2] == _LIVE, former is not None))
+        kept.append(_Kept(item, row[2] in _LIVE, former is not None))
     return kept
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from memos.errors import InvalidInput
@@ -41,6 +42,7 @@ WIDE = 0
 """The object key of an assertion that bears on other objects than its own."""
 
 _GRAINS = {grain.value: grain for grain in Granularity}
+_moment = lru_cache(maxsize=1024)(moment)
 
 
 def since(time: datetime | None) -> int:
@@ -226,8 +228,9 @@ def fact_of(
         granularity=None if granularity is None else _GRAINS[granularity],
         invalid_at=None if invalid_at == END else moment(invalid_at),
         invalid_granularity=None if invalid_granularity is None else _GRAINS[invalid_granularity],
-        created_at=moment(created_at),
-        expired_at=None if expired_at == END else moment(expired_at),
+        # Facts of one reading share it.
+        created_at=_moment(created_at),
+        expired_at=None if expired_at == END else _moment(expired_at),
         closed_by=closed_by,
         rule=rule,
         sources=sources,

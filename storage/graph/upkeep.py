@@ -20,7 +20,7 @@ from memos.storage.graph.readings import lower_marks
 from memos.storage.graph.records import ACTIVE, INACTIVE, STALE
 from memos.storage.records import micros
 from memos.storage.tables import assertion, mention, note, reading, summary_source
-from memos.types import COUNTED, Memory, State
+from memos.types import COUNTED, LIVE, Memory
 
 _STORES = {
     "graph": (assertion, mention, reading),
@@ -176,7 +176,7 @@ class GraphUpkeep:
 
 
 def _returns(before: Memory, after: Memory) -> bool:
-    return after.state is State.ACTIVATED and before.state is not State.ACTIVATED
+    return after.state in LIVE and before.state not in LIVE
 
 
 def _read_of(memory: Memory) -> tuple[object, ...]:

@@ -21,9 +21,10 @@ from memos.storage.keeping.records import use_of
 from memos.storage.keeping.tables import memory_use
 from memos.storage.records import memory_of, micros, moment, storable, vector_of
 from memos.storage.tables import assertion, indexed, memory
-from memos.types import Memory, State
+from memos.types import LIVE, Memory, State
 
 _CHUNK = 500
+_LIVE = ", ".join(f"'{state.value}'" for state in LIVE)
 _joined = memory.outerjoin(
     indexed, and_(indexed.c.cube_id == memory.c.cube_id, indexed.c.memory_id == memory.c.id)
 ).outerjoin(
@@ -56,7 +57,7 @@ def _same(each: str) -> TextClause:
         f" said AS MATERIALIZED (SELECT value FROM {each.format('contents')})"
         " SELECT memory.* FROM w CROSS JOIN memory WHERE memory.cube_id = :cube"
         " AND memory.session_id = w.session AND memory.position >= w.since"
-        " AND memory.state = :live AND memory.content IN (SELECT value FROM said)"
+        f" AND memory.state IN ({_LIVE}) AND memory.content IN (SELECT value FROM said)"
     )
 
 
@@ -78,7 +79,7 @@ class KeepingReads:
         *,
         after: int = 0,
         limit: int,
-        states: Sequence[State] = (State.ACTIVATED,),
+        states: Sequence[State] = LIVE,
     ) -> list[Held]:
         query = (
             select(
@@ -114,6 +115,30 @@ class KeepingReads:
             )
             for row in rows
         ]
+
+    def sessions(self, cube_id: str, *, visited: bool) -> list[str]:
+        query = (
+            select(memory.c.session_id)
+            .distinct()
+            .where(
+                memory.c.cube_id == cube_id,
+                memory.c.session_id.is_not(None),
+                memory.c.state.in_([state.value for state in LIVE]),
+            )
+        )
+        if visited:
+            used = and_(
+                memory_use.c.cube_id == memory.c.cube_id, memory_use.c.memory_id == memory.c.id
+            )
+            query = query.join(memory_use, used).where(memory_use.c.uses > 0)
+        with self._db.read() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def newest(self, cube_id: str) -> datetime | None:
+        last = select(memory.c.created_at).where(memory.c.cube_id == cube_id)
+        with self._db.read() as connection:
+            found = connection.execute(last.order_by(memory.c.position.desc()).limit(1)).scalar()
+        return None if found is None else moment(found)
 
     def said(self, cube_id: str, memory_ids: Sequence[str]) -> dict[str, tuple[Said, ...]]:
         found: dict[str, list[Said]] = defaultdict(list)
@@ -159,7 +184,6 @@ class KeepingReads:
                 _SAME[connection.dialect.name],
                 {
                     "cube": cube_id,
-                    "live": State.ACTIVATED.value,
                     "sessions": json.dumps(sessions, ensure_ascii=False),
                     "contents": json.dumps(contents, ensure_ascii=False),
                     "skip": among - 1,

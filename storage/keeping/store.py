@@ -20,6 +20,7 @@ from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs import SqlJobQueue
+from memos.storage.keeping import deeds as deeds_of
 from memos.storage.keeping import lineage
 from memos.storage.keeping.reads import KeepingReads
 from memos.storage.keeping.records import policy_of, policy_text, use_of
@@ -30,7 +31,6 @@ from memos.storage.memories import memory_missing
 from memos.storage.records import (
     checked,
     indexed_row,
-    memory_of,
     memory_row,
     micros,
     small_vector,
@@ -38,13 +38,12 @@ from memos.storage.records import (
 )
 from memos.storage.tables import artifact_source, indexed, memory, memory_version
 from memos.types import (
+    LIVE,
     Lineage,
     Memory,
-    NewEvent,
     NewJob,
     Policy,
     State,
-    UndoStep,
 )
 
 _set_vector = (
@@ -97,18 +96,18 @@ class SqlKeepingStore(KeepingReads):
         now = self._clock()
         with self._db.write() as connection:
             _, tenant_id = take_numbers(connection, cube_id, 0)
-            present = _present(connection, cube_id, deeds)
-            todo = _possible(deeds, present)
+            present = deeds_of.read(connection, cube_id, deeds)
+            todo = deeds_of.possible(deeds, present)
             if not todo:
                 return ()
-            pairs, notes = _moved(todo, present, now)
+            pairs, notes = deeds_of.moved(todo, present, now)
             self._write(connection, cube_id, tenant_id, pairs, notes, actor)
             made = [item for deed in todo for item in deed.made]
             _insert(connection, cube_id, made, notes, actor)
             lineage.put(connection, cube_id, [line for deed in todo for line in deed.lineage])
             _shrink(connection, cube_id, [id for deed in todo for id in deed.shrunk])
             self._jobs.add(connection, jobs)
-            told = [_event(cube_id, deed, actor, run_id) for deed in todo]
+            told = [deeds_of.event_of(cube_id, deed, actor, run_id) for deed in todo]
             self._events.record(connection, tenant_id, told)
         return tuple(todo)
 
@@ -206,57 +205,13 @@ class SqlKeepingStore(KeepingReads):
     def _drop_files(
         self, connection: Connection, tenant_id: str, cube_id: str, moved: Sequence[Memory]
     ) -> None:
-        """Files that carry a memory which is not activated any more."""
-        gone = [(item.id,) for item in moved if item.state is not State.ACTIVATED]
+        """Files that carry a memory which is not live any more."""
+        gone = [(item.id,) for item in moved if item.state not in LIVE]
         made = matching(
             connection, artifact_source, cube_id, ("memory_id",), gone, columns="memory_id"
         )
         for id in sorted({row[0] for row in made}):
             self._jobs.add(connection, after_forgetting(connection, tenant_id, cube_id, id))
-
-
-def _present(connection: Connection, cube_id: str, deeds: Sequence[Deed]) -> dict[str, Memory]:
-    ids = [move.memory_id for deed in deeds for move in deed.moves]
-    ids += [row.source_id for deed in deeds for row in deed.lineage]
-    rows = by_ids(connection, memory, cube_id, list(dict.fromkeys(ids)))
-    return {row[1]: memory_of(row) for row in rows}
-
-
-def _possible(deeds: Sequence[Deed], present: Mapping[str, Memory]) -> list[Deed]:
-    """Those whose memories are still as they were when it was planned, each in one deed only."""
-    taken: set[str] = set()
-    todo = []
-    for deed in deeds:
-        versions = {move.memory_id: move.version for move in deed.moves}
-        versions |= {
-            row.source_id: row.source_version
-            for row in deed.lineage
-            if row.source_id not in versions
-        }
-        same = all(id in present and present[id].version == v for id, v in versions.items())
-        moving = {move.memory_id for move in deed.moves}
-        if same and not moving & taken:
-            taken |= moving
-            todo.append(deed)
-    return todo
-
-
-def _moved(
-    deeds: Sequence[Deed], present: Mapping[str, Memory], now: datetime
-) -> tuple[list[tuple[Memory, Memory]], dict[str, tuple[str, str]]]:
-    """(before, after) of each memory that moves, and (operation, reason) by memory."""
-    pairs, notes = [], {}
-    for deed in deeds:
-        for move in deed.moves:
-            old = present[move.memory_id]
-            new = dataclasses.replace(
-                old, state=move.to, version=old.version + 1, updated_at=max(now, old.updated_at)
-            )
-            pairs.append((old, new))
-            notes[old.id] = (deed.kind.value, deed.reason)
-        for item, _ in deed.made:
-            notes[item.id] = (deed.kind.value, deed.reason)
-    return pairs, notes
 
 
 def _version(
@@ -320,20 +275,3 @@ def _shrink(connection: Connection, cube_id: str, ids: Sequence[str]) -> None:
     last, _ = take_numbers(connection, cube_id, len(rows))
     stamps = [(row[0], seq) for seq, row in enumerate(rows, last - len(rows) + 1)]
     change(connection, memory, cube_id, ("id",), ("seq",), stamps)
-
-
-def _event(cube_id: str, deed: Deed, actor: str | None, run_id: str | None) -> NewEvent:
-    """What was done to which memories, by which numbers; how to take it back."""
-    steps = [UndoStep(memory_id=move.memory_id, version=move.version) for move in deed.moves]
-    steps += [UndoStep(memory_id=item.id) for item, _ in deed.made]
-    ids = (deed.about, *(step.memory_id for step in steps), *deed.shrunk)
-    ids = ids if run_id is None else (*ids, run_id)
-    return NewEvent(
-        kind=f"memory.{deed.kind.value}",
-        subjects=tuple(dict.fromkeys(ids)),
-        reason=deed.reason,
-        numbers=dict(deed.numbers),
-        actor=actor,
-        cube_id=cube_id,
-        undo=tuple(steps),
-    )

@@ -129,6 +129,60 @@ def test_forgetting_one_takes_along_what_it_stood_for_and_brings_it_back(
     assert memos.get(first.id).state is State.MERGED
 
 
+@pytest.mark.parametrize("verb", ["forget", "archive"])
+def test_a_process_that_dies_after_forgetting_leaves_nothing_half_done(
+    service: Service, memos: MemoryOS, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """The forgetting is committed, or the restoring, and the process gone, before the rest is."""
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    texts = ("I love green tea.", "I really love green tea!", "I just love green tea")
+    *others, head = memos.add(said(*texts)).memories
+    consolidated(service, memos)
+    [core] = memos.memories(kinds=[Kind.CORE]).items
+    with monkeypatch.context() as dying:
+        dying.setattr(service.following, "follow", dies)
+        with pytest.raises(SystemExit):
+            getattr(memos, verb)(head.id)
+    assert memos.get(core.id).state is State.ACTIVATED
+    service.worker.drain()
+    states = {memos.get(one.id).state for one in (*others, head, core)}
+    assert states == {State.ARCHIVED}
+    with monkeypatch.context() as dying:
+        dying.setattr(service.lifecycle, "undo", dies)
+        with pytest.raises(SystemExit):
+            memos.restore(head.id)
+    service.worker.drain()
+    assert [memos.get(one.id).state for one in (*others, head)] == [
+        *(State.MERGED for _ in others),
+        State.ACTIVATED,
+    ]
+    assert memos.get(core.id).state is State.ACTIVATED
+    memos.archive(core.id)
+    service.worker.drain()
+    assert memos.get(head.id).state is State.ACTIVATED, "a job that comes late does nothing"
+
+
+def test_nothing_is_merged_into_what_was_forgotten_meanwhile(
+    service: Service, memos: MemoryOS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consolidation of a large cube takes minutes from its plan to its last merge."""
+    first, head = memos.add(said("I love green tea.", "I really love green tea!")).memories
+    apply = service.stores.keeping.apply
+
+    def late(*args: object, **how: object) -> object:
+        monkeypatch.setattr(service.stores.keeping, "apply", apply)
+        memos.forget(head.id)
+        return apply(*args, **how)
+
+    monkeypatch.setattr(service.stores.keeping, "apply", late)
+    consolidated(service, memos)
+    assert memos.get(head.id).state is State.ARCHIVED
+    assert memos.get(first.id).state is State.ACTIVATED
+
+
 def test_an_erase_follows_lineage_and_leaves_no_byte(
     service: Service, memos: MemoryOS, clock: Clock
 ) -> None:
@@ -177,7 +231,7 @@ def test_what_was_made_of_several_is_made_again_of_the_rest(
     added = memos.add(said(*texts, "Never call me before nine in summer.")).memories
     cube = memos.cube("default")
     store = service.stores.keeping
-    made = service.keeping.remake(cube, ActionKind.PROCEDURE, [memory.id for memory in added])
+    made = service.following.remake(cube, ActionKind.PROCEDURE, [memory.id for memory in added])
     assert made is not None
     assert {line.source_id for line in store.lineage(cube.id, [made.id])} == {m.id for m in added}
     receipt = memos.erase(added[2].id)
@@ -224,6 +278,27 @@ def test_memories_fade_are_evicted_and_pinned_ones_stay(
     assert memos.get(pinned.id).state is State.ACTIVATED
 
 
+def test_what_is_frozen_stays_and_is_found(service: Service, memos: MemoryOS, clock: Clock) -> None:
+    kept = memos.add(said("I love green tea.")).memories[0]
+    memos.freeze(kept.id)
+    [again] = memos.add(said("I really, really love green tea!")).memories
+    assert [hit.memory.id for hit in memos.search("green tea", limit=1).hits] == [kept.id]
+    consolidated(service, memos)
+    assert memos.get(again.id).state is State.MERGED, "the frozen one stands for both"
+    assert [memory.id for memory in memos.memories().items] == [kept.id]
+    memos.set_policy(Policy(archive_below=0.5))
+    memos.set_lifecycle_rule(Kind.EPISODIC, archive_after=1.0, expire_after=2.0)
+    clock.forward(days=400)
+    memos.sweep()
+    service.worker.drain()
+    assert memos.get(kept.id).state is State.FROZEN
+    with pytest.raises(PolicyContradiction, match="frozen"):
+        memos.set_policy(Policy(max_bytes=1))
+    assert [hit.memory.id for hit in memos.search("green tea").hits] == [kept.id]
+    past = memos.search("green tea", known_as_of=clock.now - timedelta(days=200))
+    assert [hit.memory.id for hit in past.hits] == [kept.id]
+
+
 def test_admission_knows_turns_loops_and_orders_in_disguise(
     service: Service, memos: MemoryOS
 ) -> None:
@@ -266,6 +341,22 @@ def test_enough_new_memories_bring_a_consolidation_about(service: Service, memos
         pass
     kinds = [job.kind for job in memos.jobs(limit=50).items]
     assert kinds.count("consolidate") == 1
+
+
+def test_a_cube_that_nobody_adds_to_is_consolidated(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    memos.set_policy(Policy(consolidate_idle_minutes=10))
+    first = memos.add(said("I love green tea.", "I really love green tea!")).memories[0]
+    clock.forward(minutes=8)
+    memos.add(said("The pier is closed."))
+    clock.forward(minutes=3)
+    service.worker.drain()
+    assert memos.get(first.id).state is State.ACTIVATED, "something came meanwhile"
+    clock.forward(minutes=8)
+    service.worker.drain()
+    assert memos.get(first.id).state is State.MERGED
+    assert service.worker.drain() == 0, "once is enough"
 
 
 def test_a_context_keeps_its_beginning(memos: MemoryOS) -> None:
@@ -332,7 +423,7 @@ def test_a_process_that_dies_after_the_erase_brings_back_nothing_less(
 
     memos, first, second = superseded(reader, clock)
     with monkeypatch.context() as dying:
-        dying.setattr(reader.keeping, "reopen", dies)
+        dying.setattr(reader.following, "reopen", dies)
         with pytest.raises(SystemExit):
             memos.erase(second.id)
     assert memos.get(first.id).state is State.MERGED
@@ -346,6 +437,6 @@ def test_to_make_again_twice_makes_one(service: Service, memos: MemoryOS) -> Non
         said("Never call me before nine.", "Never call me before nine at all.")
     ).memories
     cube, ids = memos.cube("default"), [memory.id for memory in added]
-    assert service.keeping.remake(cube, ActionKind.PROCEDURE, ids) is not None
-    assert service.keeping.remake(cube, ActionKind.PROCEDURE, ids) is None
+    assert service.following.remake(cube, ActionKind.PROCEDURE, ids) is not None
+    assert service.following.remake(cube, ActionKind.PROCEDURE, ids) is None
     assert len(live(memos, Kind.PROCEDURAL)) == 1

@@ -131,6 +131,29 @@ def test_positions_of_compressed_states_are_kept(name: str) -> None:
     assert all(torch.equal(state.positions, kept) for state in back)
 
 
+@pytest.mark.parametrize("name", CODECS)
+def test_what_policies_do_beyond_leaving_rows_out_is_kept(name: str) -> None:
+    """Pruned channels, rows that stand for several, layers that use another's."""
+    layout = alike()
+    whole = made(layout, 60)
+    channels = torch.arange(0, 64, 2, dtype=torch.int32).expand(3, -1)
+    bias = torch.rand(3, 60)
+    states = [
+        LayerStates(whole[0].keys[..., ::2], whole[0].values, 0, channels=channels),
+        LayerStates(whole[1].keys, whole[1].values, 0, bias=bias),
+        LayerStates(whole[2].keys[:, :0], whole[2].values[:, :0], 60, source=1),
+        whole[3],
+    ]
+    back, _ = there_and_back(name, states, layout)
+    assert torch.equal(back[0].channels, channels)
+    assert back[0].keys.shape == (3, 60, 32)
+    assert torch.allclose(back[0].keys.float(), states[0].keys.float(), atol=2.0)
+    assert torch.equal(back[1].bias, bias)
+    assert (back[2].source, back[2].keys.shape) == (1, (3, 0, 64))
+    assert back[3].plain
+    assert torch.equal(there_and_back(name, [whole[3]] * 4, layout)[0][3].keys, back[3].keys)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
 @pytest.mark.parametrize("name", STEPS)
 def test_what_float16_cannot_hold_is_stored_as_it_is(name: str, value: float) -> None:

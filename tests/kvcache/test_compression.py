@@ -320,14 +320,16 @@ def test_no_layer_shares_where_it_changes_too_much(model: Any) -> None:
 
 
 def test_states_of_a_block_and_back(model: Any, whole: Held) -> None:
-    for held in (whole, Random().compress(model, TEXT, ratio=0.5)):
+    for held in (whole, *(policy(name).compress(model, TEXT, ratio=0.5) for name in POLICIES)):
         again = from_states(to_states(held), length=160)
         assert again.length == 160
         for rows, expected in zip(again.layers, held.layers, strict=True):
             assert torch.equal(rows.positions, expected.positions)
-            assert torch.equal(rows.keys, expected.keys)
-    with pytest.raises(InvalidInput, match="more than rows"):
-        to_states(ThinK().compress(model, TEXT, ratio=0.5))
+            assert torch.equal(rows.full_keys(), expected.full_keys())
+            assert rows.source == expected.source
+            assert (rows.bias is None) == (expected.bias is None)
+            if rows.bias is not None and expected.bias is not None:
+                assert torch.equal(rows.bias, expected.bias)
 
 
 def test_layers_of_another_model_are_refused(model: Any) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from memos.errors import DeviceUnavailable, InvalidInput, InvalidSetting, ModelError
 from memos.kvcache.blocks.block import LayerStates, RecurrentState
+from memos.kvcache.blocks.joining import joined
 from memos.kvcache.generator.cache import RoomyLayer, empty_cache
 from memos.kvcache.generator.loading import load_model
 from memos.kvcache.generator.rows import Prefix
@@ -36,6 +37,21 @@ def test_a_cache_put_back_goes_on_as_if_it_had_never_left(kind):
     assert far(again, full[60:]) < CLOSE
     for state, old in zip(states, before, strict=True):  # they were only read
         assert all(map(torch.equal, tensors(state), old))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3"])
+def test_a_cache_put_together_of_runs_knows_its_length(kind):
+    """One that says 0 would put the next token at the first position."""
+    model, tokens = local.tiny(kind), local.some_tokens(150)
+    past = model.prefill(tokens[:64]).cache
+    runs = [model.from_cache(past)]
+    past = model.prefill(tokens[64:140], past).cache
+    runs.append(model.from_cache(past, start=64))
+    whole = model.to_cache(joined(runs, model.layout), tokens=140)
+    assert whole.get_seq_length() == 140
+    assert [layer.get_seq_length() for layer in whole.layers] == [140] * len(whole.layers)
+    full = model.prefill(tokens, all_logits=True).logits
+    assert far(model.prefill(tokens[140:], whole, all_logits=True).logits, full[140:]) < CLOSE
 
 
 def test_the_kinds_of_layers_are_told_apart():

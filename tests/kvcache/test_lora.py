@@ -296,6 +296,18 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path):
         model.adapted(of_pairs(weights.about, narrow))
 
 
+def test_states_belong_to_what_an_adapter_holds_and_not_to_its_name(adapters: LocalAdapters):
+    one, other = (random_weights(tiny(), seed) for seed in (1, 2))
+    adapters.shelf.put("named", one)
+    adapters.shelf.put("twin", one)
+    roots = [adapters.adapted(name).fingerprint.root(b"") for name in ("named", "twin")]
+    adapters.shelf.remove("named")
+    adapters.shelf.put("named", other)
+    roots.append(adapters.adapted("named").fingerprint.root(b""))
+    assert roots[0] == roots[1]
+    assert len({tiny().fingerprint.root(b""), *roots}) == 3
+
+
 def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
     one = random_weights(tiny(), 1)
     shelf = Shelf(tmp_path, ram_bytes=3 * one.bytes)

@@ -9,8 +9,15 @@ import pytest
 import torch
 
 from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
-from memos.errors import BlockCorrupt, BlockNotFound, InvalidInput, StorageFull
+from memos.errors import (
+    BlockCorrupt,
+    BlockNotFound,
+    InvalidInput,
+    StorageFull,
+    StorageUnavailable,
+)
 from memos.kvcache.blocks.block import LayerStates, RecurrentState, Source
+from memos.kvcache.store import folder as folder_module
 from memos.kvcache.store.store import BlockStore
 
 TEXT = list(range(1000, 1300))
@@ -278,6 +285,68 @@ def test_a_file_that_somebody_deleted_is_a_miss(store: BlockStore) -> None:
     with pytest.raises(BlockNotFound):
         store.load(hit)
     assert loaded(store, [*TEXT, 1]) == 0
+
+
+def test_a_block_is_durable_before_it_is_seen(
+    store: BlockStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes, then its name, then the name of the name: a machine may lose power in between."""
+    done: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def synced(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        done.append("folder" if is_folder else f"file of {os.fstat(descriptor).st_size}")
+        fsync(descriptor)
+
+    def renamed(old: object, new: Path) -> None:
+        assert store.find(root(), [*TEXT, 1]) is None
+        done.append("rename")
+        rename(old, new)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    block = put(store, TEXT)
+    size = (folder / "blocks" / f"{block}.safetensors").stat().st_size
+    assert done == [f"file of {size}", "rename", "folder"]
+
+
+def test_a_block_that_could_not_be_written_is_not_there(
+    store: BlockStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither here nor for another process, nor after a restart."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "rename", refuse)
+        with pytest.raises(StorageUnavailable):
+            put(store, TEXT)
+    assert loaded(store, [*TEXT, 1]) == 0
+    assert not list((folder / "blocks").iterdir())
+    with BlockStore(folder, budget_bytes=1 << 30) as other:
+        assert loaded(other, [*TEXT, 1]) == 0
+        put(other, TEXT)
+    assert loaded(store, [*TEXT, 1]) == 300
+
+
+def test_a_block_that_is_being_written_is_not_read(
+    store: BlockStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    with BlockStore(folder, budget_bytes=1 << 30) as other:
+        write = folder_module.write_all
+
+        def written(descriptor: int, content: bytes | memoryview) -> None:
+            seen.extend(loaded(one, [*TEXT, 1]) for one in (store, other))
+            write(descriptor, content)
+            seen.extend(loaded(one, [*TEXT, 1]) for one in (store, other))
+
+        monkeypatch.setattr(folder_module, "write_all", written)
+        put(store, TEXT)
+        assert seen == [0] * 8
+        assert loaded(other, [*TEXT, 1]) == 300
 
 
 def test_what_a_crash_left_unfinished_is_removed(folder: Path) -> None:

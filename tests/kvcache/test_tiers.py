@@ -19,6 +19,7 @@ from memos.kvcache.tiers.reading import Reader
 from memos.kvcache.tiers.remote import RemoteTier
 from memos.kvcache.tiers.shelf import Shelf
 from memos.kvcache.tiers.tiers import Tiers
+from tests.local_model import tiny_model
 
 TEXT = list(range(500, 700))
 
@@ -375,6 +376,40 @@ def test_states_reach_the_device_layer_by_layer(store: BlockStore, name: str, co
             got.keys.zero_()
     assert tiers.stats().loads["device"] == 2
     assert device.shelf.bytes > 0
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("device_bytes", [0, 1 << 24])
+def test_states_of_a_model_on_a_device_stay_there_within_the_setting(
+    tmp_path: Path, device_bytes: int
+) -> None:
+    from memos.kvcache.activations import LocalActivations
+    from memos.kvcache.generator.loading import load_model
+    from memos.types import Opening, Prompting
+
+    states = LocalActivations(
+        lambda: load_model(tiny_model(), cache_dir=tmp_path / "models", device="cuda"),
+        tmp_path / "kv",
+        disk_bytes=1 << 30,
+        ram_bytes=1 << 24,
+        device_bytes=device_bytes,
+        measured=False,
+    )
+    opening = Opening("The boat is yellow. " * 20, b"salt" * 8, "raw")
+    question = [{"role": "user", "content": "Which colour?"}]
+    wanted = Prompting(max_new_tokens=8)
+    whole = [piece.done for piece in states.stream(opening, question, wanted)][-1]
+    kept = states.compile(opening, [])
+    for _ in range(2):
+        done = [piece.done for piece in states.stream(opening, question, wanted)][-1]
+        assert done is not None
+        assert whole is not None
+        assert (done.text, done.reused_tokens) == (whole.text, kept.tokens)
+    held = states.stats()["kv_device_bytes"]
+    states.close()
+    assert held >= kept.bytes if device_bytes else held == 0
+    assert states._tiers.ram is not None
+    assert states._tiers.ram.pinned
 
 
 def test_many_threads_load_through_ram_while_it_evicts(store: BlockStore) -> None:

@@ -20,7 +20,7 @@ from memos.errors import (
 )
 from memos.lifecycle import VERBS
 from memos.testing import HashEmbedder
-from memos.types import Kind, State
+from memos.types import LIVE, Kind, State
 from tests.service.conftest import Clock
 
 WORDS = ("harbour", "lantern", "orchard", "compass")
@@ -120,7 +120,7 @@ class Lives(RuleBasedStateMachine):
         history = self.memos.history(self.id)
         assert [entry.version for entry in history] == list(range(1, len(self.said) + 1))
         found = [hit.memory.id for hit in self.memos.search(text or WORDS[0]).hits]
-        assert found == ([self.id] if state is State.ACTIVATED else [])
+        assert found == ([self.id] if state in LIVE else [])
         if state is State.ERASED:
             assert all(entry.memory is None for entry in history)
             return

@@ -134,3 +134,53 @@ def test_no_answer_is_a_failed_job_and_nothing_counts_as_read(told, reason):
     cube = told.memos.cube("default")
     assert len(told.service.stores.graph.unread(cube.id, "llm-1:gpt-4o-mini", limit=9)) == 1
     told.recovers()
+
+
+TALK = ("The kiln broke on Friday.", "Anna mended the kiln.", "The kiln works again.")
+WORDS = {TALK[1]: {"summary": "Anna mended the kiln, which had broken on a Friday."}}
+
+
+def test_a_model_writes_summaries_once_and_its_failure_is_a_failed_job(clock, tmp_path):
+    with RecordedModel(WORDS, always="ok") as server:
+        settings = load(
+            data_dir=tmp_path,
+            extraction="llm",
+            extraction_model="gpt-4o-mini",
+            extraction_url=server.url,
+            extraction_key="k",
+            extraction_attempts=1,
+        )
+        service = build(settings, embedder=HashEmbedder(), clock=clock)
+        memos = service.tenant()
+
+        def slept(state=JobState.SUCCEEDED):
+            """How many requests it took."""
+            before = len(server.requests)
+            memos.consolidate()
+            # Only these jobs: the others ask the model too.
+            for kind in ("consolidate", "summarise"):
+                service.worker.run_batch([kind])
+            job = next(job for job in memos.jobs(limit=99).items if job.kind == "summarise")
+            assert job.state is state
+            return len(server.requests) - before
+
+        turns = memos.add([Message(content=text) for text in TALK], session_id="s").memories
+        [planned] = memos.plan().items
+        assert planned.text == "to be written by llm-1:gpt-4o-mini"
+        assert server.requests == [], "a dry run asks nobody"
+        server._always = "500"
+        assert slept(JobState.FAILED) == 1
+        assert memos.summaries().items == ()
+        clock.forward(minutes=10)
+        server._always = "ok"
+        assert slept() == 1
+        [summary] = memos.summaries().items
+        assert summary.text.endswith(WORDS[TALK[1]]["summary"])
+        assert (summary.method, summary.memory_ids) == (
+            "llm-1:gpt-4o-mini",
+            tuple(turn.id for turn in turns),
+        )
+        assert slept() == 0, "the same turns are not told twice"
+        memos.erase(turns[2].id)
+        assert memos.summaries().items == (), "what of it is in the text, nobody knows"
+        service.close()

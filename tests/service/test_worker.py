@@ -207,3 +207,17 @@ def test_a_worker_takes_only_the_kinds_it_is_told(service, memos):
     worker.stop()
     states = {kind: memos.job(job).state for kind, job in jobs.items()}
     assert (states["two"], states["three"]) == (JobState.QUEUED, JobState.QUEUED)
+
+
+def test_a_handler_that_exits_is_a_failure_like_any_other(service, memos):
+    memos.add("so that the tenant exists")
+    job = queue_job(service, max_attempts=1)
+    other = queue_job(service)
+
+    def leaves(context):
+        if context.job.id == job:
+            raise SystemExit("a library gave up")
+
+    assert worker_with(service, leaves).drain() == 2
+    assert (memos.job(job).state, memos.job(other).state) == (JobState.DEAD, JobState.SUCCEEDED)
+    assert memos.job(job).error == "SystemExit: a library gave up"

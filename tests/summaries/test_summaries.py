@@ -24,7 +24,7 @@ def talk(cabin, session="s", **fields):
     return cabin.tell(*TALK, session_id=session, **fields)
 
 
-def present(cabin, kind=None):
+def present(cabin, kind=SummaryKind.SESSION):
     return cabin.notes.summaries(cabin.cube, kind=kind).items
 
 

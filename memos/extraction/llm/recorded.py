@@ -115,6 +115,13 @@ class RecordedModel:
 
     def content(self, body: Mapping[str, Any], fault: str) -> str:
         """The message that a well or badly behaved model answers with."""
+        if (summary := self._summary(body)) is not None:
+            return {
+                "prose": f"Here you are: {summary}",
+                "invalid_json": json.dumps({"summary": summary})[:-2],
+                "wrong_schema": json.dumps({"text": summary}),
+                "empty": "",
+            }.get(fault, json.dumps({"summary": summary}, ensure_ascii=False))
         turns = asked(body)
         answers = [
             {"id": turn["id"], **self._recording.get(turn["text"], _NOTHING)} for turn in turns
@@ -129,11 +136,26 @@ class RecordedModel:
             "cut": whole[: len(whole) // 2],
         }.get(fault, whole)
 
+    def _summary(self, body: Mapping[str, Any]) -> str | None:
+        """What the recording has as `summary` for the turns of a request for one, joined; else
+        their first words. None: it asks for something else."""
+        turns = _question(body).get("summarise")
+        if turns is None:
+            return None
+        texts = [turn["text"] for turn in turns]
+        kept = [self._recording.get(text, _NOTHING).get("summary") for text in texts]
+        return " ".join(filter(None, kept)) or " ".join(" ".join(texts).split()[:12])
+
+
+def _question(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    users = [message["content"] for message in body["messages"] if message["role"] == "user"]
+    question: Mapping[str, Any] = json.loads(users[0])
+    return question
+
 
 def asked(body: Mapping[str, Any]) -> list[Mapping[str, str]]:
     """The turns that a request asks for."""
-    users = [message["content"] for message in body["messages"] if message["role"] == "user"]
-    turns: list[Mapping[str, str]] = json.loads(users[0])["turns"]
+    turns: list[Mapping[str, str]] = _question(body)["turns"]
     return turns
 
 

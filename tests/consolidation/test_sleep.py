@@ -1,0 +1,180 @@
+"""Sleep beyond merging: hot segments are promoted, sessions summarised; and what can go wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from memos.errors import PolicyContradiction, VersionConflict
+from memos.service import MemoryOS, Service
+from memos.types import JobState, Kind, Policy, Relation, State, SummaryKind
+from tests.consolidation.test_consolidation import consolidated, everything, said
+from tests.service.conftest import Clock, clock, memos, postgres_server, postgres_url, service
+
+__all__ = ["clock", "memos", "postgres_server", "postgres_url", "service"]
+
+LIKES = ("I love green tea at dawn.", "I hate loud music on trains.", "I prefer window seats.")
+BOILER = (
+    "The boiler was serviced in May.",
+    "The boiler got a valve from Porto.",
+    "The boiler cost ninety euros in May.",
+)
+POTTERY = (
+    "I joined a pottery class in the blue barn.",
+    "The pottery class fired a first kiln of bowls.",
+    "My sister bought a bowl of the pottery class.",
+    "The pottery class in the barn sells bowls.",
+)
+TRAM = (
+    "Rain flooded the tram line at the harbour.",
+    "The tram line at the harbour stays closed.",
+    "Buses replace the tram line at the harbour.",
+    "The tram line opens again on Monday.",
+)
+
+
+def visited(service: Service, memos: MemoryOS, clock: Clock, ids: list[str]) -> None:
+    cube = memos.cube("default")
+    service.stores.keeping.use(cube.id, dict.fromkeys(ids, (4, clock.now)))
+
+
+def test_a_hot_segment_becomes_long_term_memory_once(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    likes = memos.add(said(*LIKES, days=0), session_id="likes").memories
+    boiler = memos.add(said(*BOILER, days=0), session_id="boiler").memories
+    memos.add(said(*TRAM, days=0), session_id="cold")
+    visited(service, memos, clock, [m.id for m in (*likes, *boiler)])
+    planned = [one for one in memos.plan().items if one.kind.value == "promote"]
+    assert len(planned) == 2
+    assert all(one.numbers["heat"] >= one.numbers["promote_heat"] == 2.0 for one in planned)
+    consolidated(service, memos)
+
+    [profile] = memos.memories(kinds=[Kind.CORE]).items
+    [known] = memos.memories(kinds=[Kind.SEMANTIC]).items
+    assert profile.content == f"Ana: {' … '.join(LIKES)}"
+    for made, turns in ((profile, likes), (known, boiler)):
+        lines = memos.lineage(made.id)
+        assert {line.source_id for line in lines} == {memory.id for memory in turns}
+        assert {line.relation for line in lines} == {Relation.MADE_FROM}
+        assert any("is hot: 2.35, of 2 that lead" in line for line in memos.explain(made.id).text)
+    assert memos.context(token_budget=300).parts[0].memory_ids == (profile.id,)
+    assert memos.get(likes[0].id).state is State.ACTIVATED, "its turns stay where they are"
+    assert "promote" not in memos.plan().actions
+
+    [event] = [e for e in memos.events(kinds=["memory.promote"]).items if profile.id in e.subjects]
+    memos.undo(event.id)
+    assert memos.get(profile.id).state is State.ARCHIVED
+    assert "promote" not in memos.plan().actions, "what somebody undid is not done again"
+    assert memos.erase(boiler[2].id).recomputed_by == "remake"
+    service.worker.drain()
+    [again] = memos.memories(kinds=[Kind.SEMANTIC]).items
+    assert "valve" in again.content
+    assert "ninety" not in everything(service)
+    memos.set_policy(Policy(promote_heat=0.1))
+    assert "promote" in memos.plan().actions, "cold ones pass a low threshold"
+    memos.set_policy(Policy(promote_heat=None))
+    assert "promote" not in memos.plan().actions
+
+
+def test_turns_overflow_in_their_order(memos: MemoryOS) -> None:
+    memos.set_policy(Policy(short_term_turns=3))
+    turns = memos.add(said(*POTTERY, *TRAM, days=0), session_id="s").memories
+    *_, earlier, recent = memos.context(session_id="s", token_budget=1000).parts
+    assert (earlier.name, recent.name) == ("earlier", "recent")
+    assert recent.memory_ids == tuple(memory.id for memory in turns[-3:])
+    assert set(earlier.memory_ids) == {memory.id for memory in turns[:-3]}
+    [new] = memos.add(said("Bye now."), session_id="s").memories
+    *_, earlier, recent = memos.context(session_id="s", token_budget=1000).parts
+    assert recent.memory_ids == (*(memory.id for memory in turns[-2:]), new.id)
+    assert turns[-3].id in earlier.memory_ids, "first in, first out, into a segment"
+
+
+def test_sessions_and_segments_are_summarised_in_sleep(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    turns = memos.add(said(*POTTERY, *TRAM, days=0), session_id="s").memories
+    planned = [one for one in memos.plan().items if one.kind.value == "summarise"]
+    whole, *parts = [one.memory_ids for one in planned]
+    assert whole == (*parts[0], *parts[1]) == tuple(memory.id for memory in turns)
+    assert memos.summaries().items == (), "a plan changes nothing"
+    consolidated(service, memos)
+    [session] = memos.summaries(kind=SummaryKind.SESSION).items
+    first, second = memos.summaries(kind=SummaryKind.SEGMENT).items
+    assert session.text == planned[0].text
+    assert set(first.memory_ids) <= set(parts[0])
+    assert set(second.memory_ids) <= set(parts[1])
+    assert memos.plan().actions == {}
+    assert any("summary.make" in line for line in memos.explain(session.id).text)
+
+    gone = memos.get(session.memory_ids[0])
+    memos.erase(gone.id)
+    assert memos.summaries(kind=SummaryKind.SESSION).items == (), "gone with its source"
+    assert gone.content not in everything(service)
+    consolidated(service, memos)
+    [again] = memos.summaries(kind=SummaryKind.SESSION).items
+    assert gone.id not in again.memory_ids
+
+    [made] = [e for e in memos.events(kinds=["summary.make"]).items if again.id in e.subjects]
+    assert made.numbers["turns"] == 7
+    memos.undo(made.id)
+    assert memos.summaries(kind=SummaryKind.SESSION).items == ()
+    with pytest.raises(VersionConflict):
+        memos.undo(made.id)
+    consolidated(service, memos)
+    assert memos.summaries(kind=SummaryKind.SESSION).items == (), "not made of the same again"
+    memos.add(said("The tram line has new benches."), session_id="s")
+    consolidated(service, memos)
+    [newer] = memos.summaries(kind=SummaryKind.SESSION).items
+    [event] = [e for e in memos.events(kinds=["summary.make"]).items if newer.id in e.subjects]
+    assert event.numbers["turns"] == 8
+    memos.set_policy(Policy(summarise=False))
+    memos.add(said("The tram line has new lamps."), session_id="s")
+    assert memos.plan().actions == {}
+
+
+@pytest.mark.parametrize("step", ["apply", "replace"])
+def test_a_cube_deleted_while_it_is_consolidated_ends_the_job(
+    service: Service, memos: MemoryOS, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    memos.create_cube("short")
+    texts = ("I love green tea.", "I really love green tea!", *TRAM)
+    memos.add(said(*texts, days=0), session_id="s", cube="short")
+    cube = memos.cube("short")
+    stores = service.stores
+    store = stores.keeping if step == "apply" else stores.summaries
+    real = getattr(store, step)
+
+    def late(*args: object, **how: object) -> object:
+        monkeypatch.setattr(store, step, real)
+        memos.delete_cube("short")
+        return real(*args, **how)
+
+    monkeypatch.setattr(store, step, late)
+    job = memos.consolidate(cube="short")
+    service.worker.drain()
+    assert memos.job(job.id).state is JobState.SUCCEEDED, "there is nothing left to do"
+    assert stores.memories.page(cube.id, limit=9) == []
+    assert stores.summaries.page(cube.id) == []
+    assert memos.doctor() == ()
+
+
+def test_a_budget_that_can_no_longer_hold_is_a_dead_job_and_loses_nothing(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    ids = [memory.id for memory in memos.add(["one thing", "two things", "three"]).memories]
+    memos.set_policy(Policy(max_memories=2))
+    for id in ids:
+        memos.freeze(id)
+    job = memos.sweep()
+    for _ in range(service.settings.job_attempts):
+        service.worker.drain()
+        clock.forward(hours=1)
+    dead = memos.job(job.id)
+    assert dead.state is JobState.DEAD
+    assert dead.error is not None
+    assert dead.error.startswith(PolicyContradiction.__name__)
+    assert {memos.get(id).state for id in ids} == {State.FROZEN}
+    memos.thaw(ids[0])
+    memos.retry_job(job.id)
+    service.worker.drain()
+    assert memos.get(ids[0]).state is State.ARCHIVED
