@@ -22,7 +22,6 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    exists,
     or_,
     select,
     text,
@@ -122,14 +121,13 @@ class EventLog:
 
     def erase(self, connection: Connection, tenant_id: str, subject: str) -> None:
         """Takes reasons and numbers out of what is told of a memory: they may quote it."""
-        mine = exists().where(
-            event_subject.c.tenant_id == tenant_id,
-            event_subject.c.subject == subject,
-            event_subject.c.seq == event.c.seq,
+        mine = select(event_subject.c.seq).where(
+            event_subject.c.tenant_id == tenant_id, event_subject.c.subject == subject
         )
         connection.execute(
             update(event)
-            .where(event.c.tenant_id == tenant_id, mine)
+            # From the memory to its events; EXISTS would look through all events of the tenant.
+            .where(event.c.tenant_id == tenant_id, event.c.seq.in_(mine))
             .values(reason=None, numbers="{}")
         )
 
