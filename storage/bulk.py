@@ -18,6 +18,8 @@ from memos.storage.records import storable
 
 def load(connection: Connection, table: Table, rows: Sequence[Iterable[Any]]) -> None:
     """Inserts `rows`, each with a value for every column of `table` in their order."""
+    if not rows:
+        return
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(_insert(table), [tuple(row) for row in rows])
         return

@@ -11,34 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from memos.storage.bulk import change, matching, remove
+from memos.storage.bulk import change, load, matching, remove
 from memos.storage.graph.deriving import Deriver
 from memos.storage.graph.edit import Edit
 from memos.storage.graph.records import assertion_of
 from memos.storage.tables import assertion, fact, fact_source
 from memos.types import Assertion
 
-_BELIEF = (
-    "subject_id",
-    "predicate",
-    "object_id",
-    "value",
-    "value_key",
-    "quantity",
-    "unit",
-    "negated",
-    "event",
-    "place",
-    "confidence",
-    "valid_at",
-    "granularity",
-    "invalid_at",
-    "invalid_granularity",
-)
-_CLOSED = ("closed_by", "closing", "rule")
+Row = Sequence[Any]
 
-
-Touched = dict[str, tuple[list[Sequence[Any]], list[Sequence[Any]]]]
+Touched = dict[str, tuple[list[Row], list[Row]]]
 """By fact: its revisions, and the sources of it that go."""
 
 
@@ -55,7 +37,7 @@ class Revised:
     def facts(self, touched: Touched) -> None:
         """Rewrites these facts; `forgotten` are those of which nothing is left."""
         edit = self._edit
-        sources: dict[str, list[Sequence[Any]]] = defaultdict(list)
+        sources: dict[str, list[Row]] = defaultdict(list)
         for row in matching(
             edit.connection,
             fact_source,
@@ -66,40 +48,52 @@ class Revised:
         ):
             sources[row[0]].append(row)
         gone: list[tuple[str, int]] = []
-        stamps: list[tuple[str, int, int]] = []
+        come: list[Row] = []
         for id, (rows, going) in sorted(touched.items()):
-            left = [row[2] for row in rows if self._stays(row, going, sources[id])]
-            gone += [(id, row[2]) for row in rows if row[2] not in left]
+            rows = sorted(rows, key=lambda row: int(row[2]))
+            left = self._left(rows, going, sources[id])
             if left:
                 # The newest revision that is left tells followers how it is.
-                stamps.append((id, max(left), edit.number()))
+                left[-1] = (*left[-1][:3], edit.number(), *left[-1][4:])
             else:
                 self.forgotten.add(id)
-        on = ("id", "revision")
-        remove(edit.connection, fact, edit.cube_id, on, gone)
-        change(edit.connection, fact, edit.cube_id, on, ("seq",), stamps)
+            held, wanted = set(rows), set(left)
+            gone += [(id, row[2]) for row in rows if row not in wanted]
+            come += [row for row in left if row not in held]
+        remove(edit.connection, fact, edit.cube_id, ("id", "revision"), gone)
+        load(edit.connection, fact, come)
         keys = [(id,) for id in sorted(self.forgotten)]
         remove(edit.connection, fact_source, edit.cube_id, ("fact_id",), keys)
         edit.gone("fact", sorted(self.forgotten))
 
-    def _stays(
-        self,
-        row: Sequence[Any],
-        going: Sequence[Sequence[Any]],
-        sources: Sequence[Sequence[Any]],
-    ) -> bool:
-        """Whether the revision rests on something else too; then it is as that has it."""
-        if row[22] not in self._erased and not any(_within(one, row) for one in going):
-            return True
-        return self._rewrite(row, [one for one in sources if _within(one, row)])
+    def _left(self, rows: Sequence[Row], going: Sequence[Row], sources: Sequence[Row]) -> list[Row]:
+        """What becomes of a fact's revisions, in their order; all but the last without a `seq`."""
+        found: list[Row] = []
+        more = 0
+        for row in rows:
+            parts = [tuple(row)]
+            if row[22] in self._erased or any(_within(one, row) for one in going):
+                parts = self._parts(row, [one for one in sources if _within(one, row)])
+            for n, part in enumerate(parts):
+                found.append((*part[:2], part[2] + more + n, None, *part[4:]))
+            # Those that come after make room.
+            more += max(0, len(parts) - 1)
+        return found
 
-    def _rewrite(self, row: Sequence[Any], left: Sequence[Sequence[Any]]) -> bool:
-        """Whether anything is left that the revision rests on; it is believed as long as that."""
-        if not left:
-            return False
-        basis = {one[1] for one in left}
-        begun = max(row[19], min(one[2] for one in left))
-        ended = min(row[20], max(one[3] for one in left))
+    def _parts(self, row: Row, left: Sequence[Row]) -> list[Row]:
+        """A revision as what it still rests on has it: believed as long as that held, which may be
+        several times, if what held between is erased."""
+        found = []
+        for sources in _unbroken(left):
+            begun = max(row[19], min(one[2] for one in sources))
+            ended = min(row[20], max(one[3] for one in sources))
+            part = self._rewritten(row, {one[1] for one in sources}, begun, ended)
+            if part is not None:
+                found.append(part)
+        return found
+
+    def _rewritten(self, row: Row, basis: set[str], begun: int, ended: int) -> Row | None:
+        """None: what is left does not amount to it."""
         asked = basis | ({row[22]} if row[22] is not None else set())
         said = self._assertions(asked)
         kind = self._deriver.predicate(self._edit, row[5])
@@ -110,21 +104,12 @@ class Revised:
             default=None,
         )
         if best is None or basis.isdisjoint(best.assertions):
-            return False
-        lead = said[best.assertions[0]]
-        belief = self._deriver.belief(kind, lead, best)
+            return None
+        belief = self._deriver.belief(kind, said[best.assertions[0]], best)
         same = best.closed_by is not None and best.closed_by == row[22]
         closed = (row[21] if same else None, best.closed_by, best.rule)
-        change(
-            self._edit.connection,
-            fact,
-            self._edit.cube_id,
-            ("id", "revision"),
-            # As it was then, whatever has been merged since.
-            (*_BELIEF[3:], *_CLOSED, "created_at", "expired_at"),
-            [(row[1], row[2], *belief[3:], *closed, begun, ended)],
-        )
-        return True
+        # Of what and of whom as it was then, whatever has been merged since.
+        return (*row[:7], *belief[3:], begun, ended, *closed)
 
     def _assertions(self, ids: Iterable[str]) -> dict[str, Assertion]:
         rows = matching(
@@ -138,7 +123,7 @@ class Revised:
         return {row[1]: dataclasses.replace(assertion_of(row), active=True) for row in rows}
 
 
-def _within(source: Sequence[Any], revision: Sequence[Any]) -> bool:
+def _within(source: Row, revision: Row) -> bool:
     """Whether a source held while a revision was believed."""
     begun, ended = revision[19], revision[20]
     if begun == ended:
@@ -147,9 +132,23 @@ def _within(source: Sequence[Any], revision: Sequence[Any]) -> bool:
     return bool(source[2] <= begun < source[3] or begun <= source[2] < ended)
 
 
+def _unbroken(sources: Sequence[Row]) -> list[list[Row]]:
+    """Sources by the stretches of time in which one at least held; the earliest stretch first."""
+    found: list[list[Row]] = []
+    reached = 0
+    for one in sorted(sources, key=lambda one: (one[2], one[3])):
+        if found and one[2] <= reached:
+            found[-1].append(one)
+            reached = max(reached, one[3])
+        else:
+            found.append([one])
+            reached = one[3]
+    return found
+
+
 def join(edit: Edit, fact_ids: set[str]) -> None:
     """Revisions that differed only by what was erased become one."""
-    by_fact: dict[str, list[Sequence[Any]]] = defaultdict(list)
+    by_fact: dict[str, list[Row]] = defaultdict(list)
     for row in matching(
         edit.connection, fact, edit.cube_id, ("id",), [(id,) for id in sorted(fact_ids)]
     ):
@@ -172,5 +171,5 @@ def join(edit: Edit, fact_ids: set[str]) -> None:
     change(edit.connection, fact, edit.cube_id, on, ("expired_at", "seq"), kept)
 
 
-def _said(row: Sequence[Any]) -> tuple[Any, ...]:
+def _said(row: Row) -> tuple[Any, ...]:
     return (*row[4:19], *row[21:24])

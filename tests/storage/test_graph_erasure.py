@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -208,4 +209,30 @@ def test_a_memory_that_names_thousands(world: World) -> None:
     assert [entity.name for entity in graph.entities(cube)] == ["Anna", "Rome"]
     # A few for each that stays, and many at once for those that go.
     assert len(statements) < 100
+    assert world.stores.health.check(repair=False) == []
+
+
+def test_when_only_the_erased_said_it_nothing_was_believed(world: World) -> None:
+    """What was said before and after it, in the same words, is believed as it was."""
+    first = Saying("Anna", "likes", "Rome", day(5), day(8))
+    again = dataclasses.replace(first, corrects=True)
+    world.say(first)
+    times = [world.clock()]
+    said = []
+    for n in (6, 7):
+        world.clock.forward(1)
+        said.append(world.say(again, at=day(n)))
+        times.append(world.clock())
+    world.clock.forward(1)
+    (before,) = world.facts(known_as_of=times[1])
+    world.erase(said[0])
+    was, between, now = (world.facts(known_as_of=at) for at in times)
+    assert between == []
+    assert [len(fact.sources) for fact in [*was, *now]] == [1, 1]
+    assert was[0].id == now[0].id == before.id
+    assert [one.revision for one in world.stores.graph.revisions(world.cube.id, before.id)] == [
+        1,
+        2,
+    ]
+    assert world.facts() == now
     assert world.stores.health.check(repair=False) == []
