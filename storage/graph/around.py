@@ -21,6 +21,8 @@ from memos.types import Fact
 # many as are likely to be needed. PostgreSQL stops when it has enough.
 _FEW = 8
 _MANY = 256
+_TWICE = 32
+"""Facts that one statement may well find twice."""
 
 
 def around(
@@ -83,7 +85,7 @@ def _facts(
     asked["ids"] = json.dumps(list(ids), ensure_ascii=False)
     if not sqlite:
         # More than one entity can have, so that each statement gets further.
-        asked["most"] = max(wanted + len(ids), bound + 1)
+        asked["most"] = max(wanted + min(len(ids), _TWICE), bound + 1)
     rows = connection.execute(_statement(sqlite, tuple(view.parts)), asked).all()
     by_entity: dict[str, dict[str, Sequence[Any]]] = {id: {} for id in ids}
     for row in rows:
