@@ -71,7 +71,7 @@ class Revised:
         found: list[Row] = []
         more = 0
         for row in rows:
-            parts = [tuple(row)]
+            parts: list[Row] = [tuple(row)]
             if row[22] in self._erased or any(_within(one, row) for one in going):
                 parts = self._parts(row, [one for one in sources if _within(one, row)])
             for n, part in enumerate(parts):
