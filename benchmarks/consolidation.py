@@ -16,7 +16,8 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     environment = report.environment(seed=options.seed)
     try:
-        data = run(options)
+        data = run(options, environment)
     except MemosError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
@@ -79,16 +80,23 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace, environment: Mapping[str, Any]) -> dict[str, Any]:
     """The figures by part."""
+    data: dict[str, Any] = {"embedder": options.embedder}
+
+    def save(rows: list[dict[str, Any]]) -> None:
+        if options.out is not None:
+            so_far = {**data, "growth": rows}
+            so_far["targets"] = consolidation_report.targets(so_far)
+            consolidation_report.write(options.out, so_far, environment)
+
     made = {
         "year": parts.year,
         "locomo": parts.locomo_recall,
-        "growth": parts.growth,
+        "growth": partial(parts.growth, save=save),
         "latency": parts.latency,
         "erase": parts.erasure,
     }
-    data: dict[str, Any] = {"embedder": options.embedder}
     for name in options.parts.split(","):
         if name not in made:
             raise SystemExit(f"no part {name!r}; there are {', '.join(PARTS)}")

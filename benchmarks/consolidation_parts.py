@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,11 +126,12 @@ def _read(service: Service, memory: MemoryOS, found: dict[str, Any]) -> None:
 def _night(service: Service, cube: Cube) -> dict[str, Any]:
     """One consolidation with nothing else going on."""
     count = service.stores.feed.last(cube.id)
-    begun = time.perf_counter()
-    done = service.keeping.consolidate(cube, run_id="bench", beat=lambda share: True)
-    seconds = time.perf_counter() - begun
+    begun, worked = time.perf_counter(), time.process_time()
+    done = service.sleep.run(cube, run_id="bench", beat=lambda share: True)
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - worked
     return {
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
         "actions": done,
         "memories_per_second": round(count / seconds),
     }
@@ -192,18 +194,30 @@ def _recall(answers: list[Any]) -> float:
     return round(statistics.fmean(scores), 2)
 
 
-def growth(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Seconds of one consolidation against the number of memories."""
-    rows = []
+def growth(
+    options: argparse.Namespace,
+    folder: Path,
+    *,
+    save: Callable[[list[dict[str, Any]]], None] = lambda rows: None,
+) -> list[dict[str, Any]]:
+    """Seconds of one consolidation against the number of memories. `save` is called after each
+    size: a run of hours that is cut has a report of what it came to."""
+    rows: list[dict[str, Any]] = []
     for size in options.sizes:
         say(f"{size:,} memories")
-        with opened(folder / str(size), embedder_of(options), extraction="none") as (
-            service,
-            memory,
-        ):
-            fill(service, memory, "year", Year(size, options.seed))
-            rows.append({"memories": size, **_night(service, memory.cube("year"))})
+        rows.append(_grown(options, folder / str(size), size))
+        say(f"{rows[-1]}")
+        save(rows)
+        shutil.rmtree(folder / str(size))
     return rows
+
+
+def _grown(options: argparse.Namespace, folder: Path, size: int) -> dict[str, Any]:
+    with opened(folder, embedder_of(options), extraction="none") as (service, memory):
+        adding = fill(service, memory, "year", Year(size, options.seed))
+        say(f"added {size / adding:,.0f} a second")
+        night = _night(service, memory.cube("year"))
+    return {"memories": size, "add_per_second": round(size / adding), **night}
 
 
 def latency(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

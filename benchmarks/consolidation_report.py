@@ -35,6 +35,8 @@ def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "growth" in data:
         rates = [row["memories_per_second"] for row in data["growth"]]
         least("memories per second, slowest size", 2000, min(rates))
+        if len(data["growth"]) > 1:
+            most("growth, as a power of n log n", 1.05, exponent(data["growth"]))
     if "latency" in data:
         most("search p95 during, times idle", 1.5, data["latency"]["p95_ratio"])
     if "erase" in data:
@@ -67,10 +69,11 @@ def markdown(data: Mapping[str, Any]) -> str:
         found.append(report.table(("LoCoMo", "Recall@10", "live memories", "live bytes"), rows))
     if "growth" in data:
         rows = [
-            (r["memories"], r["seconds"], r["memories_per_second"], r["actions"])
+            (r["memories"], r["seconds"], r["cpu_seconds"], r["memories_per_second"], r["actions"])
             for r in data["growth"]
         ]
-        found.append(report.table(("memories", "seconds", "per second", "actions"), rows))
+        headers = ("memories", "seconds", "seconds of CPU", "per second", "actions")
+        found.append(report.table(headers, rows))
         found.append(_growth_text(data["growth"]))
     for part, keys in (("latency", ("idle_ms", "during_ms")), ("erase", ("erase_ms",))):
         if part in data:
@@ -83,16 +86,17 @@ def markdown(data: Mapping[str, Any]) -> str:
 
 
 def exponent(rows: Sequence[Mapping[str, Any]]) -> float:
-    """b of the least squares fit seconds = a · (n log n)^b, on logarithms; 1 is n log n."""
+    """b of the least squares fit seconds of CPU = a · (n log n)^b, on logarithms; 1 is n log n. Of
+    CPU: what else the machine does is not the consolidation's."""
     x = [math.log(row["memories"] * math.log(row["memories"])) for row in rows]
-    y = [math.log(row["seconds"]) for row in rows]
+    y = [math.log(row["cpu_seconds"]) for row in rows]
     return statistics.linear_regression(x, y).slope
 
 
 def _growth_text(rows: Sequence[Mapping[str, Any]]) -> str:
     if len(rows) < 2:
         return ""
-    return f"Fitted: seconds grow as (n log n)^{exponent(rows):.3f}."
+    return f"Fitted: seconds of CPU grow as (n log n)^{exponent(rows):.3f}."
 
 
 def _year(year: Mapping[str, Any]) -> str:
@@ -152,8 +156,9 @@ def _plots(out: Path, data: Mapping[str, Any]) -> list[Path]:
 
 def _draw_growth(axes: Any, rows: Any) -> None:
     sizes = [row["memories"] for row in rows]
-    seconds = [row["seconds"] for row in rows]
-    axes.loglog(sizes, seconds, "o-", label="measured")
+    seconds = [row["cpu_seconds"] for row in rows]
+    axes.loglog(sizes, [row["seconds"] for row in rows], ":", label="by the clock")
+    axes.loglog(sizes, seconds, "o-", label="of CPU")
     scale = seconds[-1] / (sizes[-1] * math.log(sizes[-1]))
     axes.loglog(sizes, [scale * n * math.log(n) for n in sizes], "--", label="n log n")
     axes.set(xlabel="memories", ylabel="seconds")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import report
+from memos.benchmarks import report, scheduler_kills
 from memos.benchmarks import scheduler_load as load
 from memos.benchmarks import scheduler_simulation as simulation
 from memos.benchmarks.scheduler_simulation import Served
@@ -80,7 +80,7 @@ def _run(part: str, options: argparse.Namespace) -> dict[str, Any]:
         if part == "throughput":
             return load.throughput(url, jobs=options.jobs, workers=options.workers)
         if part == "kills":
-            return load.kills(
+            return scheduler_kills.kills(
                 url,
                 jobs=options.deeds,
                 times=options.kills,

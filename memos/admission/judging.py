@@ -6,7 +6,7 @@ whoever adds has an id for each text. Knows the rules; not what was stored befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from memos.admission.injection import injection
 from memos.admission.junk import junk
@@ -18,6 +18,7 @@ KNOWN, LOOP, QUARANTINED, JUNK = "duplicate", "loop", "quarantined", "junk"
 _FEWEST_WORDS = 3
 
 Recalled = Callable[[Memory], Memory | None]
+_Turn = tuple[Hashable, ...]
 
 
 def judged(
@@ -38,16 +39,16 @@ def judged(
         if verdict is not None:
             found[item] = verdict
     turns = [m for i, m in enumerate(memories) if i not in found and may_repeat(m)]
-    former = list(stored(turns)) if turns else []
+    former: dict[_Turn, Memory] = {}
+    for memory in stored(turns) if turns else ():
+        former.setdefault(_turn(memory), memory)
     for item, memory in enumerate(memories):
         if item in found or not may_repeat(memory):
             continue
-        same = next((old for old in former if same_turn(old, memory)), None)
-        if same is None:
-            former.append(memory)
-            continue
-        reasons = ("the same turn is stored already",)
-        found[item] = Judgement(item=item, verdict=KNOWN, reasons=reasons, memory_id=same.id)
+        same = former.setdefault(_turn(memory), memory)
+        if same is not memory:
+            reasons = ("the same turn is stored already",)
+            found[item] = Judgement(item=item, verdict=KNOWN, reasons=reasons, memory_id=same.id)
     return [found[item] for item in sorted(found)]
 
 
@@ -80,12 +81,8 @@ def may_repeat(memory: Memory) -> bool:
     return memory.occurred_at is not None and len(wording(memory.content).words) >= _FEWEST_WORDS
 
 
-def same_turn(one: Memory, other: Memory) -> bool:
-    """Whether two memories are one turn that came twice."""
-    return _turn(one) == _turn(other)
-
-
-def _turn(memory: Memory) -> tuple[object, ...]:
+def _turn(memory: Memory) -> _Turn:
+    """The same for two memories that are one turn that came twice."""
     return (
         text_of(memory),
         memory.provenance.source,

@@ -93,15 +93,16 @@ class Admission:
 def _sorted(policy: Policy, memories: Sequence[Memory], verdicts: Sequence[Judgement]) -> Admitted:
     by_item = {verdict.item: verdict for verdict in verdicts}
     stored: list[Memory] = []
+    inside: dict[str, int] = {}
     places: list[int | str] = []
     for item, memory in enumerate(memories):
         verdict = by_item.get(item)
         if verdict is not None and verdict.verdict in (KNOWN, LOOP):
             assert verdict.memory_id is not None
-            inside = next((n for n, m in enumerate(stored) if m.id == verdict.memory_id), None)
-            places.append(verdict.memory_id if inside is None else inside)
+            places.append(inside.get(verdict.memory_id, verdict.memory_id))
             continue
         places.append(len(stored))
+        inside[memory.id] = len(stored)
         aside = verdict is not None
         stored.append(replace(memory, state=State.GENERATED) if aside else memory)
     return Admitted(policy, tuple(stored), tuple(places), tuple(verdicts))
