@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from memos.benchmarks.consolidation_year import ASKED, Year
 from memos.protocols import Held
-from memos.types import Kind
+from memos.types import ActionKind, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,19 @@ def live(service: Service, cube_id: str, year: Year) -> dict[str, Any]:
         "duplicate_share": round(duplicates / max(1, len(items)), 5),
         "made": sum(item.memory.kind is not Kind.EPISODIC for item in items),
     }
+
+
+def actions(memory: MemoryOS, cube: str) -> Counter[str]:
+    """How often each action was taken in a cube, by its events."""
+    kinds = [f"memory.{kind.value}" for kind in ActionKind] + ["summary.make"]
+    found: Counter[str] = Counter()
+    cursor = None
+    while True:
+        page = memory.events(kinds=kinds, cube=cube, limit=100, cursor=cursor)
+        found.update(event.kind for event in page.items)
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
 
 
 def stale(service: Service, memory: MemoryOS, cube: str, year: Year) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def markdown(data: Mapping[str, Any]) -> str:
             for stage, score in locomo["recall@10"].items()
         ]
         found.append(report.table(("LoCoMo", "Recall@10", "live memories", "live bytes"), rows))
+        found.append(report.table(("events", "number"), list(locomo["actions"].items())))
     if "growth" in data:
         rows = [
             (r["memories"], r["seconds"], r["cpu_seconds"], r["memories_per_second"], r["actions"])

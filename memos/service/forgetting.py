@@ -16,7 +16,7 @@ from memos.service.following import FOLLOW, RETURN, Following
 from memos.service.jobs import unless_cube_gone
 from memos.service.lifecycle import Lifecycle
 from memos.service.writing import Writer
-from memos.types import Cube, Event, Memory
+from memos.types import Cube, Event, Memory, State
 
 
 class Forgetter:
@@ -76,6 +76,28 @@ class Forgetter:
         if followed is not None:
             self._take_back(cube, followed, reason, actor)
         return back
+
+    def undo(
+        self, cube: Cube, event: Event, *, reason: str | None, actor: str | None
+    ) -> tuple[Memory, ...]:
+        """Takes back what an event tells of, as `Lifecycle.undo`; if that was a forgetting, those
+        that followed come back too."""
+        followed = self._followed_in(cube, event)
+        jobs = [
+            job for one in followed for job in self._following.returning(cube, one, actor=actor)
+        ]
+        done = self._lifecycle.undo(cube, event, reason=reason, actor=actor, jobs=jobs)
+        for one in followed:
+            self._take_back(cube, one, reason, actor)
+        return done
+
+    def _followed_in(self, cube: Cube, event: Event) -> list[Event]:
+        """The events in which others followed the memories that an event put away."""
+        ids = [step.memory_id for step in event.undo if step.version is not None]
+        memories = self._stores.memories.get(cube.id, ids).values()
+        gone = [memory for memory in memories if memory.state is State.ARCHIVED]
+        found = [self._following.followed(cube, memory) for memory in gone]
+        return [one for one in found if one is not None and one.id != event.id]
 
     def _follow(self, cube: Cube, memory_id: str, version: int, actor: str | None) -> None:
         for deed in self._following.follow(cube, memory_id, version, actor=actor):

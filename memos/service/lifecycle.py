@@ -129,9 +129,16 @@ class Lifecycle:
         )
 
     def undo(
-        self, cube: Cube, event: Event, *, reason: str | None, actor: str | None
+        self,
+        cube: Cube,
+        event: Event,
+        *,
+        reason: str | None,
+        actor: str | None,
+        jobs: Sequence[NewJob] = (),
     ) -> tuple[Memory, ...]:
-        """Takes back what an event tells of: every memory as it was before, all or none.
+        """Takes back what an event tells of: every memory as it was before, all or none; `jobs` are
+        queued in the same transaction.
 
         StateConflict if there is no way back, VersionConflict if a memory was changed since, by
         whatever: roll that one back by itself.
@@ -143,12 +150,12 @@ class Lifecycle:
         if event.kind == MADE:
             self._take_back_summaries(cube, event, reason, actor)
             return ()
-        changes, jobs, back = [], list[NewJob](), list[UndoStep]()
+        changes, queued, back = [], list(jobs), list[UndoStep]()
         for step in event.undo:
             old = self._unchanged(cube, event, step)
             change, more = self._taken_back(cube, old, step, reason, actor)
             changes.append(change)
-            jobs += more
+            queued += more
             back.append(UndoStep(memory_id=old.id, version=old.version))
         undone = NewEvent(
             kind=f"{event.kind}.undo",
@@ -159,7 +166,7 @@ class Lifecycle:
             undo=tuple(back),
             cause=event.id,
         )
-        done = self._stores.memories.replace_all(cube.id, changes, jobs=jobs, events=[undone])
+        done = self._stores.memories.replace_all(cube.id, changes, jobs=queued, events=[undone])
         for memory in done:
             if memory.state not in LIVE:
                 self._gone(cube, memory.id)

@@ -87,15 +87,16 @@ class LifecycleVerbs(Verbs):
     def undo(
         self, event_id: str, *, cube: str = "default", reason: str | None = None
     ) -> tuple[Memory, ...]:
-        """Takes back what an event tells of: its memories as they were before, all or none.
-        StateConflict if there is no way back; VersionConflict if one was changed since."""
+        """Takes back what an event tells of: its memories as they were before, all or none; of a
+        forgetting also what went along. StateConflict if there is no way back; VersionConflict if
+        one was changed since."""
         target = self._cube(cube)
         event = self._service.stores.events.get(self.tenant_id, event_id)
         if event.cube_id != target.id:
             raise EventNotFound(
                 f"cube {target.name!r} has no event {event_id!r}", event_id=event_id
             )
-        done = self._service.lifecycle.undo(target, event, reason=reason, actor=self._actor)
+        done = self._service.forgetter.undo(target, event, reason=reason, actor=self._actor)
         self._service.worker.wake()
         return done
 

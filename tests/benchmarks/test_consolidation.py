@@ -30,5 +30,5 @@ def test_the_parts_are_measured_and_reported(tmp_path: Path) -> None:
     assert year["before"]["bytes"] > 1.3 * year["after"]["bytes"]
     assert [row["memories"] for row in data["growth"]] == [100, 200]
     assert len(data["erase"]["rows"]) == data["erase"]["erase_ms"]["n"] > 20
-    assert len(data["targets"]) == 6
+    assert len(data["targets"]) == 7
     assert (tmp_path / "growth.png").exists()

@@ -121,12 +121,26 @@ def test_what_recurs_becomes_a_memory_that_points_to_its_sources(
 def test_forgetting_one_takes_along_what_it_stood_for_and_brings_it_back(
     service: Service, memos: MemoryOS
 ) -> None:
-    first, second = memos.add(said("I love green tea.", "I really love green tea!")).memories
+    texts = ("I love green tea.", "I really love green tea!", "I just love green tea")
+    *others, head = memos.add(said(*texts)).memories
     consolidated(service, memos)
-    memos.forget(second.id)
-    assert memos.get(first.id).state is State.ARCHIVED
-    memos.restore(second.id)
-    assert memos.get(first.id).state is State.MERGED
+    [core] = memos.memories(kinds=[Kind.CORE]).items
+
+    def states() -> list[State]:
+        return [memos.get(one.id).state for one in (head, core, *others)]
+
+    before = states()
+    memos.forget(head.id)
+    assert set(states()) == {State.ARCHIVED}
+    memos.restore(head.id)
+    assert states() == before
+    memos.archive(head.id)
+    assert set(states()) == {State.ARCHIVED}
+    archiving = memos.events(kinds=["memory.archive"], limit=50).items[-1]
+    memos.undo(archiving.id)
+    assert states() == before
+    service.worker.drain()
+    assert states() == before, "the job that comes late does nothing"
 
 
 @pytest.mark.parametrize("verb", ["forget", "archive"])
