@@ -33,6 +33,7 @@ _PART = ContextPart(
     text="What is known:\n- 2024-05-01, Ana: I moved to Lisbon in March.",
     memory_ids=(_MEMORY_ID,),
     tokens=21,
+    summary_ids=(),
 )
 
 KEEPING_EXAMPLES: Mapping[str, Any] = {

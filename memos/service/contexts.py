@@ -5,7 +5,7 @@ Knows where each tier is read; how it is cut and packed is `memos.tiers`'.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from memos.protocols import Clock, Embedder, Stores
 from memos.retrieval.projection import Projections
 from memos.service.reading import Reader
 from memos.service.viewpoint import NOW, Viewpoint
-from memos.tiers.packing import packed
+from memos.summaries.sessions import KINDS as SESSION_KINDS
+from memos.tiers.packing import Group, packed
 from memos.tiers.segments import segments
 from memos.types import (
     COUNTED,
@@ -27,6 +28,8 @@ from memos.types import (
     Policy,
     SearchResult,
     Segment,
+    Summary,
+    SummaryKind,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ _HITS = 20
 _SESSIONS = 5
 _SEGMENTS = 4
 _PAGE = 500
+_MOST_SUMMARIES = 1000
 _MOST_TURNS = 2000
 """Of a session; of a longer one the last so many are looked at."""
 
@@ -84,13 +88,18 @@ class Contexts:
         turns = self._turns(cube, session_id, view, **scope) if session_id else []
         recent = turns[len(turns) - min(len(turns), policy.short_term_turns) :]
         earlier = self._segments(cube, hits, session_id, turns[: len(turns) - len(recent)], view)
-        tiers: dict[str, Sequence[Sequence[Memory]]] = {
-            "recent": [[memory] for memory in reversed(recent)],
-            "profile": [[memory] for memory in self._standing(cube, view, scope)],
-            "known": [[memory] for memory in hits],
-            "earlier": [segment.memories for segment in earlier],
-        }
-        return packed(tiers, token_budget, self._embedder.count_tokens)
+        told = self._summaries(cube, {session_id, *(one.session_id for one in earlier)}, view)
+        return packed(
+            {
+                "recent": _each(reversed(recent)),
+                "profile": _each(self._standing(cube, view, scope)),
+                "known": _each(hits),
+                "earlier": [_group(one.memories, told) for one in earlier],
+            },
+            token_budget,
+            self._embedder.count_tokens,
+            session=_group(turns, [s for s in told if s.kind is SummaryKind.SESSION]),
+        )
 
     def segments(
         self, cube: Cube, session_id: str, view: Viewpoint, *, user_id: str | None
@@ -181,6 +190,21 @@ class Contexts:
         found.sort(key=lambda one: (-one.heat, one.memories[0].position))
         return found[:_SEGMENTS]
 
+    def _summaries(
+        self, cube: Cube, session_ids: Collection[str | None], view: Viewpoint
+    ) -> list[Summary]:
+        """Of these sessions and their segments, as they were known then."""
+        keys = sorted(id for id in session_ids if id)
+        if not keys:
+            return []
+        return [
+            summary
+            for kind in SESSION_KINDS
+            for summary in self._stores.summaries.page(
+                cube.id, kind, keys=keys, known_as_of=view.known_as_of, limit=_MOST_SUMMARIES
+            )
+        ]
+
     def _cut(self, cube: Cube, turns: Sequence[Memory]) -> list[Segment]:
         if not turns:
             return []
@@ -197,3 +221,19 @@ class Contexts:
         vectors = np.zeros((len(turns), found.shape[1]), np.float32)
         vectors[there] = found
         return vectors
+
+
+def _each(memories: Iterable[Memory]) -> list[Group]:
+    return [Group((memory,)) for memory in memories]
+
+
+def _group(turns: Sequence[Memory], summaries: Sequence[Summary]) -> Group:
+    """These turns, and the summary that tells most of them and of nothing else: so it is nobody
+    else's, and of no other time than the turns are."""
+
+    def told(summary: Summary) -> tuple[int, bool]:
+        return len(summary.memory_ids), summary.kind is SummaryKind.SEGMENT
+
+    ids = {memory.id for memory in turns}
+    inside = [one for one in summaries if ids.issuperset(one.memory_ids)]
+    return Group(tuple(turns), max(inside, key=told, default=None))

@@ -217,18 +217,20 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextPart:
-    """One section of a context. `tokens` counts its heading too."""
+    """One section of a context. `tokens` counts its heading too. `memory_ids` stand in it as they
+    are; `summary_ids` for turns that had no room."""
 
     name: str
     text: str
     memory_ids: tuple[str, ...]
     tokens: int
+    summary_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What to put before an agent: parts in order of how seldom they change. `left_out` had no
-    room."""
+    room as they are."""
 
     text: str
     parts: tuple[ContextPart, ...]

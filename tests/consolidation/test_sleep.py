@@ -89,6 +89,41 @@ def test_turns_overflow_in_their_order(memos: MemoryOS) -> None:
     assert turns[-3].id in earlier.memory_ids, "first in, first out, into a segment"
 
 
+def test_where_turns_have_no_room_their_summaries_stand_for_them(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    turns = memos.add(said(*POTTERY, *TRAM, days=0), session_id="s").memories
+    then = clock.now
+    before = memos.context(session_id="s", token_budget=100, known_as_of=then)
+    clock.forward(minutes=1)
+    consolidated(service, memos)
+    [session] = memos.summaries(kind=SummaryKind.SESSION).items
+    segments = memos.summaries(kind=SummaryKind.SEGMENT).items
+
+    [recent] = memos.context(session_id="s", token_budget=1000).parts
+    assert (len(recent.memory_ids), recent.summary_ids) == (8, ()), "all of it has room"
+    short = memos.context(session_id="s", token_budget=100)
+    [recent] = short.parts
+    assert recent.summary_ids == (session.id,)
+    heading, first, *rest = recent.text.splitlines()
+    assert first.startswith("- In short, ")
+    assert session.text.splitlines()[1] in first
+    assert recent.memory_ids == tuple(m.id for m in turns[len(turns) - len(rest) :])
+    assert 0 < len(rest) < 8
+    assert short.tokens <= 100
+    assert set(short.left_out) == {m.id for m in turns} - set(recent.memory_ids)
+    earlier = memos.context(session_id="s", token_budget=100, known_as_of=then)
+    assert earlier == before, "it was not made yet"
+
+    memos.set_policy(Policy(short_term_turns=1))
+    told = memos.context(session_id="s", token_budget=66).parts[0]
+    assert told.name == "earlier"
+    assert told.summary_ids
+    assert set(told.summary_ids) <= {one.id for one in segments}
+    of_another = memos.context(session_id="s", user_id="other", token_budget=100)
+    assert of_another.parts == ()
+
+
 def test_sessions_and_segments_are_summarised_in_sleep(
     service: Service, memos: MemoryOS, clock: Clock
 ) -> None:
