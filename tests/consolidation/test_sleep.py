@@ -105,7 +105,7 @@ def test_where_turns_have_no_room_their_summaries_stand_for_them(
     short = memos.context(session_id="s", token_budget=100)
     [recent] = short.parts
     assert recent.summary_ids == (session.id,)
-    heading, first, *rest = recent.text.splitlines()
+    _, first, *rest = recent.text.splitlines()
     assert first.startswith("- In short, ")
     assert session.text.splitlines()[1] in first
     assert recent.memory_ids == tuple(m.id for m in turns[len(turns) - len(rest) :])

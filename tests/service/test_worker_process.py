@@ -1,4 +1,4 @@
-"""Workers as processes: a job that kills whoever takes it, a kind nobody knows, a cube that goes."""
+"""Workers as processes: a job that kills them, a kind that nobody knows, a cube that goes."""
 
 from __future__ import annotations
 
