@@ -145,6 +145,7 @@ _RESULT = SearchResult(
     considered=120,
     tokens=9,
     timings_ms={"embed": 3.1, "search": 1.2, "total": 4.3},
+    summaries=(),
 )
 
 EXAMPLES: Mapping[str, Any] = {

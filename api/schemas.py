@@ -388,6 +388,9 @@ class SearchIn(Body):
     mmr: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     token_budget: Annotated[int, Field(ge=1)] | None = None
     explain: bool = False
+    summaries: Annotated[
+        int, Field(ge=0, description="Most summaries that are found besides; no hit changes.")
+    ] = 0
 
     def core(self) -> CoreSearch:
         given = {name: getattr(self, name) for name in type(self).model_fields}

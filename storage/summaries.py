@@ -112,6 +112,19 @@ class SqlSummaryStore:
                 )
             self._events.record(connection, tenant_id, [told])
 
+    def of(
+        self, cube_id: str, memory_ids: Sequence[str], *, known_as_of: datetime | None = None
+    ) -> list[Summary]:
+        keys = [(id,) for id in dict.fromkeys(memory_ids)]
+        with self._db.read() as connection:
+            named = matching(
+                connection, summary_source, cube_id, ("memory_id",), keys, columns="summary_id"
+            )
+            ids = sorted({row[0] for row in named})
+            rows = by_ids(connection, summary, cube_id, ids)
+            found = _built(connection, cube_id, [row for row in rows if _held(row, known_as_of)])
+        return sorted(found, key=lambda one: one.id)
+
     def page(
         self,
         cube_id: str,
@@ -204,6 +217,14 @@ def _about(told: Mapping[str, NewEvent], new: Sequence[Summary]) -> list[NewEven
         )
         for key in sorted(ids.keys() & told.keys())
     ]
+
+
+def _held(row: Sequence[Any], known_as_of: datetime | None) -> bool:
+    """Whether a row of `summary` held then, or holds now."""
+    created, expired = row[7], row[8]
+    if known_as_of is None:
+        return bool(expired == END)
+    return bool(created <= micros(known_as_of) < expired)
 
 
 def _row(cube_id: str, kind: SummaryKind, item: Summary, now: int) -> tuple[Any, ...]:

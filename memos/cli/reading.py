@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     "--token-budget", "--budget", "token_budget", type=int, help="Most tokens of all hits together."
 )
 @click.option("--explain", is_flag=True, help="Say how each hit was found.")
+@click.option(
+    "--summaries", type=int, default=0, show_default=True, help="Most summaries found besides."
+)
 @pass_session
 def search(
     session: Session,
@@ -205,6 +208,8 @@ def result_view(result: SearchResult, *, explain: bool) -> RenderableType:
     took = result.timings_ms.get("total", 0.0)
     foot = f"{len(result.hits)} of {result.considered} memories, {took:.1f} ms"
     parts: list[RenderableType] = [hits_view(result.hits)] if result.hits else []
+    if result.summaries:
+        parts.append(_summaries_view(result))
     if explain:
         parts += [_explanation(number, hit) for number, hit in enumerate(result.hits, start=1)]
     return Group(*parts, Text(foot, style="dim"))
@@ -225,6 +230,14 @@ def hits_view(hits: Iterable[Hit]) -> Table:
     return output.table(
         "#", "score", "when", "speaker", "text", "id", rows=rows, fixed=("#", "score", "when", "id")
     )
+
+
+def _summaries_view(result: SearchResult) -> Table:
+    rows = (
+        (one.summary.kind.value, f"{one.score:.3f}", one.summary.text, one.summary.id)
+        for one in result.summaries
+    )
+    return output.table("summary of", "score", "text", "id", rows=rows, fixed=("score", "id"))
 
 
 def breakdown(hit: Hit) -> str:

@@ -271,8 +271,10 @@ class AsyncClient(
         mmr: float | None = None,
         token_budget: int | None = None,
         explain: bool = False,
+        summaries: int = 0,
     ) -> SearchResult:
-        """The memories that answer a question best, each with its score and what made it up."""
+        """The memories that answer a question best, each with its score and what made it up, and
+        so many summaries besides."""
         wanted = Search(
             text=text,
             limit=limit,
@@ -289,6 +291,7 @@ class AsyncClient(
             mmr=mmr,
             token_budget=token_budget,
             explain=explain,
+            summaries=summaries,
         )
         return await self._send(requests.search(wanted, cube=cube))
 

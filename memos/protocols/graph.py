@@ -424,6 +424,13 @@ class SummaryStore(Protocol):
         VersionConflict if one of them is not the present one any more."""
         ...
 
+    def of(
+        self, cube_id: str, memory_ids: Sequence[str], *, known_as_of: datetime | None = None
+    ) -> list[Summary]:
+        """Those that some of these memories are told of in, by id; as they are, or as they were
+        known then."""
+        ...
+
     def page(
         self,
         cube_id: str,

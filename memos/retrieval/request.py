@@ -26,6 +26,7 @@ def check_search(request: Search, settings: Settings, now: datetime) -> None:
             field="text",
         )
     _check_whole("limit", request.limit, 1, settings.max_limit)
+    _check_whole("summaries", request.summaries, 0, settings.max_limit)
     if request.token_budget is not None:
         _check_whole("token_budget", request.token_budget, 1, 10_000_000)
     mmr: Any = request.mmr

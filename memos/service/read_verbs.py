@@ -90,6 +90,7 @@ class ReadVerbs(Verbs):
         mmr: float | None = None,
         token_budget: int | None = None,
         explain: bool = False,
+        summaries: int = 0,
     ) -> SearchResult:
         """The memories that answer `text` best. No hits means that nothing matched; a failure
         is an error. See `memos.types.Search` for the parameters."""
@@ -98,7 +99,7 @@ class ReadVerbs(Verbs):
         view = self._view(as_of=as_of, known_as_of=known_as_of)
         target = self._cube(cube)
         with self._service.foreground.request():
-            found = self._service.searcher.search(
+            found = self._service.summary_search.search(
                 target,
                 Search(
                     text=text,
@@ -116,6 +117,7 @@ class ReadVerbs(Verbs):
                     mmr=mmr,
                     token_budget=token_budget,
                     explain=explain,
+                    summaries=summaries,
                 ),
             )
         if view.known_as_of is None:

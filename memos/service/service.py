@@ -64,6 +64,7 @@ from memos.service.reading import Reader
 from memos.service.retention import PRUNE, Retention
 from memos.service.schedules import Schedules
 from memos.service.sleeping import Sleep
+from memos.service.summary_search import SummarySearch
 from memos.service.sweeps import LIFECYCLE
 from memos.service.upkeep import Doctor
 from memos.service.uses import Uses
@@ -205,6 +206,7 @@ class Service:
         self.sessions = SessionSummaries(
             stores, self.searcher.projections, clock=clock, new_id=new_id, writer=summary_writer
         )
+        self.summary_search = SummarySearch(stores, self.searcher, settings, clock=clock)
         self.sleep = Sleep(
             stores,
             self.keeping,

@@ -141,6 +141,7 @@ from memos.types.searching import (
     ParsedQuery,
     Search,
     SearchResult,
+    SummaryHit,
 )
 
 __all__ = [
@@ -251,6 +252,7 @@ __all__ = [
     "Strength",
     "Substrate",
     "Summary",
+    "SummaryHit",
     "SummaryKind",
     "Trained",
     "TrainingSet",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from memos.types.graph import Summary
 from memos.types.memories import Kind, Memory
 
 
@@ -18,7 +19,8 @@ class Search:
     `until`; `place` keeps memories of that place; `as_of` keeps what had happened by then and takes
     facts as they were true then; `known_as_of` answers as the cube was known then, forgotten or
     changed memories included as they were; `mmr` in [0, 1] weighs relevance against diversity
-    (None: off; 1: relevance alone); `token_budget` packs hits until their texts' tokens reach it.
+    (None: off; 1: relevance alone); `token_budget` packs hits until their texts' tokens reach it;
+    `summaries` are found besides, so many at most, and change no hit.
     """
 
     text: str
@@ -36,6 +38,7 @@ class Search:
     mmr: float | None = None
     token_budget: int | None = None
     explain: bool = False
+    summaries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,16 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryHit:
+    """A summary that was found by way of the memories that it tells of, which are `memory_ids`, the
+    best first. `score` orders the summaries of one search."""
+
+    summary: Summary
+    score: float
+    memory_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedQuery:
     """How the query was read."""
 
@@ -79,6 +92,7 @@ class ParsedQuery:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
     """Hits in order. `considered` counts the memories that scope, state and filter let through.
+    `summaries` are given only if the search asked for some.
 
     `timings_ms` has `embed`, `search` (all but embedding) and `total`.
     """
@@ -88,3 +102,4 @@ class SearchResult:
     considered: int
     tokens: int
     timings_ms: Mapping[str, float]
+    summaries: tuple[SummaryHit, ...] = ()

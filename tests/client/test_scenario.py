@@ -278,6 +278,7 @@ def story(memory: Any) -> list[Any]:
             mmr=0.7,
             token_budget=500,
             explain=True,
+            summaries=2,
         ),
     )
     nothing = memory.search("tram", cube="trips", user_id="nobody")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memos.errors import PolicyContradiction, VersionConflict
+from memos.errors import InvalidInput, PolicyContradiction, VersionConflict
 from memos.service import MemoryOS, Service
 from memos.types import JobState, Kind, Policy, Relation, State, SummaryKind
 from tests.consolidation.test_consolidation import consolidated, everything, said
@@ -165,6 +165,42 @@ def test_sessions_and_segments_are_summarised_in_sleep(
     memos.set_policy(Policy(summarise=False))
     memos.add(said("The tram line has new lamps."), session_id="s")
     assert memos.plan().actions == {}
+
+
+def test_summaries_are_found_by_a_search_that_asks_for_them(
+    service: Service, memos: MemoryOS, clock: Clock
+) -> None:
+    turns = memos.add(said(*POTTERY, *TRAM, days=1), session_id="s").memories
+    memos.add(said(*BOILER, days=0), session_id="b", user_id="ana")
+    then = clock.now
+    clock.forward(minutes=1)
+    consolidated(service, memos)
+    question = "Who opened the tram line at the harbour?"
+    plain = memos.search(question, limit=3)
+    found = memos.search(question, limit=3, summaries=2)
+    assert plain.summaries == ()
+    assert found.hits == plain.hits
+    segments = memos.summaries(kind=SummaryKind.SEGMENT).items
+    [told] = [one for one in segments if turns[-1].id in one.memory_ids or "tram" in one.text]
+    assert told.id in {one.summary.id for one in found.summaries}
+    assert len(found.summaries) == 2
+    assert found.summaries[0].score >= found.summaries[1].score
+    ids = {turn.id for turn in turns}
+    assert all(ids.issuperset(one.memory_ids) for one in found.summaries)
+
+    [whole] = [o for o in memos.summaries(kind=SummaryKind.SESSION).items if o.key == "s"]
+    last = memos.get(whole.memory_ids[-1]).occurred_at
+    before = memos.search(question, until=last, limit=20, summaries=9)
+    assert {hit.memory.id for hit in before.hits} & set(whole.memory_ids)
+    given = {one.summary.id for one in before.summaries}
+    assert whole.id not in given, "it tells of what the search may not give"
+
+    of_ana = memos.search("boiler valve", user_id="ana", summaries=9).summaries
+    assert {one.summary.key for one in of_ana} == {"b"}
+    for hidden in ({"user_id": "tom"}, {"kinds": [Kind.CORE]}, {"known_as_of": then}):
+        assert memos.search(question, summaries=9, **hidden).summaries == ()
+    with pytest.raises(InvalidInput, match="summaries is -1"):
+        memos.search(question, summaries=-1)
 
 
 @pytest.mark.parametrize("step", ["apply", "replace"])
