@@ -309,7 +309,7 @@ mention = Table(
     Column("active", Integer, nullable=False),
     Column("spans", Text, nullable=False),
     PrimaryKeyConstraint("cube_id", "memory_id", "said_id", name="pk_mention"),
-    Index("ix_mention_entity", "cube_id", "entity_id"),
+    Index("ix_mention_entity", "cube_id", "entity_id", "memory_id"),
     Index("ix_mention_seq", "cube_id", "seq"),
 )
 

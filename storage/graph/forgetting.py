@@ -117,11 +117,7 @@ def _supported(edit: Edit, entity_id: str, near: Sequence[str]) -> bool:
 
 def _forget_names(edit: Edit, entity_id: str, near: Sequence[str]) -> None:
     """`near`: what it may stand for."""
-    spoken = (
-        f"FROM mention WHERE cube_id = :cube AND entity_id IN {_listed(edit, 'near')}"
-        " AND said_id = :id AND spans <> '[]'"
-    )
-    asked = {"cube": edit.cube_id, "id": entity_id, "near": json.dumps(list(near))}
+    spoken, asked = _spoken(edit, entity_id, near)
     first = text(f"SELECT spans {spoken} ORDER BY memory_id LIMIT {_LOOKED_AT}")
     spans = list(edit.connection.execute(first, asked).scalars())
     if not spans:
@@ -141,6 +137,19 @@ def _forget_names(edit: Edit, entity_id: str, near: Sequence[str]) -> None:
         if gone or now != name:
             rows = [(entity_id, now, edit.number())]
             change(edit.connection, entity, edit.cube_id, ("id",), ("name", "seq"), rows)
+
+
+def _spoken(edit: Edit, entity_id: str, near: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """SQL for the mentions in which it was said, where the text has it, and its parameters; by way
+    of what it stands for, which is what is indexed. Left to itself SQLite walks along the ids of
+    all memories of the cube, to have them in order."""
+    said = "mention.cube_id = :cube AND said_id = :id AND spans <> '[]'"
+    asked = {"cube": edit.cube_id, "id": entity_id}
+    if list(near) == [entity_id]:
+        return f"FROM mention WHERE {said} AND entity_id = :id", asked
+    joined = f"FROM {_listed(edit, 'near')} AS n CROSS JOIN mention"
+    asked["near"] = json.dumps(list(near))
+    return f"{joined} WHERE {said} AND entity_id = n.id", asked
 
 
 def _unused(edit: Edit, spoken: str, asked: dict[str, Any], names: Sequence[str]) -> set[str]:

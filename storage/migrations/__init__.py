@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from memos.storage.engine import Database
 
-HEAD = "0010"
+HEAD = "0011"
 VERSION_TABLE = "memos_schema"
 
 # Any number, the same in every process: PostgreSQL's advisory locks are named by numbers.
