@@ -33,8 +33,9 @@ TOPIC = 0.7
 _ALIKE = 0.72
 """Cosine of two instructions, or two preferences, that mean the same."""
 _FEWEST = {ActionKind.GENERALISE: 3, ActionKind.PROCEDURE: 2, ActionKind.CORE: 3}
-_DAYS = {ActionKind.GENERALISE: 2, ActionKind.PROCEDURE: 1, ActionKind.CORE: 2}
-"""How often, and on how many days at least, something was said that is made a memory of its own."""
+"""How often something was said at least that is made a memory of its own."""
+_TOPIC_DAYS = 2
+"""On how many days at least a topic came up."""
 _TOLD = 40
 """Characters of assertions that a memory of a topic has at least."""
 _QUOTED = 3
@@ -64,7 +65,7 @@ _PREFERENCE = re.compile(
 @dataclass(frozen=True, slots=True)
 class Recurring:
     """Rows that a memory of `kind` is to be made of, with its text. `times` counts what was merged
-    into the rows too."""
+    into the rows too; `days` are those of the rows."""
 
     action: ActionKind
     kind: Kind
@@ -189,9 +190,7 @@ def _grouped(
         members = tuple(sorted((rows[i] for i in star), key=lambda row: held[row].memory.position))
         count = sum(times.get(held[row].memory.id, 1) for row in members)
         days = len({_day(held[row].memory) for row in members})
-        # What was merged into one row was said on days of its own.
-        days = max(days, min(count, _DAYS[action])) if strict else days
-        if count >= _FEWEST[action] and days >= _DAYS[action]:
+        if count >= _FEWEST[action] and (strict or days >= _TOPIC_DAYS):
             block = vectors[list(members)]
             text = composed(action, [held[row].memory for row in members], block)
             least = float((block @ block[0]).min())

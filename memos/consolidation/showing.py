@@ -47,7 +47,8 @@ def reason_of(one: Recurring) -> str:
         ActionKind.CORE: "a preference",
         ActionKind.GENERALISE: "a topic",
     }[one.action]
-    return f"{what} that came up {one.times} times on {one.days} days"
+    days = f", on {one.days} days" if one.days > 1 else ""
+    return f"{what} that came up {one.times} times{days}"
 
 
 def numbers_of(one: Recurring) -> Mapping[str, float]:

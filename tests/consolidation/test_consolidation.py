@@ -109,6 +109,9 @@ def test_what_recurs_becomes_a_memory_that_points_to_its_sources(
     assert live(memos, Kind.PROCEDURAL) == ["Ana: Always answer in French, please."]
     [core] = memos.memories(kinds=[Kind.CORE]).items
     assert core.content == "Ana: I just love green tea"
+    [told] = memos.events(kinds=["memory.core"]).items
+    assert told.reason == "a preference that came up 3 times", "how often on which days is merged"
+    assert (told.numbers["times"], told.numbers["days"]) == (3, 1)
     sources = {line.source_id for line in memos.lineage(core.id)}
     assert set(core.provenance.parents) == sources
     assert memos.plan().actions == {}, "nothing is made twice"
