@@ -55,7 +55,7 @@ def decode(
     dtype = getattr(torch, layout.dtype)
     keys, values = (
         codec.unpack(role, _parts(role, payload, records, group), cut, dim, dtype)
-        .unflatten(0, (len(group), layer.kv_heads))
+        .reshape(len(group), layer.kv_heads, cut, dim)
         .unbind(0)
         for role, dim in zip(_ROLES, (layer.head_dim, layer.value_dim), strict=True)
     )
