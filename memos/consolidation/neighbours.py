@@ -52,8 +52,15 @@ def near_pairs(
         planes = chance.standard_normal((width, _BITS)).astype(np.float32)
         order = np.argsort(_words(vectors, planes, beat), kind="stable")
         found.append(_close(vectors, order, window, cosine, beat))
-    pairs = np.unique(np.concatenate(found), axis=0)
+    pairs = _once(np.concatenate(found), count)
     return pairs, _cosines(vectors, pairs)
+
+
+def _once(pairs: Pairs, count: int) -> Pairs:
+    """Each pair of rows below `count` once, in order; as one number each, which sorts faster than
+    rows of two do."""
+    numbers = np.unique(pairs[:, 0] * count + pairs[:, 1])
+    return np.stack(np.divmod(numbers, count), axis=1)
 
 
 def _words(vectors: Vector, planes: Vector, beat: Callable[[], object]) -> NDArray[np.int64]:

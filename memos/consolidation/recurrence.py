@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from memos.consolidation.neighbours import near_pairs
+from memos.consolidation.neighbours import Pairs, near_pairs
 from memos.consolidation.wording import compatible, wording
 from memos.protocols import Held
 from memos.retrieval.analysis import text_of
@@ -177,20 +177,23 @@ def _grouped(
     if not rows:
         return []
     mine = vectors[list(rows)]
+    memories = [held[row].memory for row in rows]
     pairs, _ = near_pairs(mine, cosine=cosine, beat=beat)
     near: dict[int, set[int]] = defaultdict(set)
-    for number, (left, right) in enumerate(pairs.tolist()):
+    for number, (left, right) in enumerate(_of_one(memories, pairs).tolist()):
         if number % _PIECE == 0:
             beat()
-        if _akin(held[rows[left]].memory, held[rows[right]].memory, strict=strict):
+        if not strict or _mean_the_same(memories[left], memories[right]):
             near[left].add(right)
             near[right].add(left)
     made = []
     for star in _stars(len(rows), near):
+        count = sum(times.get(memories[i].id, 1) for i in star)
+        if count < _FEWEST[action]:
+            continue
         members = tuple(sorted((rows[i] for i in star), key=lambda row: held[row].memory.position))
-        count = sum(times.get(held[row].memory.id, 1) for row in members)
         days = len({_day(held[row].memory) for row in members})
-        if count >= _FEWEST[action] and (strict or days >= _TOPIC_DAYS):
+        if strict or days >= _TOPIC_DAYS:
             block = vectors[list(members)]
             text = composed(action, [held[row].memory for row in members], block)
             least = float((block @ block[0]).min())
@@ -198,15 +201,18 @@ def _grouped(
     return made
 
 
-def _akin(one: Memory, other: Memory, *, strict: bool) -> bool:
-    same = (one.user_id, one.agent_id, one.speaker) == (
-        other.user_id,
-        other.agent_id,
-        other.speaker,
+def _of_one(memories: Sequence[Memory], pairs: Pairs) -> Pairs:
+    """Those pairs, shape (m, 2), whose memories are of one user, agent and speaker."""
+    known: dict[tuple[str | None, ...], int] = {}
+    scopes = np.array(
+        [known.setdefault((m.user_id, m.agent_id, m.speaker), len(known)) for m in memories],
+        np.int64,
     )
-    if not same:
-        return False
-    return not strict or compatible(wording(text_of(one)), wording(text_of(other)))
+    return pairs[scopes[pairs[:, 0]] == scopes[pairs[:, 1]]]
+
+
+def _mean_the_same(one: Memory, other: Memory) -> bool:
+    return compatible(wording(text_of(one)), wording(text_of(other)))
 
 
 def _stars(count: int, near: Mapping[int, set[int]]) -> list[list[int]]:
