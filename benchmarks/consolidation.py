@@ -16,7 +16,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, Any]) -> dict[str
             so_far["targets"] = consolidation_report.targets(so_far)
             consolidation_report.write(options.out, so_far, environment)
 
-    made = {
+    made: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
         "year": parts.year,
         "locomo": parts.locomo_recall,
         "growth": partial(parts.growth, save=save),

@@ -69,12 +69,12 @@ def markdown(data: Mapping[str, Any]) -> str:
         found.append(report.table(("LoCoMo", "Recall@10", "live memories", "live bytes"), rows))
         found.append(report.table(("events", "number"), list(locomo["actions"].items())))
     if "growth" in data:
-        rows = [
+        grown = [
             (r["memories"], r["seconds"], r["cpu_seconds"], r["memories_per_second"], r["actions"])
             for r in data["growth"]
         ]
         headers = ("memories", "seconds", "seconds of CPU", "per second", "actions")
-        found.append(report.table(headers, rows))
+        found.append(report.table(headers, grown))
         found.append(_growth_text(data["growth"]))
     for part, keys in (("latency", ("idle_ms", "during_ms")), ("erase", ("erase_ms",))):
         if part in data:

@@ -208,7 +208,7 @@ def _of_one(memories: Sequence[Memory], pairs: Pairs) -> Pairs:
         [known.setdefault((m.user_id, m.agent_id, m.speaker), len(known)) for m in memories],
         np.int64,
     )
-    return pairs[scopes[pairs[:, 0]] == scopes[pairs[:, 1]]]
+    return np.asarray(pairs[scopes[pairs[:, 0]] == scopes[pairs[:, 1]]])
 
 
 def _mean_the_same(one: Memory, other: Memory) -> bool:

@@ -17,7 +17,7 @@ from memos.graph.projections import GraphProjections
 from memos.graph.resolution import Resolver
 from memos.graph.vocabulary import Vocabulary as Words
 from memos.protocols import Clock, NewId, Stores
-from memos.service.writing import Writer
+from memos.service.adding import Adder
 from memos.types import (
     Cube,
     Entity,
@@ -38,7 +38,7 @@ class GraphBase:
     def __init__(
         self,
         stores: Stores,
-        writer: Writer,
+        adder: Adder,
         resolver: Resolver,
         settings: Settings,
         *,
@@ -46,7 +46,7 @@ class GraphBase:
         new_id: NewId,
     ) -> None:
         self._store = stores.graph
-        self._writer = writer
+        self._adder = adder
         self._resolver = resolver
         self._settings = settings
         self._clock = clock

@@ -57,7 +57,7 @@ class GraphWrites(GraphBase):
         words = self._words(cube)
         checked = importing.ready(facts, words, self._settings)
         self._check_links(cube, checked, words)
-        added = self._writer.add(
+        added = self._adder.add(
             cube,
             [importing.memory_of(fact, words, session_id) for fact in checked],
             Defaults(),

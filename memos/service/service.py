@@ -35,6 +35,7 @@ from memos.scheduler import Foreground, Handler, Worker
 from memos.service.activation_jobs import ActivationDoctor, ActivationJobs
 from memos.service.activations import Activations
 from memos.service.adapters import DISTILL, Adapters
+from memos.service.adding import Adder
 from memos.service.admission import Admission
 from memos.service.choosing import Chooser
 from memos.service.compiling import COMPILE
@@ -142,13 +143,23 @@ class Service:
             clock=clock,
             new_id=new_id,
             has_vector_index=open_vector_index is not None,
-            admission=Admission(stores, self.recalls, clock=clock),
         )
         self.keeping = self.writer.keeping
+        self.adder = Adder(
+            stores,
+            indexer,
+            self.enriching,
+            self.keeping,
+            Admission(stores, self.recalls, clock=clock),
+            settings,
+            clock=clock,
+            new_id=new_id,
+            sync_jobs=self.writer.sync_jobs,
+        )
         self.following = self.writer.following
         self.auditor = Auditor(stores.keeping, clock=clock)
         self.resolver = Resolver(stores.graph, embedder, new_id, clock)
-        self.graph = Graph(stores, self.writer, self.resolver, settings, clock=clock, new_id=new_id)
+        self.graph = Graph(stores, self.adder, self.resolver, settings, clock=clock, new_id=new_id)
         self.explainer = Explainer(stores, self.graph)
         self.searcher = Searcher(
             stores.feed,

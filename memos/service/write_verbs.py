@@ -40,7 +40,7 @@ class WriteVerbs(Verbs):
         answer) makes them findable by meaning.
         """
         with self._service.foreground.request():
-            added = self._service.writer.add(
+            added = self._service.adder.add(
                 self._cube(cube),
                 as_items(content),
                 Defaults(

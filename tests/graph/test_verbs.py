@@ -462,7 +462,7 @@ def test_facts_whose_process_ended_after_the_memories_are_completed(tmp_path, cl
         object_type="place", valid_at=day("2020-01-01"),
     )  # fmt: skip
     # What is stored before the process ends.
-    service.writer.add(
+    service.adder.add(
         memos.cube("default"),
         [memory_of(fact, Vocabulary(), None)],
         Defaults(),
