@@ -341,6 +341,10 @@ def test_admission_knows_turns_loops_and_orders_in_disguise(
     assert memos.restore(aside.memories[0].id).state is State.ACTIVATED
     memos.add(["Ordinary talk.", "Ordinary talk."])
     assert len(memos.memories().items) == 4, "the same words twice are two memories"
+    twin = said("The garden has a green gate.")
+    both = memos.add([*twin, *twin], session_id="t")
+    assert (len(both.memories), len({one.id for one in both.memories})) == (2, 1)
+    assert [(one.item, one.verdict) for one in both.judged] == [(1, "duplicate")]
 
 
 def test_an_audit_counts_what_need_not_be_there(memos: MemoryOS) -> None:
