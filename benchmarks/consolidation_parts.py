@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from memos.benchmarks import consolidation_probe as probe
 from memos.benchmarks import locomo, locomo_data, report
 from memos.benchmarks.consolidation_year import Year
+from memos.consolidation.wording import wording
 from memos.types import JobState, Policy
 
 if TYPE_CHECKING:
@@ -249,6 +250,9 @@ def _grown(options: argparse.Namespace, folder: Path, size: int) -> dict[str, An
     with opened(folder, embedder_of(options), extraction="none") as (service, memory):
         adding = fill(service, memory, "year", Year(size, options.seed))
         say(f"added {size / adding:,.0f} a second")
+        # As in a process that has not just added all of it: of a small cube every text would still
+        # be in this cache, of a large one none.
+        wording.cache_clear()
         night = _night(service, memory.cube("year"))
     return {"memories": size, "add_per_second": round(size / adding), **night}
 

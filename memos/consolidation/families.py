@@ -106,7 +106,7 @@ def families(
         one, other = heads[left], heads[right]
         if same[one] == same[other] and agree(forms[one], forms[other]):
             _join(groups, how, one, other, "likeness")
-    return _collected(held, said, vectors, groups, how)
+    return _collected(held, forms, said, vectors, groups, how)
 
 
 def _join(groups: Groups, how: dict[int, str], one: int, other: int, by: str) -> None:
@@ -199,6 +199,7 @@ def _dayless(scope: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _collected(
     held: Sequence[Held],
+    forms: Sequence[Wording],
     said: Mapping[str, Sequence[Said]],
     vectors: Vector,
     groups: Groups,
@@ -207,9 +208,14 @@ def _collected(
     found: dict[int, list[int]] = defaultdict(list)
     for row in sorted(how):
         found[groups.find(row)].append(row)
+
+    def worth(row: int) -> tuple[Any, ...]:
+        claims = len(said.get(held[row].memory.id, ()))
+        return _worth(held[row], claims, len(forms[row].words))
+
     made = []
     for rows in found.values():
-        head = max(rows, key=lambda row: _worth(held[row], len(said.get(held[row].memory.id, ()))))
+        head = max(rows, key=worth)
         near = [row for row in rows if row != head and _near(vectors, head, row)]
         if near:
             least = float((vectors[near] @ vectors[head]).min())
@@ -222,9 +228,8 @@ def _near(vectors: Vector, head: int, row: int) -> bool:
     return float(vectors[head] @ vectors[row]) >= _ALIKE
 
 
-def _worth(item: Held, claims: int) -> tuple[Any, ...]:
+def _worth(item: Held, claims: int, words: int) -> tuple[Any, ...]:
     """Who stands for a family: what is pinned, what says more, what is newer."""
     memory = item.memory
-    words = len(wording(text_of(memory)).words)
     at = memory.occurred_at or memory.created_at
     return item.fixed, claims, words, memory.priority, at, memory.position
