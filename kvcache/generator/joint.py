@@ -154,7 +154,7 @@ def _gated(part: Any, states: Tensor) -> Tensor:
     if not joint.holds():
         plain: Tensor = type(part).forward(part, states)
         return plain
-    gate, up = joint.product(states).split(joint.sizes, dim=-1)
+    gate, up = torch.split(joint.product(states), joint.sizes, dim=-1)
     out: Tensor = part.down_proj(part.act_fn(gate) * up)
     return out
 
