@@ -21,8 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from memos.benchmarks import consolidation_locomo, consolidation_report, locomo_data, report
 from memos.benchmarks import consolidation_parts as parts
-from memos.benchmarks import consolidation_report, locomo_data, report
 from memos.errors import MemosError
 
 _BESIDE = ("latency", "erase")
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, Any]) -> dict[str
 
     made: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
         "year": parts.year,
-        "locomo": parts.locomo_recall,
+        "locomo": consolidation_locomo.recall,
         "growth": partial(parts.growth, save=save),
         "latency": parts.latency,
         "erase": parts.erasure,
