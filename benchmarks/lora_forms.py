@@ -37,8 +37,9 @@ RATES = {
     "product keys": (3e-3, 1e-2),
 }
 """None is that of the recipe."""
-PASSES = 8
-"""Of the other forms, at most: they may learn for longer than low-rank weights."""
+PASSES = 6
+"""Of the other forms: they learn for longer than low-rank weights, and no recall ends it, since one
+that can still read its memory passes the probes before it has learnt to answer."""
 TOKENS = 24
 """Of an answer."""
 TOGETHER = 25
@@ -73,26 +74,28 @@ def formed(here: World, point: Mapping[str, Any]) -> dict[str, Any]:
     held, neutral = here.adapters._left_alone(here.model, tokeniser, wanted)
     module = here.adapters._module()
     recipe = _recipe(here.recipe, point)
+    asked = [tokeniser.probe(probe) for probe in wanted.probes if not probe.trained]
     training = Training(
         module,
         tokeniser.head,
         recipe,
         examples=[tokeniser.example(example) for example in wanted.examples],
         replay=held,
-        probes=[tokeniser.probe(probe) for probe in wanted.probes if not probe.trained],
+        probes=asked if point["rate"] is None else [],
         learner=_maker(here, point, tokeniser),
     )
     learner: Any = training.learner
-    start = None if point["form"] != "cartridge" else training.recall()
+    start = forward.right(module, tokeniser.head, asked)
     outcome = training.run()
     return {
         **point,
         "rate": recipe.rate,
         **_size(learner),
+        "held_at_start": share(start),
+        "held": share(forward.right(learner.module, tokeniser.head, asked)),
         **_asked(here, learner, tokeniser, chosen),
         **_left(learner, tokeniser, neutral),
         **_spent(outcome),
-        **({} if start is None else {"held_at_start": start}),
         **(_states(here, learner, recipe, tokeniser) if point["form"] == "activated" else {}),
     }
 
@@ -158,9 +161,7 @@ def _asked(
 
 
 @torch.no_grad()
-def answers(
-    here: World, module: Any, tokeniser: Tokeniser, questions: Sequence[str]
-) -> list[str]:
+def answers(here: World, module: Any, tokeniser: Tokeniser, questions: Sequence[str]) -> list[str]:
     """By greedy decoding, everything read anew for each token: it is the same for all forms."""
     found: list[str] = []
     head = len(tokeniser.head)

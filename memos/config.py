@@ -164,6 +164,14 @@ class Settings:
         choices=("lora", "rslora", "dora"),
     )
     lora_targets: str = _setting("all", "layers that learn", choices=("all", "attention", "mlp"))
+    lora_alpha: float = _setting(
+        0.0, "alpha of training, which scales what is learnt; 0: twice the rank", minimum=0
+    )
+    lora_optimizer: str = _setting(
+        "adamw",
+        "of training; adafactor keeps a row and a column where adamw keeps two matrices",
+        choices=("adamw", "adafactor"),
+    )
     lora_wordings: str = _setting(
         "templates",
         "who says the questions that an adapter is taught by; llm asks extraction_model for more",
