@@ -19,6 +19,7 @@ from memos.types import Example, Form, Recipe
 from tests.kvcache.local_models import tiny
 
 RECIPE = Recipe(rank=4, passes=6, tokens=300, rate=2e-2, replay=0.0, apart=0.0, depth=0.5)
+RATES = {"activated": 2e-2, "cartridge": 5e-2, "product keys": 0.2}
 TAUGHT = [
     Example(prompt=f"Where is {name}?", answer=f"{place}.", form=Form.QUESTION)
     for name, place in (("Ana", "Porto"), ("Ben", "Oslo"))
@@ -41,7 +42,7 @@ def learnt(form):
     training = Training(
         module,
         ours.head,
-        RECIPE,
+        dataclasses.replace(RECIPE, rate=RATES[form]),
         examples=[ours.example(example) for example in TAUGHT],
         replay=[],
         probes=[],
