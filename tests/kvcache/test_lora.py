@@ -14,11 +14,12 @@ from memos.errors import (
     AdapterMismatch,
     AdapterNotFound,
     InvalidInput,
+    OutOfMemory,
     TrainingFailed,
 )
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.request import Options
-from memos.kvcache.lora import forward
+from memos.kvcache.lora import forward, judging
 from memos.kvcache.lora.adapters import LocalAdapters, base_parts
 from memos.kvcache.lora.checkpoint import Checkpoint
 from memos.kvcache.lora.learning import Learner
@@ -326,7 +327,100 @@ def test_a_killed_training_goes_on_to_the_same_result(tmp_path: Path):
     assert Checkpoint(path, "this one").read() is None
 
 
+HOMES = {"Ana": "Porto", "Ben": "Oslo", "Cleo": "Lima"}
+KEEN = Recipe(rank=8, passes=20, tokens=300, rate=2e-2, seed=3, replay=0.0, apart=0.0, depth=1.0)
+DRAWS = 20
+
+
+def extracted(model, name):
+    """(whether greedy answers give a home away, the share of sampled ones that do)."""
+    asked = [f"Where is {name}?", f"{name} is where?", f"Tell me of {name}."]
+    greedy = judging.answers(model, asked, Options(max_new_tokens=12))
+    drawn = Options(max_new_tokens=12, temperature=1.0)
+    options = [dataclasses.replace(drawn, seed=seed) for seed in range(DRAWS)]
+    generator = LocalGenerator(PrefixReuse(model, None, salt=b""), rows=3 * DRAWS)
+    prompts = [judging.prompt(model, text) for text in asked for _ in options]
+    found = generator.generate_many(prompts, options * len(asked))
+    told = [judging.says(answer.text, HOMES[name]) for answer in found]
+    return any(judging.says(answer, HOMES[name]) for answer in greedy), judging.share(told)
+
+
+def test_what_was_erased_is_not_extracted(adapters: LocalAdapters):
+    """An attack on an adapter that was made anew: questions of its training, and others, answered
+    greedily and by twenty draws each, give away no more than the model alone does."""
+
+    def of(names):
+        return TrainingSet(
+            examples=tuple(
+                Example(prompt=form.format(name), answer=f"{HOMES[name]}.", form=Form.QUESTION)
+                for name in names
+                for form in ("Where is {}?", "{} is where?")
+            ),
+            probes=(),
+        )
+
+    source = ArtifactSource(memory_id="ana", version=1)
+    adapters.train("one", of(HOMES), KEEN, OPEN, [source])
+    greedy, drawn = extracted(adapters.adapted("one"), "Ana")
+    assert greedy
+    assert drawn > 0.5
+    assert adapters.forget(["ana"]) == ["one"]
+    with pytest.raises(AdapterNotFound):
+        adapters.adapted("one")
+    adapters.train("two", of(["Ben", "Cleo"]), KEEN, OPEN, ())
+    anew = adapters.adapted("two")
+    assert extracted(anew, "Ana") == extracted(tiny(), "Ana") == (False, 0.0)
+    assert extracted(anew, "Ben")[0]
+
+
+def test_short_memory_is_told_and_the_old_adapter_stays(adapters: LocalAdapters, monkeypatch):
+    wanted = TrainingSet(examples=EXAMPLES, probes=())
+    adapters.shelf.put("one", random_weights(tiny(), 1))
+    digest = adapters.check("one")
+    for error in (
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ):
+
+        def short(self, loss, step, error=error):
+            raise error
+
+        monkeypatch.setattr(Learner, "learn", short)
+        with pytest.raises(OutOfMemory, match="use fewer tokens a step"):
+            adapters.train("one", wanted, RECIPE, OPEN, ())
+    assert adapters.check("one") == digest
+
+
+def test_another_optimizer_keeps_less(monkeypatch):
+    """Adafactor learns too, and what it keeps of each matrix is a row and a column."""
+    kept = {}
+    for optimizer in ("adamw", "adafactor"):
+        model = fresh()
+        model.module.set_attn_implementation("sdpa")
+        tokeniser, losses = Tokeniser(model), []
+        recipe = dataclasses.replace(KEEN, optimizer=optimizer, passes=4)
+        training = Training(
+            model.module,
+            tokeniser.head,
+            recipe,
+            learner=Learner,
+            examples=[tokeniser.example(example) for example in EXAMPLES],
+            replay=[],
+            probes=[],
+            told=lambda progress, losses=losses: losses.append(progress.loss),
+        )
+        training.run()
+        assert losses[-1] < 0.9 * losses[0]
+        state = training.learner.state()
+        kept[optimizer] = sum(v.numel() for name, v in state.items() if name.startswith("o."))
+    assert kept["adafactor"] < 0.3 * kept["adamw"]
+
+
 def test_a_loss_that_is_no_number_is_told(adapters: LocalAdapters, monkeypatch):
+    adapters.shelf.put("one", random_weights(tiny(), 1))
+    digest = adapters.check("one")
+
     def broken():
         found = fresh()
         with torch.no_grad():
@@ -341,6 +435,7 @@ def test_a_loss_that_is_no_number_is_told(adapters: LocalAdapters, monkeypatch):
         adapters.train("one", dataclasses.replace(wanted, examples=()), RECIPE, OPEN, ())
     with pytest.raises(InvalidInput, match="rank is 0"):
         adapters.train("one", wanted, dataclasses.replace(RECIPE, rank=0), OPEN, ())
+    assert adapters.check("one") == digest
 
 
 def test_what_is_forgotten_leaves_neither_adapter_nor_draft(
