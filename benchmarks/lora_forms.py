@@ -34,7 +34,7 @@ RATES = {
     "low rank": (None,),
     "activated": (3e-3, 6e-3),
     "cartridge": (3e-3, 1e-2, 3e-2),
-    "product keys": (1e-2, 3e-2, 1e-1),
+    "product keys": (3e-2, 1e-1, 2e-1),
 }
 """None is that of the recipe."""
 PASSES = 6

@@ -30,6 +30,7 @@ from memos.kvcache.lora.shelf import Shelf
 from memos.kvcache.lora.training import Training, divergence
 from memos.kvcache.lora.weights import About, Weights, dumps, loads, made, of_pairs, to_lora
 from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.tiers.budget import Budget
 from memos.types import ArtifactSource, Example, Form, Gate, LeftAlone, Probe, Recipe, TrainingSet
 from tests.kvcache.local_models import tiny
 
@@ -519,7 +520,8 @@ def test_states_belong_to_what_an_adapter_holds_and_not_to_its_name(adapters: Lo
 
 def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
     one = random_weights(tiny(), 1)
-    shelf = Shelf(tmp_path, ram_bytes=3 * one.bytes)
+    budget = Budget(3 * one.bytes)
+    shelf = Shelf(tmp_path, ram_bytes=3 * one.bytes, shared=budget)
     for number in range(6):
         shelf.put(f"a{number}", one)
     assert (shelf.stats().registered, shelf.stats().held) == (6, 3)
@@ -527,7 +529,9 @@ def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
     assert shelf.stats().bytes <= 3 * one.bytes
     shelf.get("a0")
     assert (shelf.stats().hits, shelf.stats().misses) == (1, 1)
+    assert budget.left == 0
     assert shelf.remove("a0")
+    assert budget.left == one.bytes
     assert not shelf.remove("a0")
     with pytest.raises(AdapterNotFound):
         shelf.get("a0")
@@ -537,6 +541,22 @@ def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
     shelf._drop("a1")
     with pytest.raises(AdapterCorrupt, match="a1"):
         shelf.get("a1")
+
+
+def test_what_is_not_at_work_leaves_the_device_first():
+    base = fresh()
+    work, one = base.applying, random_weights(base, 1)
+    budget = Budget(2 * one.bytes)
+    work.share(budget)
+    others = [random_weights(base, seed) for seed in (2, 3)]
+    with work.at_work((one,)):
+        for other in others:
+            with work.at_work((other,)):
+                assert (work.bytes, budget.left) == (2 * one.bytes, 0)
+        assert work.bytes == one.bytes
+    assert (work.bytes, budget.left) == (one.bytes, one.bytes)
+    work.release(one.digest)
+    assert (work.bytes, budget.left) == (0, 2 * one.bytes)
 
 
 def dense(weights: Weights, name: str) -> torch.Tensor:
