@@ -24,7 +24,10 @@ from memos.errors import (
     ExtractorAnswer,
     ExtractorUnavailable,
     InvalidInput,
+    MemosError,
+    OutOfMemory,
     StateConflict,
+    TrainingFailed,
 )
 from memos.service import MemoryOS, Service
 from memos.testing import HashEmbedder, RecordedModel
@@ -216,7 +219,7 @@ def test_a_job_trains_it_and_a_gate_may_refuse_it(tmp_path: Path) -> None:
 
 
 def test_what_can_not_be_learnt_leaves_the_old_one_at_work(
-    service: Service, memory: MemoryOS, ids: tuple[str, ...]
+    service: Service, memory: MemoryOS, ids: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = memory.distill(memories=ids[:2], **QUICK)
     [secret] = memory.add("The code is 7 3 1.", kind=Kind.VAULT).memories
@@ -240,6 +243,19 @@ def test_what_can_not_be_learnt_leaves_the_old_one_at_work(
     memory.keep_open(closed.id)
     with pytest.raises(Contradiction, match="Kyoto"):
         memory.distill(memories=[ids[0], moved], **QUICK)
+    adapters = service._states.wait().adapters
+    for error in (OutOfMemory("memory was short in training"), TrainingFailed("the loss is nan")):
+
+        def fails(*_: Any, error: MemosError = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(adapters, "train", fails)
+        with pytest.raises(type(error)):
+            memory.distill(memories=ids[1:], **QUICK)
+        queued = memory.distill(memories=ids[1:], passes=1)
+        service.worker.drain()
+        assert memory.adapter(queued.id).attached is False
+        memory.drop_adapter(queued.id)
     assert [a.id for a in memory.adapters().items] == [first.id]
     assert ask(memory).adapter == first.id
 
