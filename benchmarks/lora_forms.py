@@ -54,7 +54,8 @@ def forms(here: World) -> dict[str, Any]:
         {"form": form, "like_rank": rank, "rate": rate}
         for rank in sorted(here.options.sizes)
         for form, rates in RATES.items()
-        for rate in rates
+        if not here.options.forms or form in here.options.forms
+        for rate in (here.options.rates or rates if form != "low rank" else rates)
     ]
     found: dict[str, Any] = {"points": len(points), "lines": []}
     for line in spread(here, formed, points):
@@ -73,7 +74,7 @@ def formed(here: World, point: Mapping[str, Any]) -> dict[str, Any]:
     tokeniser = Tokeniser(here.model)
     held, neutral = here.adapters._left_alone(here.model, tokeniser, wanted)
     module = here.adapters._module()
-    recipe = _recipe(here.recipe, point)
+    recipe = _recipe(here.recipe, point, here.options.passes)
     asked = [tokeniser.probe(probe) for probe in wanted.probes if not probe.trained]
     training = Training(
         module,
@@ -100,9 +101,9 @@ def formed(here: World, point: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _recipe(recipe: Recipe, point: Mapping[str, Any]) -> Recipe:
+def _recipe(recipe: Recipe, point: Mapping[str, Any], passes: int | None) -> Recipe:
     recipe = replace(recipe, rank=point["like_rank"], rate=point["rate"] or recipe.rate)
-    return recipe if point["rate"] is None else replace(recipe, passes=PASSES)
+    return recipe if point["rate"] is None else replace(recipe, passes=passes or PASSES)
 
 
 def _maker(here: World, point: Mapping[str, Any], tokeniser: Tokeniser) -> Callable[..., Any]:

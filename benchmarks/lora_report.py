@@ -125,13 +125,6 @@ def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     )
     want(
         "erase",
-        "it is at work with questions about what was erased",
-        "0 %",
-        lambda p: pc(p["at_work"]),
-        lambda p: p["at_work"] == 0,
-    )
-    want(
-        "erase",
         "recall of the others",
         "± 5 points",
         lambda p: f"{pc(p['others_before'])} → {pc(p['others_after'])}",
