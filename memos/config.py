@@ -178,6 +178,12 @@ class Settings:
         "of training; adafactor keeps a row and a column where adamw keeps two matrices",
         choices=("adamw", "adafactor"),
     )
+    lora_held: str = _setting(
+        "few",
+        "questions about the world whose answers a training holds on to; many keeps more of the "
+        "others and takes longer",
+        choices=("few", "many"),
+    )
     lora_wordings: str = _setting(
         "templates",
         "who says the questions that an adapter is taught by; llm asks extraction_model for more",

@@ -30,6 +30,7 @@ from memos.errors import (
     TrainingFailed,
 )
 from memos.service import MemoryOS, Service
+from memos.service.learning import left_alone
 from memos.testing import HashEmbedder, RecordedModel
 from memos.types import Adapter, Kind, LeftAlone, NewMemory, State
 from tests.local_model import tiny_model
@@ -258,6 +259,24 @@ def test_what_can_not_be_learnt_leaves_the_old_one_at_work(
         memory.drop_adapter(queued.id)
     assert [a.id for a in memory.adapters().items] == [first.id]
     assert ask(memory).adapter == first.id
+
+
+def test_how_it_is_trained_is_set(tmp_path: Path) -> None:
+    wanted = {"lora_optimizer": "adafactor", "lora_alpha": 4.0, "lora_targets": "mlp"}
+    with serving(tmp_path, lora_variant="rslora", **wanted) as service:
+        memory = service.tenant()
+        made = memory.distill(memories=told(memory, Tava="Porto"), passes=1)
+        recipe = service.stores.artifacts.get(made.cube_id, made.id).detail["recipe"]
+    assert (recipe["optimizer"], recipe["alpha"], recipe["targets"]) == ("adafactor", 4.0, "mlp")
+    assert (recipe["rslora"], recipe["dora"]) == (True, False)
+
+
+def test_what_is_held_is_not_what_is_asked_afterwards() -> None:
+    few, many = left_alone("few"), left_alone("many")
+    assert len(few.held) < len(many.held) == len(set(many.held))
+    assert many.asked == few.asked
+    asked = {question.casefold() for question in many.asked}
+    assert asked.isdisjoint(question.casefold() for question in many.held)
 
 
 def test_forgetting(service: Service, memory: MemoryOS, ids: tuple[str, ...]) -> None:
