@@ -205,7 +205,7 @@ def check(recipe: Recipe) -> None:
     ranges = {
         "rank": (1, 512),
         "rate": (1e-7, 1.0),
-        "passes": (1, 1000),
+        "passes": (0, 1000),
         "replay": (0.0, 0.9),
         "decay": (0.0, 1.0),
         "hold": (0.0, 1000.0),

@@ -22,10 +22,11 @@ from memos.kvcache.generator.request import Options
 from memos.kvcache.lora import forward, judging
 from memos.kvcache.lora.adapters import LocalAdapters, base_parts
 from memos.kvcache.lora.checkpoint import Checkpoint
+from memos.kvcache.lora.curriculum import Curriculum
 from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.mixed import generate_mixed
-from memos.kvcache.lora.packing import Tokeniser, packed
+from memos.kvcache.lora.packing import Tokenised, Tokeniser, packed
 from memos.kvcache.lora.shelf import Shelf
 from memos.kvcache.lora.training import Training, divergence
 from memos.kvcache.lora.weights import About, Weights, dumps, loads, made, of_pairs, to_lora
@@ -326,6 +327,18 @@ def test_a_killed_training_goes_on_to_the_same_result(tmp_path: Path):
     assert Checkpoint(path, "another").read() is None
     path.write_bytes(path.read_bytes()[:-9])
     assert Checkpoint(path, "this one").read() is None
+
+
+def test_few_examples_are_seen_more_often():
+    def steps(count, **given):
+        sizes = [Tokenised(tokens=(1,) * 100, labels=(1,) * 100, headed=False)] * count
+        recipe = Recipe(tokens=400, replay=0.0, **given)
+        return Curriculum(sizes, [], recipe, head=0).ends
+
+    assert len(steps(4)) == 150
+    assert len(steps(80)) == 8
+    assert len(steps(400)) == 4
+    assert len(steps(4, passes=3)) == 3
 
 
 HOMES = {"Ana": "Porto", "Ben": "Oslo", "Cleo": "Lima"}
