@@ -1,5 +1,5 @@
-"""An activated adapter (aLoRA, Greenewald et al. 2025, arXiv:2504.12397): low-rank weights that work
-from the invocation on, here the tokens with which the assistant's turn begins.
+"""An activated adapter (aLoRA, Greenewald et al. 2025, arXiv:2504.12397): low-rank weights that are
+at work from the invocation on, here the tokens with which the assistant's turn begins.
 
 What stands before is computed as by the model alone, so stored states of it can be used with it.
 peft has it for one text a row; training packs many into a row, so here the weights are peft's and
@@ -87,19 +87,18 @@ def lone_states(
         with_it = model(input_ids=ids, use_cache=True)
     before = _start(list(tokens), list(at))
     off = [
-        float((a[:, :, :before] - b[:, :, :before]).abs().max())
-        for one, other in zip(base.past_key_values.layers, with_it.past_key_values.layers)
-        for a, b in ((one.keys, other.keys), (one.values, other.values))
+        (one.keys - other.keys).abs().amax((0, 1, 3))
+        + (one.values - other.values).abs().amax((0, 1, 3))
+        for one, other in zip(
+            base.past_key_values.layers, with_it.past_key_values.layers, strict=True
+        )
     ]
-    after = [
-        float((one.keys[:, :, before:] - other.keys[:, :, before:]).abs().max())
-        for one, other in zip(base.past_key_values.layers, with_it.past_key_values.layers)
-    ]
+    each = torch.stack(off).amax(0)
     return {
         "tokens_before": before,
         "tokens": len(tokens),
-        "off_before": max(off),
-        "off_after": max(after),
+        "off_before": float(each[:before].max()),
+        "off_after": float(each[before:].max()),
         "logits": with_it.logits[0, -1].float(),
     }
 

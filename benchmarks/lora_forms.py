@@ -34,11 +34,12 @@ RATES = {
     "low rank": (None,),
     "activated": (3e-3, 6e-3),
     "cartridge": (3e-3, 1e-2, 3e-2),
-    "product keys": (3e-3, 1e-2),
+    "product keys": (3e-2, 1e-1, 2e-1),
 }
 """None is that of the recipe."""
-PASSES = 8
-"""Of the other forms, at most: they may learn for longer than low-rank weights."""
+PASSES = 6
+"""Of the other forms: they learn for longer than low-rank weights, and no recall ends it, since one
+that can still read its memory passes the probes before it has learnt to answer."""
 TOKENS = 24
 """Of an answer."""
 TOGETHER = 25
@@ -53,7 +54,8 @@ def forms(here: World) -> dict[str, Any]:
         {"form": form, "like_rank": rank, "rate": rate}
         for rank in sorted(here.options.sizes)
         for form, rates in RATES.items()
-        for rate in rates
+        if not here.options.forms or form in here.options.forms
+        for rate in (here.options.rates or rates if form != "low rank" else rates)
     ]
     found: dict[str, Any] = {"points": len(points), "lines": []}
     for line in spread(here, formed, points):
@@ -72,34 +74,36 @@ def formed(here: World, point: Mapping[str, Any]) -> dict[str, Any]:
     tokeniser = Tokeniser(here.model)
     held, neutral = here.adapters._left_alone(here.model, tokeniser, wanted)
     module = here.adapters._module()
-    recipe = _recipe(here.recipe, point)
+    recipe = _recipe(here.recipe, point, here.options.passes)
+    asked = [tokeniser.probe(probe) for probe in wanted.probes if not probe.trained]
     training = Training(
         module,
         tokeniser.head,
         recipe,
         examples=[tokeniser.example(example) for example in wanted.examples],
         replay=held,
-        probes=[tokeniser.probe(probe) for probe in wanted.probes if not probe.trained],
+        probes=asked if point["rate"] is None else [],
         learner=_maker(here, point, tokeniser),
     )
     learner: Any = training.learner
-    start = None if point["form"] != "cartridge" else training.recall()
+    start = forward.right(module, tokeniser.head, asked)
     outcome = training.run()
     return {
         **point,
         "rate": recipe.rate,
         **_size(learner),
+        "held_at_start": share(start),
+        "held": share(forward.right(learner.module, tokeniser.head, asked)),
         **_asked(here, learner, tokeniser, chosen),
         **_left(learner, tokeniser, neutral),
         **_spent(outcome),
-        **({} if start is None else {"held_at_start": start}),
         **(_states(here, learner, recipe, tokeniser) if point["form"] == "activated" else {}),
     }
 
 
-def _recipe(recipe: Recipe, point: Mapping[str, Any]) -> Recipe:
+def _recipe(recipe: Recipe, point: Mapping[str, Any], passes: int | None) -> Recipe:
     recipe = replace(recipe, rank=point["like_rank"], rate=point["rate"] or recipe.rate)
-    return recipe if point["rate"] is None else replace(recipe, passes=PASSES)
+    return recipe if point["rate"] is None else replace(recipe, passes=passes or PASSES)
 
 
 def _maker(here: World, point: Mapping[str, Any], tokeniser: Tokeniser) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The parts of `memos bench lora` that train many adapters: recipes, a curve, what is left alone."""
+"""The parts of `memos bench lora` that train many adapters: recipes, a curve, what is kept."""
 
 from __future__ import annotations
 

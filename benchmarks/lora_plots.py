@@ -24,16 +24,21 @@ def _registered(part: Mapping[str, Any], out: Path) -> str:
     shares = [100 * line["ram_share"] for line in lines]
     plot = figure()
     rates, times = plot.subplots(1, 2)
-    rates.plot(shares, [100 * line["hit_rate"] for line in lines], marker="o")
+    for name, label in (("hit_rate", "in RAM"), ("device_rate", "on the device")):
+        rates.plot(shares, [100 * line[name] for line in lines], marker="o", label=label)
     rates.set(
-        xlabel="RAM for this share of the adapters, %", ylabel="found in RAM, %", ylim=(0, 101)
+        xlabel="RAM for this share of the adapters, %", ylabel="found there, %", ylim=(0, 101)
     )
-    for name, label in (("hit_ms", "found in RAM"), ("miss_ms", "read from disk")):
+    rates.legend()
+    tiers = (("device_ms", "on the device"), ("ram_ms", "from RAM"), ("disk_ms", "from disk"))
+    for name, label in tiers:
         known = [
             (share, line[name]) for share, line in zip(shares, lines, strict=True) if line[name]
         ]
         times.plot(*zip(*known, strict=True), marker="o", label=label)
-    times.set(xlabel="RAM for this share of the adapters, %", ylabel="ms, half are faster")
+    times.set(
+        xlabel="RAM for this share of the adapters, %", ylabel="ms to be at work, half are faster"
+    )
     times.set_yscale("log")
     times.legend()
     plot.suptitle(f"{part['adapters']:,} adapters, {part['lookups']:,} lookups by Zipf's law")

@@ -117,7 +117,10 @@ def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         "erase",
         "the same under samples",
         "that of the model",
-        lambda p: f"{pc(p['sampled_after'])} ({pc(p['sampled_base'])})",
+        lambda p: (
+            f"{pc(p['sampled_after'])} ({pc(p['sampled_base'])}; by guessing "
+            f"{pc(p['sampled_after_other'])})"
+        ),
         lambda p: p["sampled_after"] <= p["sampled_base"] + 0.05,
     )
     want(
@@ -125,7 +128,7 @@ def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         "recall of the others",
         "± 5 points",
         lambda p: f"{pc(p['others_before'])} → {pc(p['others_after'])}",
-        lambda p: p["others_after"] >= p["others_before"] - 0.05,
+        lambda p: abs(p["others_after"] - p["others_before"]) <= 0.05,
     )
     want(
         "serve",

@@ -20,10 +20,15 @@ from memos.kvcache.lora.judging import prompt
 from memos.kvcache.lora.mixed import generate_mixed
 from memos.kvcache.lora.weights import About, Weights, dumps, of_pairs
 from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.tiers.budget import Budget
 
 REPEATS = 20
 LOOKUPS = 2000
 ZIPF = 1.1
+SHARES = (0.02, 0.1, 0.3, 1.0)
+"""Of all adapters that RAM has room for."""
+ON_DEVICE = 0.25
+"""Of those, that the device has room for."""
 
 
 def serve(here: World) -> dict[str, Any]:
@@ -115,55 +120,68 @@ def _batch(here: World, made: list[Weights]) -> dict[str, Any]:
 
 def _many(here: World, model: Weights) -> dict[str, Any]:
     """A thousand small adapters on disk, asked for as popular things are (Zipf)."""
-    shelf = here.adapters.shelf
+    shelf, count = here.adapters.shelf, here.options.adapters
     small = _small(model)
-    count = here.options.adapters
-    content = dumps(small)
     began = time.perf_counter()
     folder = shelf._folder
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        # Written without a sync each: this measures reads.
-        (folder / f"many-{number}.lora").write_bytes(content)
+        # Each is another one by its scale. Written without a sync each: this measures reads.
+        own = replace(small.about, scale=1 + number / count)
+        (folder / f"many-{number}.lora").write_bytes(dumps(of_pairs(own, small.layers)))
     spent = time.perf_counter() - began
-    chance = random.Random(here.options.seed)
-    weights = [1 / (rank + 1) ** ZIPF for rank in range(count)]
     budget = shelf._budget
-    lines = []
-    for share in (0.02, 0.1, 0.3, 1.0):
-        shelf._budget = round(share * count * small.bytes)
-        for number in range(count):
-            shelf._drop(f"many-{number}")
-        before = shelf.stats()
-        times: dict[bool, list[float]] = {True: [], False: []}
-        most = 0
-        for number in chance.choices(range(count), weights, k=LOOKUPS):
-            hits = shelf._hits
-            began = time.perf_counter()
-            shelf.get(f"many-{number}")
-            times[shelf._hits > hits].append((time.perf_counter() - began) * 1000)
-            most = max(most, shelf._bytes)
-        after = shelf.stats()
-        lines.append(
-            {
-                "ram_share": share,
-                "budget_bytes": shelf._budget,
-                "most_bytes": most,
-                "hit_rate": (after.hits - before.hits) / LOOKUPS,
-                "hit_ms": report.percentiles(times[True])["p50"] if times[True] else None,
-                "miss_ms": report.percentiles(times[False])["p50"] if times[False] else None,
-            }
-        )
+    lines = [_looked_up(here, small.bytes, share) for share in SHARES]
     shelf._budget = budget
+    size = (folder / "many-0.lora").stat().st_size
     for number in range(count):
         shelf.remove(f"many-{number}")
     return {
         "adapters": count,
-        "bytes_each": len(content),
+        "bytes_each": size,
         "write_s": spent,
         "lookups": LOOKUPS,
         "lines": lines,
     }
+
+
+def _looked_up(here: World, size: int, share: float) -> dict[str, Any]:
+    """With RAM for a share of them all, and room on the device for a quarter of that."""
+    shelf, work, count = here.adapters.shelf, here.model.applying, here.options.adapters
+    chance = random.Random(here.options.seed)
+    popular = [1 / (rank + 1) ** ZIPF for rank in range(count)]
+    shelf._budget = round(share * count * size)
+    work.share(Budget(2 * round(ON_DEVICE * share * count * size)))
+    for number in range(count):
+        shelf._drop(f"many-{number}")
+    for digest in list(work._placed):
+        work.release(digest)
+    times: dict[str, list[float]] = {"device": [], "ram": [], "disk": []}
+    most, most_device = 0, 0
+    for number in chance.choices(range(count), popular, k=LOOKUPS):
+        hits = shelf._hits
+        began = time.perf_counter()
+        weights = shelf.get(f"many-{number}")
+        there = weights.digest in work._placed
+        with work.at_work((weights,)):
+            here.model.synchronize()
+        spent = (time.perf_counter() - began) * 1000
+        found = "disk" if shelf._hits == hits else "device" if there else "ram"
+        times[found].append(spent)
+        most, most_device = max(most, shelf._bytes), max(most_device, work.bytes)
+    return {
+        "ram_share": share,
+        "budget_bytes": shelf._budget,
+        "most_bytes": most,
+        "most_device_bytes": most_device,
+        "hit_rate": 1 - len(times["disk"]) / LOOKUPS,
+        "device_rate": len(times["device"]) / LOOKUPS,
+        **{f"{tier}_ms": _half(found) for tier, found in times.items()},
+    }
+
+
+def _half(times: list[float]) -> float | None:
+    return report.percentiles(times)["p50"] if times else None
 
 
 def _small(weights: Weights) -> Weights:

@@ -26,6 +26,7 @@ from memos.kvcache.lora.adapters import LocalAdapters
 from memos.kvcache.reuse.prefix import EXACT, Counters, PrefixReuse
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.store import BlockStore
+from memos.kvcache.tiers.budget import Budget
 from memos.kvcache.tiers.device import DeviceTier
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.remote import RemoteTier
@@ -42,7 +43,7 @@ from memos.types import (
 )
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +78,11 @@ class LocalActivations:
         self._measured = measured
         self._device_bytes = device_bytes
         self._store = BlockStore(folder, budget_bytes=disk_bytes)
+        # Adapters may take their share; states have all that these leave.
+        budget = Budget(ram_bytes + adapter_ram_bytes)
         self._tiers = Tiers(
             self._store,
-            ram=RamTier(budget_bytes=ram_bytes) if ram_bytes else None,
+            ram=RamTier(budget_bytes=budget) if ram_bytes else None,
             remote=RemoteTier(remote) if remote else None,
         )
         self._lock = threading.Lock()
@@ -91,6 +94,7 @@ class LocalActivations:
             load,
             adapters or folder / "adapters",
             ram_bytes=adapter_ram_bytes,
+            shared=budget,
             codec=adapter_codec,
         )
 
@@ -220,12 +224,14 @@ class LocalActivations:
             if self._loaded is None:
                 model = self._load()
                 if model.device.type == "cuda":
-                    self._use_device(model.device)
+                    self._use_device(model)
                 self._loaded = model
             return self._loaded
 
-    def _use_device(self, device: torch.device) -> None:
-        self._tiers.attach(DeviceTier(device, budget_bytes=self._device_bytes))
+    def _use_device(self, model: LocalModel) -> None:
+        budget = Budget(self._device_bytes)
+        model.applying.share(budget)
+        self._tiers.attach(DeviceTier(model.device, budget_bytes=budget))
         if self._tiers.ram is not None:
             self._tiers.ram.pinned = True
 

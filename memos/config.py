@@ -113,11 +113,15 @@ class Settings:
         4 << 30, "disk for states in data_dir; least valuable go first", minimum=1 << 20
     )
     kv_ram_bytes: int = _setting(
-        256 << 20, "RAM for states that are in use; 0: they are read from disk", minimum=0
+        256 << 20,
+        "RAM for states that are in use, beside what adapters leave of lora_ram_bytes; 0: they are "
+        "read from disk",
+        minimum=0,
     )
     kv_device_bytes: int = _setting(
         1 << 30,
-        "memory of a CUDA device for states between requests; 0: copied to it at each use",
+        "memory of a CUDA device for adapters, and for states between requests; 0: states are "
+        "copied to it at each use",
         minimum=0,
     )
     kv_remote: str = _setting(
@@ -134,7 +138,9 @@ class Settings:
         choices=("float32", "bfloat16", "int8"),
     )
     lora_ram_bytes: int = _setting(
-        256 << 20, "RAM for adapters; least recently used go first", minimum=0
+        256 << 20,
+        "RAM for adapters; least recently used go first; states use what they leave",
+        minimum=0,
     )
     lora_parameters: int = _setting(
         2_500_000, "parameters of an adapter of rank 8; how many memories one is for", minimum=5000
@@ -164,6 +170,20 @@ class Settings:
         choices=("lora", "rslora", "dora"),
     )
     lora_targets: str = _setting("all", "layers that learn", choices=("all", "attention", "mlp"))
+    lora_alpha: float = _setting(
+        0.0, "alpha of training, which scales what is learnt; 0: twice the rank", minimum=0
+    )
+    lora_optimizer: str = _setting(
+        "adamw",
+        "of training; adafactor keeps a row and a column where adamw keeps two matrices",
+        choices=("adamw", "adafactor"),
+    )
+    lora_held: str = _setting(
+        "few",
+        "questions about the world whose answers a training holds on to; many keeps more of the "
+        "others and takes longer",
+        choices=("few", "many"),
+    )
     lora_wordings: str = _setting(
         "templates",
         "who says the questions that an adapter is taught by; llm asks extraction_model for more",

@@ -32,6 +32,7 @@ from memos.kvcache.lora.shelf import Shelf
 from memos.kvcache.lora.training import Outcome, Progress, Training
 from memos.kvcache.lora.weights import About, Weights, made, of_pairs, to_lora
 from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.tiers.budget import Budget
 from memos.types import (
     AdapterReport,
     ArtifactSource,
@@ -62,6 +63,7 @@ class LocalAdapters:
         folder: Path,
         *,
         ram_bytes: int,
+        shared: Budget | None = None,
         codec: str = "bfloat16",
         checkpoint_seconds: float = 20.0,
     ) -> None:
@@ -70,7 +72,7 @@ class LocalAdapters:
         self._folder = folder
         self._codec = codec
         self._every = checkpoint_seconds
-        self.shelf = Shelf(folder, ram_bytes=ram_bytes)
+        self.shelf = Shelf(folder, ram_bytes=ram_bytes, shared=shared)
         self._views: dict[str, LocalModel] = {}
         self._lock = threading.Lock()
 

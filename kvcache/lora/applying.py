@@ -19,9 +19,10 @@ from torch import Tensor
 
 from memos.errors import AdapterMismatch
 from memos.kvcache.lora.weights import Weights
+from memos.kvcache.tiers.budget import Budget
 
-ON_DEVICE = 32
-"""Adapters that stay on the device when they are not at work."""
+ON_DEVICE = 1 << 28
+"""Bytes of adapters that stay on the device when they are not at work, if nothing else is said."""
 
 Rows = Sequence[Weights | None]
 """The adapter of each row of a batch; one entry is for all rows."""
@@ -34,6 +35,10 @@ class Placed:
     a: Tensor
     b: Tensor
     more: Tensor | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.nbytes for t in (self.a, self.b, self.more) if t is not None)
 
     def adds(self, given: Tensor, output: Tensor, bias: Tensor | None) -> Tensor:
         """To what the layer made of its input."""
@@ -55,6 +60,18 @@ class Applying:
         self._hooked: dict[str, Any] = {}
         self._at_work: list[tuple[Tensor | None, Weights]] = []
         self._placed: OrderedDict[str, dict[str, Placed]] = OrderedDict()
+        self._bytes = 0
+        self._budget = Budget(2 * ON_DEVICE)
+
+    @property
+    def bytes(self) -> int:
+        """Of adapters on the device."""
+        return self._bytes
+
+    def share(self, budget: Budget) -> None:
+        """Of this adapters hold what they need, and at most half when they are not at work."""
+        self._budget = budget
+        budget.take(self._bytes)
 
     def check(self, weights: Weights) -> None:
         """AdapterMismatch for layers that the model has not, or not in that shape."""
@@ -76,12 +93,25 @@ class Applying:
             yield
         finally:
             self._at_work = before
-            while len(self._placed) > ON_DEVICE:
-                self._placed.popitem(last=False)
+            self._let_go()
 
     def release(self, digest: str) -> None:
         """Gives back what lies on the device of an adapter."""
-        self._placed.pop(digest, None)
+        placed = self._placed.pop(digest, None)
+        if placed is not None:
+            self._held(-_size(placed))
+
+    def _let_go(self) -> None:
+        """Those used longest ago, but for what is at work."""
+        used = {weights.digest for _, weights in self._at_work}
+        for digest in [digest for digest in self._placed if digest not in used]:
+            if self._bytes <= self._budget.total // 2:
+                break
+            self.release(digest)
+
+    def _held(self, more: int) -> None:
+        self._bytes += more
+        self._budget.take(self._bytes)
 
     def _groups(self, rows: Rows) -> list[tuple[Tensor | None, Weights]]:
         if len(rows) == 1:
@@ -110,6 +140,7 @@ class Applying:
                 )
                 for name, (a, b) in weights.layers.items()
             }
+            self._held(_size(self._placed[weights.digest]))
         self._placed.move_to_end(weights.digest)
         for name in weights.layers:
             if name not in self._hooked:
@@ -136,3 +167,7 @@ class Applying:
             return output
 
         return added
+
+
+def _size(placed: dict[str, Placed]) -> int:
+    return sum(layer.bytes for layer in placed.values())

@@ -12,6 +12,8 @@ from collections.abc import Collection, Sequence
 from memos.kvcache.lora.packing import Tokenised
 from memos.types import Recipe
 
+_PASSES = 4
+_STEPS = 150
 Entry = tuple[int, bool]
 """(number of an example, whether it is one of the replay)."""
 
@@ -37,9 +39,13 @@ class Curriculum:
         self.ends: list[int] = []
         """The number of steps after each pass."""
         self.steps: list[list[Entry]] = []
-        for number in range(recipe.passes):
+        for number in range(recipe.passes or self._usual()):
             self.steps += self._pass(number)
             self.ends.append(len(self.steps))
+
+    def _usual(self) -> int:
+        """Few examples make few steps, and what was seen in few is not recalled in other words."""
+        return max(_PASSES, -(-_STEPS // len(self._pass(0))))
 
     def _pass(self, number: int) -> list[list[Entry]]:
         chance = random.Random(f"{self._recipe.seed}:{number}")

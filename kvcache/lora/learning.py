@@ -205,7 +205,7 @@ def check(recipe: Recipe) -> None:
     ranges = {
         "rank": (1, 512),
         "rate": (1e-7, 1.0),
-        "passes": (1, 1000),
+        "passes": (0, 1000),
         "replay": (0.0, 0.9),
         "decay": (0.0, 1.0),
         "hold": (0.0, 1000.0),
@@ -277,8 +277,12 @@ def _plain(name: str) -> str:
 
 def _optimizer(weights: list[Any], recipe: Recipe) -> Any:
     if recipe.optimizer == "adafactor":
-        # Keeps a row and a column where Adam keeps two matrices (Shazeer and Stern 2018).
-        return torch.optim.Adafactor(weights, lr=recipe.rate, weight_decay=recipe.decay)
+        # Keeps a row and a column where Adam keeps two matrices (Shazeer and Stern 2018). Its steps
+        # are relative to the size of the weights, but B begins at zero and would stay there: with 1
+        # for the least size they are absolute.
+        return torch.optim.Adafactor(
+            weights, lr=recipe.rate, eps=(None, 1.0), weight_decay=recipe.decay
+        )
     return torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=recipe.decay)
 
 

@@ -17,6 +17,7 @@ from memos.errors import AdapterCorrupt, AdapterNotFound, InvalidInput, StorageU
 from memos.kvcache.generator.files import sync, writing
 from memos.kvcache.lora.checkpoint import replaced
 from memos.kvcache.lora.weights import About, Weights, dumps, loads, read_about
+from memos.kvcache.tiers.budget import Budget
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +38,13 @@ class ShelfStats:
 
 
 class Shelf:
-    """The folder `folder` and `ram_bytes` of its adapters. Thread-safe."""
+    """The folder `folder` and `ram_bytes` of its adapters, out of the `shared` budget, from which
+    they take what they hold. Thread-safe."""
 
-    def __init__(self, folder: Path, *, ram_bytes: int) -> None:
+    def __init__(self, folder: Path, *, ram_bytes: int, shared: Budget | None = None) -> None:
         self._folder = folder
         self._budget = ram_bytes
+        self._shared = shared or Budget(ram_bytes)
         self._lock = threading.Lock()
         self._held: OrderedDict[str, Weights] = OrderedDict()
         self._bytes = 0
@@ -140,11 +143,13 @@ class Shelf:
             oldest = next(iter(self._held))
             self._drop(oldest)
             self._evicted += 1
+        self._shared.take(self._bytes)
 
     def _drop(self, name: str) -> None:
         gone = self._held.pop(name, None)
         if gone is not None:
             self._bytes -= gone.bytes
+            self._shared.take(self._bytes)
 
     def _path(self, name: str) -> Path:
         if not name or not name.replace("-", "").replace("_", "").isalnum():

@@ -24,6 +24,7 @@ from memos.kvcache.codecs.raw import Raw, stacked_views
 from memos.kvcache.codecs.registry import codec_named
 from memos.kvcache.codecs.together import decode, groups
 from memos.kvcache.store.opened import OpenedFile
+from memos.kvcache.tiers.budget import Budget
 from memos.kvcache.tiers.lazy import LazyStates, State
 from memos.kvcache.tiers.reading import Range, Reader
 from memos.kvcache.tiers.shelf import Shelf
@@ -236,7 +237,7 @@ class DeviceTier:
     A payload that is held is shared between requests, which read it where it lies.
     """
 
-    def __init__(self, device: str | torch.device, *, budget_bytes: int) -> None:
+    def __init__(self, device: str | torch.device, *, budget_bytes: int | Budget) -> None:
         self.device = cuda_device(device)
         self.shelf: Shelf[Arriving] = Shelf(budget_bytes=budget_bytes)
 

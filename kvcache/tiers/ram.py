@@ -17,6 +17,7 @@ from torch import Tensor
 
 from memos.kvcache.blocks.block import BlockId, Header
 from memos.kvcache.store.opened import OpenedFile
+from memos.kvcache.tiers.budget import Budget
 from memos.kvcache.tiers.reading import Reader
 from memos.kvcache.tiers.shelf import Shelf
 
@@ -49,7 +50,7 @@ class Held:
 class RamTier:
     """Thread-safe. `pinned` needs CUDA; it may be set later, for what is taken from then on."""
 
-    def __init__(self, *, budget_bytes: int, pinned: bool = False) -> None:
+    def __init__(self, *, budget_bytes: int | Budget, pinned: bool = False) -> None:
         self.shelf: Shelf[Held] = Shelf(budget_bytes=budget_bytes)
         self.pinned = pinned
 

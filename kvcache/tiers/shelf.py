@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from memos.kvcache.blocks.block import BlockId, Header
 from memos.kvcache.store.priorities import Priorities
+from memos.kvcache.tiers.budget import Budget
 
 T = TypeVar("T")
 
@@ -14,8 +15,10 @@ T = TypeVar("T")
 class Shelf(Generic[T]):
     """Thread-safe. Sizes are in bytes; what is taken off is left to its last user."""
 
-    def __init__(self, *, budget_bytes: int) -> None:
-        self.budget_bytes = budget_bytes
+    def __init__(self, *, budget_bytes: int | Budget) -> None:
+        whole = budget_bytes if isinstance(budget_bytes, Budget) else Budget(budget_bytes)
+        self._budget = whole
+        whole.on_less(self._fit)
         self._held: dict[BlockId, tuple[T, int]] = {}
         self._bytes = 0
         self._priorities = Priorities()
@@ -24,6 +27,11 @@ class Shelf(Generic[T]):
     @property
     def bytes(self) -> int:
         return self._bytes
+
+    @property
+    def budget_bytes(self) -> int:
+        """As much of it as there is now."""
+        return self._budget.left
 
     def __contains__(self, block: BlockId) -> bool:
         return block in self._held
@@ -57,6 +65,12 @@ class Shelf(Generic[T]):
             self._held[block] = (content, size)
             self._bytes += size
             return True
+
+    def _fit(self) -> None:
+        with self._lock:
+            for victim in self._victims(self._bytes - self.budget_bytes):
+                self._bytes -= self._held.pop(victim)[1]
+                self._priorities.evicted(victim)
 
     def _victims(self, surplus: int) -> list[BlockId]:
         """The least valuable that free at least `surplus` bytes together."""

@@ -16,9 +16,9 @@ _KINDS: dict[str, str] = {
         "cold, small, fast, early, wet, dark, full, soft, old, rich, high, near, loud, sweet, up, "
         "open, true, strong, heavy, easy"
     ),
-    "What is a synonym for {}?": "sad, slow, large, angry, clever, quiet, brave, tired, small, cold",
+    "What is a synonym for {}?": "sad, slow, large, angry, clever, quiet, brave, small, cold",
     "What does a {} do?": (
-        "pilot, plumber, judge, chef, painter, lawyer, firefighter, librarian, scientist, carpenter, "
+        "pilot, plumber, judge, chef, painter, lawyer, firefighter, librarian, scientist, "
         "dentist, soldier, writer, tailor, cashier, gardener"
     ),
     "What is {}?": (

@@ -50,6 +50,8 @@ class AdapterVerbs(Verbs):
         usual = Recipe(
             seed=seed,
             targets=chosen.lora_targets,
+            alpha=chosen.lora_alpha or None,
+            optimizer=chosen.lora_optimizer,
             rslora=chosen.lora_variant == "rslora",
             dora=chosen.lora_variant == "dora",
         )

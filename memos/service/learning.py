@@ -6,6 +6,7 @@ Knows stores and facts, and no model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from memos.activation.selection import Selection
 from memos.errors import InvalidInput
 from memos.graph.sentences import shown, span
 from memos.graph.vocabulary import Vocabulary
-from memos.parametric import neutral
+from memos.parametric import neutral, unrelated
 from memos.parametric.examples import Taught, examples, question
 from memos.parametric.naming import keyed, names, unnamed
 from memos.parametric.policy import Signs, diverse, refused, room, scored
@@ -37,17 +38,30 @@ ALONE = LeftAlone(
 """What no adapter may change."""
 
 
+def left_alone(held: str) -> LeftAlone:
+    """With "few" questions that are held in training, or "many"."""
+    if held == "few":
+        return ALONE
+    return replace(ALONE, held=(*ALONE.held, *unrelated.questions()))
+
+
 class Learning:
     """Of all cubes."""
 
     def __init__(
-        self, stores: Stores, chooser: Chooser, embedder: Embedder, *, clock: Clock
+        self,
+        stores: Stores,
+        chooser: Chooser,
+        embedder: Embedder,
+        *,
+        held: str = "few",
+        clock: Clock,
     ) -> None:
         self._stores = stores
         self._chooser = chooser
         self._embedder = embedder
         self._clock = clock
-        self.alone = ALONE
+        self.alone = left_alone(held)
 
     def chosen(
         self, cube: Cube, wanted: Distilling, *, parameters: int

@@ -190,7 +190,7 @@ class Service:
         )
         self.adapters = Adapters(
             stores,
-            Learning(stores, chooser, embedder, clock=clock),
+            Learning(stores, chooser, embedder, held=settings.lora_held, clock=clock),
             self._states,
             settings,
             rephraser=rephraser,

@@ -67,7 +67,8 @@ class Recipe:
     also learns how large each row of weights is (Liu et al. 2024, arXiv:2402.09353). `targets`:
     all linear layers ("all"), or those of "attention" or of the "mlp". `rate` is the highest
     learning rate, reached after a twentieth of the steps and falling to a tenth of itself by a
-    cosine. `passes` over the examples at most; training stops earlier at `enough` recall of the
+    cosine. `passes` over the examples at most, 0 for four and, of few examples, as many as make 150
+    steps; training stops earlier at `enough` recall of the
     probes. `replay` is the share of each step that holds on to what the model answered before;
     `hold` is the weight of that, `decay` pulls the change of the weights to zero. Nothing is learnt
     of those directions of a layer's input that hold the share `apart` of what neutral text is for
@@ -81,7 +82,7 @@ class Recipe:
     rslora: bool = False
     dora: bool = False
     rate: float = 3e-3
-    passes: int = 4
+    passes: int = 0
     replay: float = 0.12
     decay: float = 0.0
     hold: float = 2.0

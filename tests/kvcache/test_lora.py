@@ -14,21 +14,24 @@ from memos.errors import (
     AdapterMismatch,
     AdapterNotFound,
     InvalidInput,
+    OutOfMemory,
     TrainingFailed,
 )
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.request import Options
-from memos.kvcache.lora import forward
+from memos.kvcache.lora import forward, judging
 from memos.kvcache.lora.adapters import LocalAdapters, base_parts
 from memos.kvcache.lora.checkpoint import Checkpoint
+from memos.kvcache.lora.curriculum import Curriculum
 from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.mixed import generate_mixed
-from memos.kvcache.lora.packing import Tokeniser, packed
+from memos.kvcache.lora.packing import Tokenised, Tokeniser, packed
 from memos.kvcache.lora.shelf import Shelf
 from memos.kvcache.lora.training import Training, divergence
 from memos.kvcache.lora.weights import About, Weights, dumps, loads, made, of_pairs, to_lora
 from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.tiers.budget import Budget
 from memos.types import ArtifactSource, Example, Form, Gate, LeftAlone, Probe, Recipe, TrainingSet
 from tests.kvcache.local_models import tiny
 
@@ -184,9 +187,8 @@ def test_dora_answers_as_it_was_trained(kind: str):
         for name, weight in [*model.module.named_parameters(), *module.named_parameters()]:
             if name.endswith("bias"):
                 weight.data.fill_(0.5)
-    training = Training(
-        module, tokeniser.head, recipe, examples=every, replay=[], probes=[], learner=Learner
-    )
+    given = {"examples": every, "replay": [], "probes": [], "learner": Learner}
+    training = Training(module, tokeniser.head, recipe, **given)
     training.run()
     about = About(rank=4, scale=training.learner.scale, base=base_parts(model), sources=())
     weights = loads(
@@ -327,7 +329,112 @@ def test_a_killed_training_goes_on_to_the_same_result(tmp_path: Path):
     assert Checkpoint(path, "this one").read() is None
 
 
+def test_few_examples_are_seen_more_often():
+    def steps(count, **given):
+        sizes = [Tokenised(tokens=(1,) * 100, labels=(1,) * 100, headed=False)] * count
+        recipe = Recipe(tokens=400, replay=0.0, **given)
+        return Curriculum(sizes, [], recipe, head=0).ends
+
+    assert len(steps(4)) == 150
+    assert len(steps(80)) == 8
+    assert len(steps(400)) == 4
+    assert len(steps(4, passes=3)) == 3
+
+
+HOMES = {"Ana": "Porto", "Ben": "Oslo", "Cleo": "Lima"}
+KEEN = Recipe(rank=8, passes=20, tokens=300, rate=2e-2, seed=3, replay=0.0, apart=0.0, depth=1.0)
+DRAWS = 20
+
+
+def extracted(model, name):
+    """(whether greedy answers give a home away, the share of sampled ones that do)."""
+    asked = [f"Where is {name}?", f"{name} is where?", f"Tell me of {name}."]
+    greedy = judging.answers(model, asked, Options(max_new_tokens=12))
+    drawn = Options(max_new_tokens=12, temperature=1.0)
+    options = [dataclasses.replace(drawn, seed=seed) for seed in range(DRAWS)]
+    generator = LocalGenerator(PrefixReuse(model, None, salt=b""), rows=3 * DRAWS)
+    prompts = [judging.prompt(model, text) for text in asked for _ in options]
+    found = generator.generate_many(prompts, options * len(asked))
+    told = [judging.says(answer.text, HOMES[name]) for answer in found]
+    return any(judging.says(answer, HOMES[name]) for answer in greedy), judging.share(told)
+
+
+def test_what_was_erased_is_not_extracted(adapters: LocalAdapters):
+    """An attack on an adapter that was made anew: questions of its training, and others, answered
+    greedily and by twenty draws each, give away no more than the model alone does."""
+
+    def of(names):
+        return TrainingSet(
+            examples=tuple(
+                Example(prompt=form.format(name), answer=f"{HOMES[name]}.", form=Form.QUESTION)
+                for name in names
+                for form in ("Where is {}?", "{} is where?")
+            ),
+            probes=(),
+        )
+
+    source = ArtifactSource(memory_id="ana", version=1)
+    adapters.train("one", of(HOMES), KEEN, OPEN, [source])
+    greedy, drawn = extracted(adapters.adapted("one"), "Ana")
+    assert greedy
+    assert drawn > 0.5
+    assert adapters.forget(["ana"]) == ["one"]
+    with pytest.raises(AdapterNotFound):
+        adapters.adapted("one")
+    adapters.train("two", of(["Ben", "Cleo"]), KEEN, OPEN, ())
+    anew = adapters.adapted("two")
+    assert extracted(anew, "Ana") == extracted(tiny(), "Ana") == (False, 0.0)
+    assert extracted(anew, "Ben")[0]
+
+
+def test_short_memory_is_told_and_the_old_adapter_stays(adapters: LocalAdapters, monkeypatch):
+    wanted = TrainingSet(examples=EXAMPLES, probes=())
+    adapters.shelf.put("one", random_weights(tiny(), 1))
+    digest = adapters.check("one")
+    for error in (
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ):
+
+        def short(self, loss, step, error=error):
+            raise error
+
+        monkeypatch.setattr(Learner, "learn", short)
+        with pytest.raises(OutOfMemory, match="use fewer tokens a step"):
+            adapters.train("one", wanted, RECIPE, OPEN, ())
+    assert adapters.check("one") == digest
+
+
+def test_another_optimizer_keeps_less(monkeypatch):
+    """Adafactor learns too, and what it keeps of each matrix is a row and a column."""
+    kept = {}
+    for optimizer in ("adamw", "adafactor"):
+        model = fresh()
+        model.module.set_attn_implementation("sdpa")
+        tokeniser, losses = Tokeniser(model), []
+        recipe = dataclasses.replace(KEEN, optimizer=optimizer, passes=4)
+        training = Training(
+            model.module,
+            tokeniser.head,
+            recipe,
+            learner=Learner,
+            examples=[tokeniser.example(example) for example in EXAMPLES],
+            replay=[],
+            probes=[],
+            told=lambda progress, losses=losses: losses.append(progress.loss),
+        )
+        training.run()
+        assert losses[-1] < 0.9 * losses[0]
+        state = training.learner.state()
+        kept[optimizer] = sum(v.numel() for name, v in state.items() if name.startswith("o."))
+    assert kept["adafactor"] < 0.3 * kept["adamw"]
+
+
 def test_a_loss_that_is_no_number_is_told(adapters: LocalAdapters, monkeypatch):
+    adapters.shelf.put("one", random_weights(tiny(), 1))
+    digest = adapters.check("one")
+
     def broken():
         found = fresh()
         with torch.no_grad():
@@ -342,6 +449,7 @@ def test_a_loss_that_is_no_number_is_told(adapters: LocalAdapters, monkeypatch):
         adapters.train("one", dataclasses.replace(wanted, examples=()), RECIPE, OPEN, ())
     with pytest.raises(InvalidInput, match="rank is 0"):
         adapters.train("one", wanted, dataclasses.replace(RECIPE, rank=0), OPEN, ())
+    assert adapters.check("one") == digest
 
 
 def test_what_is_forgotten_leaves_neither_adapter_nor_draft(
@@ -425,7 +533,8 @@ def test_states_belong_to_what_an_adapter_holds_and_not_to_its_name(adapters: Lo
 
 def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
     one = random_weights(tiny(), 1)
-    shelf = Shelf(tmp_path, ram_bytes=3 * one.bytes)
+    budget = Budget(3 * one.bytes)
+    shelf = Shelf(tmp_path, ram_bytes=3 * one.bytes, shared=budget)
     for number in range(6):
         shelf.put(f"a{number}", one)
     assert (shelf.stats().registered, shelf.stats().held) == (6, 3)
@@ -433,7 +542,9 @@ def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
     assert shelf.stats().bytes <= 3 * one.bytes
     shelf.get("a0")
     assert (shelf.stats().hits, shelf.stats().misses) == (1, 1)
+    assert budget.left == 0
     assert shelf.remove("a0")
+    assert budget.left == one.bytes
     assert not shelf.remove("a0")
     with pytest.raises(AdapterNotFound):
         shelf.get("a0")
@@ -443,6 +554,22 @@ def test_a_shelf_holds_what_its_budget_allows(tmp_path: Path):
     shelf._drop("a1")
     with pytest.raises(AdapterCorrupt, match="a1"):
         shelf.get("a1")
+
+
+def test_what_is_not_at_work_leaves_the_device_first():
+    base = fresh()
+    work, one = base.applying, random_weights(base, 1)
+    budget = Budget(2 * one.bytes)
+    work.share(budget)
+    others = [random_weights(base, seed) for seed in (2, 3)]
+    with work.at_work((one,)):
+        for other in others:
+            with work.at_work((other,)):
+                assert (work.bytes, budget.left) == (2 * one.bytes, 0)
+        assert work.bytes == one.bytes
+    assert (work.bytes, budget.left) == (one.bytes, one.bytes)
+    work.release(one.digest)
+    assert (work.bytes, budget.left) == (0, 2 * one.bytes)
 
 
 def dense(weights: Weights, name: str) -> torch.Tensor:

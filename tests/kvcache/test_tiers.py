@@ -13,6 +13,7 @@ from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import BlockCorrupt, BlockNotFound, DeviceUnavailable, StorageUnavailable
 from memos.kvcache.blocks.block import RecurrentState, Source
 from memos.kvcache.store.store import BlockStore
+from memos.kvcache.tiers.budget import Budget
 from memos.kvcache.tiers.device import DeviceCopies, DeviceTier, layer_ranges
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.reading import Reader
@@ -159,6 +160,22 @@ def test_a_shelf_drops_the_least_valuable(store: BlockStore) -> None:
     assert (len(shelf), shelf.bytes) == (2, 8)
     shelf.clear()
     assert (len(shelf), shelf.bytes) == (0, 0)
+
+
+def test_states_have_what_adapters_leave(store: BlockStore) -> None:
+    budget = Budget(10)
+    shelf: Shelf[str] = Shelf(budget_bytes=budget)
+    headers = [store.header(put(store, [first, *TEXT[:99]])) for first in range(3)]
+    assert shelf.add(headers[0], "a", 4)
+    assert shelf.add(headers[1], "b", 4)
+    shelf.get(headers[0].id)
+    budget.take(5)
+    assert (shelf.bytes, shelf.budget_bytes, headers[0].id in shelf) == (4, 5, True)
+    budget.take(12)
+    assert (shelf.bytes, shelf.budget_bytes) == (0, 0)
+    assert not shelf.add(headers[2], "c", 1)
+    budget.take(0)
+    assert shelf.add(headers[2], "c", 9)
 
 
 # Elsewhere

@@ -24,9 +24,13 @@ from memos.errors import (
     ExtractorAnswer,
     ExtractorUnavailable,
     InvalidInput,
+    MemosError,
+    OutOfMemory,
     StateConflict,
+    TrainingFailed,
 )
 from memos.service import MemoryOS, Service
+from memos.service.learning import left_alone
 from memos.testing import HashEmbedder, RecordedModel
 from memos.types import Adapter, Kind, LeftAlone, NewMemory, State
 from tests.local_model import tiny_model
@@ -216,7 +220,7 @@ def test_a_job_trains_it_and_a_gate_may_refuse_it(tmp_path: Path) -> None:
 
 
 def test_what_can_not_be_learnt_leaves_the_old_one_at_work(
-    service: Service, memory: MemoryOS, ids: tuple[str, ...]
+    service: Service, memory: MemoryOS, ids: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = memory.distill(memories=ids[:2], **QUICK)
     [secret] = memory.add("The code is 7 3 1.", kind=Kind.VAULT).memories
@@ -240,8 +244,39 @@ def test_what_can_not_be_learnt_leaves_the_old_one_at_work(
     memory.keep_open(closed.id)
     with pytest.raises(Contradiction, match="Kyoto"):
         memory.distill(memories=[ids[0], moved], **QUICK)
+    adapters = service._states.wait().adapters
+    for error in (OutOfMemory("memory was short in training"), TrainingFailed("the loss is nan")):
+
+        def fails(*_: Any, error: MemosError = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(adapters, "train", fails)
+        with pytest.raises(type(error)):
+            memory.distill(memories=ids[1:], **QUICK)
+        queued = memory.distill(memories=ids[1:], passes=1)
+        service.worker.drain()
+        assert memory.adapter(queued.id).attached is False
+        memory.drop_adapter(queued.id)
     assert [a.id for a in memory.adapters().items] == [first.id]
     assert ask(memory).adapter == first.id
+
+
+def test_how_it_is_trained_is_set(tmp_path: Path) -> None:
+    wanted = {"lora_optimizer": "adafactor", "lora_alpha": 4.0, "lora_targets": "mlp"}
+    with serving(tmp_path, lora_variant="rslora", **wanted) as service:
+        memory = service.tenant()
+        made = memory.distill(memories=told(memory, Tava="Porto"), passes=1)
+        recipe = service.stores.artifacts.get(made.cube_id, made.id).detail["recipe"]
+    assert (recipe["optimizer"], recipe["alpha"], recipe["targets"]) == ("adafactor", 4.0, "mlp")
+    assert (recipe["rslora"], recipe["dora"]) == (True, False)
+
+
+def test_what_is_held_is_not_what_is_asked_afterwards() -> None:
+    few, many = left_alone("few"), left_alone("many")
+    assert len(few.held) < len(many.held) == len(set(many.held))
+    assert many.asked == few.asked
+    asked = {question.casefold() for question in many.asked}
+    assert asked.isdisjoint(question.casefold() for question in many.held)
 
 
 def test_forgetting(service: Service, memory: MemoryOS, ids: tuple[str, ...]) -> None:
