@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memos.errors import InvalidInput
 from memos.kvcache.attention.continuation import Continuation
@@ -16,6 +16,9 @@ from memos.kvcache.quality.harness import full
 from memos.kvcache.reuse.chunks import Chunk, compiled
 from memos.kvcache.reuse.recompute import Selection, recomputed
 from memos.kvcache.reuse.rotation import verify
+
+if TYPE_CHECKING:
+    import torch
 
 THRESHOLD = 0.95
 """Least share of tokens whose likeliest next token must be the same as after a full prefill."""
@@ -71,10 +74,18 @@ def judged(
                 recomputed(model, chunks, ratio=ratio, selection=selection),
             )
         )
-        same += (expected.argmax(-1) == got.argmax(-1)).tolist()
-        kl += (expected.exp() * (expected - got)).sum(-1).clamp(min=0).tolist()
+        agree, apart = compared(expected, got)
+        same += agree
+        kl += apart
     count = len(same)
     return Verdict(ratio, selection, sum(same) / count, sum(kl) / count, count, threshold)
+
+
+def compared(expected: torch.Tensor, got: torch.Tensor) -> tuple[list[bool], list[float]]:
+    """(same likeliest token, KL(expected ‖ got) in nats) of each row of log probabilities."""
+    same: list[bool] = (expected.argmax(-1) == got.argmax(-1)).tolist()
+    kl: list[float] = (expected.exp() * (expected - got)).sum(-1).clamp(min=0).tolist()
+    return same, kl
 
 
 class Gate:
