@@ -17,7 +17,7 @@ from memos.errors import (
     StateConflict,
 )
 from memos.service import MemoryOS, Service
-from memos.types import Answers, Generated
+from memos.types import Answers, Generated, State
 from tests.service.test_activations import BOAT, LONG, add, files, serving
 
 TRAM = "The tram of line 28 is yellow too, and on Sundays it is full of people from elsewhere."
@@ -77,6 +77,25 @@ def test_a_batch_begins_at_stored_states(memory: MemoryOS, service: Service) -> 
     assert after["kv_hits"] - before["kv_hits"] == 1  # one look, one load
     assert answers.computed_tokens <= sum(one.prompt_tokens - made.tokens for one in alone)
     assert memory.activation(made.id).hits == 6
+
+
+def test_a_crash_before_states_are_stored_loses_only_these(tmp_path: Path) -> None:
+    """`wait=False` answers once the row and its job are in SQL; the process ends before the job."""
+    with serving(tmp_path) as service:
+        made = service.tenant().compile(text=LONG + BOAT, wait=False)
+        assert (made.state, files(service)) == (State.GENERATED, [])
+    with serving(tmp_path) as service:
+        memory = service.tenant()
+        ask: dict[str, Any] = {"activation": made.id, "max_new_tokens": 12}
+        first = memory.generate(QUESTIONS[1], **ask)
+        numbers = service.metrics_snapshot()
+        assert (first.states, first.reused_tokens) == ("recomputed", 0)
+        assert (numbers["kv_hits"], numbers["kv_misses"]) == (0, 1)
+        assert first.text == read_in_full(service, LONG + BOAT).text
+        service.worker.drain()
+        second = memory.generate(QUESTIONS[1], **ask)
+        assert (second.states, second.text) == ("loaded", first.text)
+        assert memory.activation(made.id).state is State.ACTIVATED
 
 
 def test_a_batch_after_what_a_policy_left(memory: MemoryOS) -> None:
