@@ -14,20 +14,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from torch import Tensor
-
 from memos.errors import ActivationError, InvalidInput, ModelUnsupported, StateConflict
 from memos.kvcache.answers import answer_of, named, options_of
-from memos.kvcache.attention.continuation import Continuation
 from memos.kvcache.attention.rows import Held, from_states
 from memos.kvcache.blocks.block import States
 from memos.kvcache.compressed import begun_after
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.openings import Messages, opening_tokens, prompt_of, prompt_tokens
-from memos.kvcache.quality.harness import full
 from memos.kvcache.reuse.chunks import Chunk, part
-from memos.kvcache.reuse.gate import THRESHOLD, Verdict, compared
+from memos.kvcache.reuse.gate import Comparison, closed, reported
 from memos.kvcache.reuse.placing import aligned, repaired
 from memos.kvcache.reuse.prefix import Begun, PrefixReuse
 from memos.kvcache.reuse.recompute import Selection
@@ -36,10 +32,8 @@ from memos.kvcache.reuse.retrieval import SINKS, nearest
 from memos.kvcache.reuse.rotation import verify
 from memos.kvcache.reuse.tree import common
 from memos.kvcache.tiers.tiers import Tiers
-from memos.types import Joined, JoinPoint, JoinReport, Opening, Prompting
+from memos.types import Joined, JoinReport, Opening, Prompting
 
-ANSWER = 64
-"""Tokens of each answer that are compared."""
 BETWEEN = "\n\n"
 
 
@@ -91,12 +85,12 @@ class LocalJoining:
         text = BETWEEN.join(opening.text for opening in openings)
         for question in questions:
             prompt = prompt_tokens(model, text, [{"role": "user", "content": question}])
-            compare = _Comparison(model, prompt, stored)
+            compare = Comparison(model, prompt, _chunks(stored))
             for ratio in same:
                 agree, away = compare.at(ratio, selection)
                 same[ratio] += agree
                 apart[ratio] += away
-        report = _reported(
+        report = reported(
             same,
             apart,
             model=named(model.id),
@@ -122,7 +116,7 @@ class LocalJoining:
     ) -> Joined:
         reuse = self._reuse_of(openings[0], answering=True)
         report = self._reports.get(scope, _key(reuse.model))
-        chosen, reason = list(range(len(openings))), _closed(report)
+        chosen, reason = list(range(len(openings))), closed(report)
         reader: PrefixReuse | _JoinedReader = reuse
         try:
             if reason is None or top is not None:
@@ -179,34 +173,6 @@ class LocalJoining:
         return _Stored(Chunk(tuple(tokens), held), first, last)
 
 
-class _Comparison:
-    """One question after several texts, read in full; what other ways give is compared with it."""
-
-    def __init__(self, model: LocalModel, prompt: Sequence[int], stored: Sequence[_Stored]) -> None:
-        model.check([*prompt, *[0] * ANSWER])
-        self._module = model.module
-        self._prompt = prompt
-        self._placed = aligned(prompt, _chunks(stored))
-        if len(self._placed) < 2:
-            raise StateConflict("the texts are not found again in the prompt's tokens")
-        length = self._placed[-1].end
-        held = full(self._module, prompt[:length])
-        run = Continuation(self._module, held)
-        self._following = [*prompt[length:], *run.generate(prompt[length:], ANSWER)]
-        self._expected = self._answer(held)
-
-    def at(self, ratio: float, selection: Selection) -> tuple[list[bool], list[float]]:
-        """(same likeliest token, KL) at each token of the answer after the full prefill."""
-        held, _ = repaired(
-            self._module, self._prompt, self._placed, ratio=ratio, selection=selection
-        )
-        return compared(self._expected, self._answer(held))
-
-    def _answer(self, held: Held) -> Tensor:
-        logits = Continuation(self._module, held).feed(self._following[:-1])
-        return logits[-ANSWER:].log_softmax(-1)
-
-
 class _JoinedReader:
     """Reads one prompt from stored texts put together; `joined` tells afterwards whether any was
     in another place than where it was computed."""
@@ -246,46 +212,6 @@ class _JoinedReader:
 
     def remember(self, tokens: Sequence[int], states: Callable[[int, int], States]) -> object:
         return None
-
-
-def _closed(report: JoinReport | None) -> str | None:
-    """Why the gate is closed; None if it is open."""
-    if report is None:
-        return "joining was never measured here with this model; measure_joining does that"
-    if report.ratio is None:
-        best = max(point.top1 for point in report.curve)
-        return (
-            f"the gate is closed: at best {best:.3f} of the tokens were the same, and "
-            f"{report.threshold} are wanted"
-        )
-    return None
-
-
-def _reported(
-    same: Mapping[float, Sequence[bool]],
-    apart: Mapping[float, Sequence[float]],
-    *,
-    model: str,
-    selection: Selection,
-    activations: int,
-    questions: int,
-    at: datetime,
-) -> JoinReport:
-    verdicts = [
-        Verdict(ratio, selection, _mean(agree), _mean(apart[ratio]), len(agree))
-        for ratio, agree in same.items()
-    ]
-    return JoinReport(
-        model=model,
-        selection=selection,
-        curve=tuple(JoinPoint(ratio=v.ratio, top1=v.top1, kl=v.kl) for v in verdicts),
-        threshold=THRESHOLD,
-        ratio=next((v.ratio for v in verdicts if v.passed), None),
-        tokens=verdicts[0].tokens,
-        activations=activations,
-        questions=questions,
-        measured_at=at,
-    )
 
 
 def _chunks(stored: Sequence[_Stored]) -> list[Chunk]:
@@ -336,7 +262,3 @@ def _whole(model: LocalModel, states: States, tokens: int) -> Held:
 
 def _key(model: LocalModel) -> str:
     return model.fingerprint.root(b"").hex()
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

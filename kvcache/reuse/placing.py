@@ -44,13 +44,13 @@ class Placed:
 
 
 def aligned(prompt: Sequence[int], chunks: Sequence[Chunk]) -> list[Placed]:
-    """Where the chunks stand in the prompt, in their order, as far as their tokens are found. The
-    first one must begin it; at least one token of the prompt is left over."""
+    """Where the chunks stand in the prompt, in their order, as far as their tokens are found; of one
+    with which the prompt begins all that they share. At least one token of the prompt is left."""
     whole, found, end = list(prompt[:-1]), list[Placed](), 0
     for chunk in chunks:
-        if not found and chunk.start == 0:
-            shared = common(whole, chunk.tokens)
-            place = Placed(part(chunk, 0, shared), 0) if shared else None
+        shared = 0 if found or chunk.start else common(whole, chunk.tokens)
+        if shared:
+            place: Placed | None = Placed(part(chunk, 0, shared), 0)
         else:
             place = _found(whole, chunk, end)
         if place is not None:
