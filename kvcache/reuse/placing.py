@@ -44,8 +44,9 @@ class Placed:
 
 
 def aligned(prompt: Sequence[int], chunks: Sequence[Chunk]) -> list[Placed]:
-    """Where the chunks stand in the prompt, in their order, as far as their tokens are found; of one
-    with which the prompt begins all that they share. At least one token of the prompt is left."""
+    """Where the chunks stand in the prompt, in their order, as far as their tokens are found: of
+    one that the prompt begins with all that both share. At least one token of the prompt is left.
+    """
     whole, found, end = list(prompt[:-1]), list[Placed](), 0
     for chunk in chunks:
         shared = 0 if found or chunk.start else common(whole, chunk.tokens)
