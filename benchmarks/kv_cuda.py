@@ -186,6 +186,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--commit", help="of the code, where it runs outside its checkout")
     add("--strict", action="store_true", help="ends at the first failure")
     add("--out", type=Path, help="folder for report.json, report.md, the plot and raw rows")
+    parser.set_defaults(costs={})
     return parser.parse_args(argv)
 
 

@@ -7,10 +7,9 @@ import statistics
 from typing import Any
 
 from memos.benchmarks.kv_cuda import folder_of
-from memos.benchmarks.kv_cuda_ttft import BUDGET, first
+from memos.benchmarks.kv_cuda_ttft import BUDGET, cost_of, first
 from memos.benchmarks.kv_models import random_tokens
 from memos.benchmarks.kv_timing import Timings
-from memos.kvcache.cost import calibrate
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.store import BlockStore
@@ -26,8 +25,7 @@ def run(
     lines, rows = [], []
     cuda = model.device.type == "cuda"
     with folder_of(options) as folder:
-        calibrate(model, folder)  # kernels are chosen at their first use
-        cost = calibrate(model, folder)
+        cost = cost_of(model, folder, options)
         with BlockStore(folder / "kv", budget_bytes=BUDGET) as store:
             nothing = DeviceTier(model.device, budget_bytes=0) if cuda else None
             disk = Tiers(store, device=nothing)
@@ -62,7 +60,7 @@ def _line(
     options: argparse.Namespace,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     timings = Timings(model)
-    before = {name: reuse.counters.hits for name, reuse in ways.items()}
+    before = {name: (way.counters.hits, way.counters.met) for name, way in ways.items()}
     for reuse in ways.values():
         first(reuse, tokens)
     # There and back, so that what else the machine does falls on all alike, and so does the heat of
@@ -75,11 +73,13 @@ def _line(
     ms = timings.medians()
     line: dict[str, Any] = {"stored": stored, "none_ms": ms["none"]}
     for name in ("disk", "ram"):
-        hits = ways[name].counters.hits > before[name]
+        counters = ways[name].counters
+        hits = counters.hits > before[name][0]
+        met = counters.met > before[name][1]
         line[f"{name}_ms"] = ms[name]
         pairs = zip(timings.values[name], timings.values["none"], strict=True)
         line[f"{name}_ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
-        line[f"{name}_decision"] = "load" if hits else "recompute"
+        line[f"{name}_decision"] = "both" if met else "load" if hits else "recompute"
     rows = [
         {"stored": stored, "name": f"cost model, {name}", "ms": round(value, 3)}
         for name, values in timings.values.items()

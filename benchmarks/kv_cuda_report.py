@@ -14,7 +14,16 @@ WARM_DISK = {32_768: 5.0}
 SHARE = 0.8
 SLOWER = 1.05
 LARGE = "llama-3-8b"
-PLOTTED = ("device, raw", "pinned RAM, raw", "warm disk, raw", "cold disk, int4", "cold disk, raw")
+BOTH = "from both ends"
+"""The beginning is computed while the end is loaded."""
+PLOTTED = (
+    "device, raw",
+    "pinned RAM, raw",
+    "warm disk, raw",
+    f"cold disk, int4, {BOTH}",
+    "cold disk, int4",
+    "cold disk, raw",
+)
 
 
 def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -41,9 +50,9 @@ def targets(data: Mapping[str, Any]) -> list[dict[str, Any]]:
                     WARM_DISK[stored],
                 )
             if name == LARGE and speedup["cold disk, raw"] < 1:
-                least(
-                    f"{at}: full prefill ÷ hit on cold disk, int4", speedup["cold disk, int4"], 1.0
-                )
+                # What a user gets: with the cost model on.
+                way = f"cold disk, int4, {BOTH}"
+                least(f"{at}: full prefill ÷ hit on {way}", speedup[way], 1.0)
             if line.get("bus"):
                 got = line["bus"]["share_pinned"]
                 least(f"{at}: copy to the device ÷ peak of the bus", got, SHARE)
@@ -71,7 +80,8 @@ def markdown(data: Mapping[str, Any]) -> str:
         "prefix; medians in ms. `raw` blocks give back every bit, `int4` ones (4 bits and 5) are "
         "decoded on the device. Warm disk: the file is in the page cache and was verified by this "
         "process; first use: verified within the measurement; cold disk: dropped from the page "
-        "cache, read and verified within it.",
+        "cache, read and verified within it. From both ends: with the cost model on, which may "
+        "compute the beginning of the stored tokens while the end is loaded, or all of them.",
         "![Speed-up by stored tokens](kv_cuda.png)",
         f"## Targets\n\n{report.table(['target', 'got', 'met'], rows)}",
     ]
@@ -110,6 +120,15 @@ def _model(name: str, model: Mapping[str, Any]) -> str:
             head = ["stored", *next(line["bus"] for line in lines if line.get("bus"))]
             title = "From the disk, and from the host to the device:"
             text += f"\n\n{title}\n\n{report.table(head, buses)}"
+        loaded = [
+            [line["stored"], name, *found]
+            for line in lines
+            for name, found in line["loaded"].items()
+        ]
+        if loaded:
+            most = max(map(len, loaded))
+            head = ["stored", "way", *(f"run {at}" for at in range(1, most - 1))]
+            text += f"\n\nTokens that came from the disk:\n\n{report.table(head, loaded)}"
         for line in lines:
             for entry in line["not_run"]:
                 text += f"\n\nNot run at {line['stored']:,}: {entry['what']}: {entry['why']}"

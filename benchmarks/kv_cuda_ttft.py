@@ -15,10 +15,12 @@ import torch
 
 from memos.benchmarks.kv_cuda import folder_of
 from memos.benchmarks.kv_cuda_libraries import libraries
+from memos.benchmarks.kv_cuda_report import BOTH
 from memos.benchmarks.kv_models import random_tokens
 from memos.benchmarks.kv_timing import Timings, drop_page_cache
+from memos.kvcache.cost import CostModel, calibrate
 from memos.kvcache.generator.model import LocalModel
-from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.reuse.prefix import Begun, PrefixReuse
 from memos.kvcache.store.opened import OpenedFile
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.device import DeviceCopies, DeviceTier
@@ -43,7 +45,7 @@ def run(
         first(plain, tokens)
         timings.time("full prefill", lambda: first(plain, tokens), repeats=options.repeats)
         for codec in _SALTS:
-            _stored(model, tokens, stored, folder / codec, codec, timings, options)
+            _stored(model, tokens, stored, folder / codec, codec, timings, options, line)
         line["bus"] = _bus(model, folder / "raw", options)
         drop_page_cache(folder)
         missing = libraries(model, tokens, stored, folder, timings, options)
@@ -73,6 +75,7 @@ def _stored(
     codec: str,
     timings: Timings,
     options: argparse.Namespace,
+    line: dict[str, Any],
 ) -> None:
     """Stores the prefix and measures a hit in every tier."""
     with BlockStore(folder, budget_bytes=BUDGET) as store:
@@ -86,6 +89,9 @@ def _stored(
     for _ in range(options.cold_repeats):
         with opened(model, folder, "disk", codec) as (reuse, _):
             timings.time(f"warm disk, first use, {codec}", lambda: _hit(reuse, tokens))
+    line["loaded"] = line.get("loaded", {}) | _both_ends(
+        model, tokens, folder, codec, timings, options
+    )
     for kind, name in (("disk", "warm disk"), ("ram", "pinned RAM"), ("device", "device")):
         with opened(model, folder, kind, codec) as (reuse, settle):
             for _ in range(2):
@@ -96,6 +102,46 @@ def _stored(
                 lambda: _hit(reuse, tokens),
                 repeats=options.repeats,
             )
+
+
+def _both_ends(
+    model: LocalModel,
+    tokens: Sequence[int],
+    folder: Path,
+    codec: str,
+    timings: Timings,
+    options: argparse.Namespace,
+) -> dict[str, list[int]]:
+    """The same two with the cost model, which may compute the beginning while the end is loaded, or
+    all of it; the tokens that came from the disk, each time."""
+    cost = cost_of(model, folder, options)
+    loaded: dict[str, list[int]] = {}
+    for _ in range(options.cold_repeats):
+        for kind in ("cold disk", "warm disk, first use"):
+            name = f"{kind}, {codec}, {BOTH}"
+            gc.collect()
+            if kind == "cold disk":
+                drop_page_cache(folder)
+            with opened(model, folder, "disk", codec) as (reuse, _):
+                reuse.cost = cost
+                begun = timings.time(name, lambda: _read(reuse, tokens))
+            loaded.setdefault(name, []).append(begun.cached[0])
+    return loaded
+
+
+def cost_of(model: LocalModel, folder: Path, options: argparse.Namespace) -> CostModel:
+    """Calibrated at the first call for a model; twice, since kernels are chosen at first use."""
+    if model.id not in options.costs:
+        calibrate(model, folder)
+        options.costs[model.id] = calibrate(model, folder)
+    found: CostModel = options.costs[model.id]
+    return found
+
+
+def _read(reuse: PrefixReuse, tokens: Sequence[int]) -> Begun:
+    begun = reuse.begin([tokens])
+    begun.logits.argmax().item()
+    return begun
 
 
 def _hit(reuse: PrefixReuse, tokens: Sequence[int]) -> int:

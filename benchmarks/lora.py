@@ -1,14 +1,16 @@
 """Parametric memory: what an adapter of invented facts recalls, keeps, forgets and costs.
 
 Facts are about people who do not exist, so the model alone can't know them; the test asks in words
-that no training had. --parts chooses: recipes (a grid, to develop with), learn, curve, second,
-erase, serve, substrates, cartridge. Each writes its part of the report when it is done, so that a
-run that is cut short leaves what it has.
+that no training had. --parts chooses: learn, second, erase, serve, substrates, curve, forms (other
+forms than low-rank weights, at equal bytes), unrelated and recipes (grids, to develop with). Each
+writes the report whenever it has found something, so that a run that is cut short leaves what it
+has. Those that train many share them out among --jobs processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +20,24 @@ from typing import Any
 from memos.benchmarks import report
 from memos.errors import MemosError
 
-PARTS = ("recipes", "learn", "second", "erase", "serve", "substrates", "curve", "cartridge")
+PARTS = (
+    "recipes",
+    "learn",
+    "second",
+    "erase",
+    "serve",
+    "substrates",
+    "forms",
+    "unrelated",
+    "curve",
+)
+KEPT = (
+    "more=0,300 hold=2,10 apart=0.9,0.98",
+    "more=300 hold=10 replay=0.3 apart=0.9,0.98 depth=0.7,0.3",
+    "more=300 hold=10 replay=0.3 apart=0.98 targets=attention,mlp",
+    "more=300 hold=30 replay=0.3 apart=0.98 rate=1e-3",
+)
+"""Ways to leave other answers alone that are worth a try."""
 DEFAULT = ("learn", "second", "erase", "serve", "substrates")
 
 
@@ -49,7 +68,8 @@ class _Run:
 
     def all(self) -> None:
         from memos.benchmarks import (
-            lora_cartridge,
+            lora_forms,
+            lora_grids,
             lora_learning,
             lora_serving,
             lora_substrates,
@@ -59,18 +79,25 @@ class _Run:
         here = world(self.options)
         self.data["model"] = here.model.id
         acts: dict[str, Callable[[Any], dict[str, Any]]] = {
-            "recipes": lora_learning.recipes,
+            "recipes": lora_grids.recipes,
             "learn": lora_learning.learn,
             "second": lora_learning.second,
             "erase": lora_learning.erase,
-            "curve": lora_learning.curve,
+            "curve": lora_grids.curve,
+            "unrelated": lora_grids.unrelated,
+            "forms": lora_forms.forms,
             "serve": lora_serving.serve,
             "substrates": lora_substrates.substrates,
-            "cartridge": lora_cartridge.cartridge,
         }
         for name in PARTS:
             if name in self.options.parts:
+                here.tell = lambda found, name=name: self._part(name, found)  # type: ignore[misc]
                 self._step(name, lambda name=name: acts[name](here))  # type: ignore[misc]
+
+    def _part(self, name: str, found: dict[str, Any]) -> None:
+        """As far as a part has come."""
+        self.data["parts"][name] = {**found, "whole": False}
+        self.write(drawn=False)
 
     def _step(self, name: str, act: Callable[[], dict[str, Any]]) -> None:
         spent = time.monotonic() - self._began
@@ -97,8 +124,7 @@ class _Run:
 
         return markdown(self.data)
 
-    def write(self) -> None:
-        from memos.benchmarks.lora_plots import plots
+    def write(self, *, drawn: bool = True) -> None:
         from memos.benchmarks.lora_report import targets
 
         self.data["targets"] = targets(self.data)
@@ -106,7 +132,7 @@ class _Run:
         if self.options.out is None:
             return
         self.options.out.mkdir(parents=True, exist_ok=True)
-        self.data["plots"] = plots(self.data, self.options.out)
+        self.data["plots"] = self._plots() if drawn else []
         report.write_report(
             self.options.out,
             "lora",
@@ -115,6 +141,17 @@ class _Run:
             environment=self.environment,
             rows={"answers": self.rows},
         )
+
+    def _plots(self) -> list[str]:
+        """None where there is nothing to draw with: `lora_plots` draws them of a report too."""
+        from memos.benchmarks.lora_plots import plots
+
+        if importlib.util.find_spec("matplotlib") is None:
+            missing = {"what": "plots", "why": "matplotlib is not installed"}
+            if missing not in self.data["not_run"]:
+                self.data["not_run"].append(missing)
+            return []
+        return plots(self.data, self.options.out)
 
 
 def _device(name: str) -> str:
@@ -139,6 +176,15 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--erased", type=int, default=5)
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 50, 250, 1000])
     parser.add_argument("--ranks", type=int, nargs="+", default=[4, 8, 16])
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[8, 32], help="ranks whose bytes the forms have"
+    )
+    parser.add_argument("--most-tokens", type=int, default=2048, help="a step, with many facts")
+    parser.add_argument(
+        "--kept", nargs="+", default=list(KEPT), help="grids for the part unrelated"
+    )
+    parser.add_argument("--erasures", type=int, default=1, help="each of --erased facts")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that train at a time")
     parser.add_argument("--grid", default="rate=3e-4,6e-4,1e-3", help="for the part recipes")
     parser.add_argument("--adapters", type=int, default=1000, help="registered, for serve")
     parser.add_argument("--ram-mib", type=int, default=256, help="for adapters")

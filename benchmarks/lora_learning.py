@@ -1,15 +1,14 @@
-"""The parts of `memos bench lora` that train: recipes, recall, a curve, a second round, erasing."""
+"""The parts of `memos bench lora` that learn fifty facts: recall, a second round, erasing."""
 
 from __future__ import annotations
 
-import itertools
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from memos.benchmarks.kv_prose import sentences
 from memos.benchmarks.lora_people import Invented, facts
+from memos.benchmarks.lora_spread import spread
 from memos.benchmarks.lora_world import (
     SALT,
     World,
@@ -19,35 +18,12 @@ from memos.benchmarks.lora_world import (
     source_of,
     taught,
     train,
-    with_changes,
 )
 from memos.parametric import neutral
 from memos.parametric.naming import keyed, mentions, names
-from memos.types import Recipe, Trained
+from memos.types import Trained
 
 DRAWS = 20
-
-
-def recipes(here: World) -> dict[str, Any]:
-    """A grid of recipes on the same facts; what each recalls and what it breaks."""
-    options = here.options
-    chosen = facts(options.facts, options.seed + 1)  # not those that the other parts report
-    base = prose_perplexity(here.model)
-    lines = []
-    for changes in _grid(options.grid):
-        recipe = with_changes(here.recipe, **changes)
-        done, _ = train(here, "grid", chosen, recipe)
-        model = here.adapters.adapted("grid")
-        line = {
-            **changes,
-            **_measured(here, done),
-            "recall": recall(model, chosen)["recall"],
-            "prose": prose_perplexity(model) / base - 1,
-        }
-        lines.append(line)
-        print(f"  {line}", file=sys.stderr, flush=True)
-        here.adapters.remove("grid")
-    return {"facts": len(chosen), "lines": lines}
 
 
 def learn(here: World) -> dict[str, Any]:
@@ -67,7 +43,7 @@ def learn(here: World) -> dict[str, Any]:
         "prose_base": prose_perplexity(here.model),
         "prose": prose_perplexity(model),
         "named": named(chosen),
-        **_measured(here, done),
+        **measured(here, done),
         "rows": after["rows"],
     }
 
@@ -86,26 +62,6 @@ def named(chosen: Sequence[Invented]) -> dict[str, Any]:
     }
 
 
-def curve(here: World) -> dict[str, Any]:
-    """Recall by number of facts and rank."""
-    lines = []
-    for count, rank in itertools.product(here.options.counts, here.options.ranks):
-        chosen = facts(count, here.options.seed + 2)
-        done, _ = train(here, "curve", chosen, with_changes(here.recipe, rank=rank))
-        model = here.adapters.adapted("curve")
-        asked = chosen[:: max(1, count // 100)][:100]
-        line = {
-            "facts": count,
-            "rank": rank,
-            "recall": recall(model, asked)["recall"],
-            **_measured(here, done),
-        }
-        lines.append(line)
-        print(f"  {line}", file=sys.stderr, flush=True)
-        here.adapters.remove("curve")
-    return {"lines": lines}
-
-
 def second(here: World) -> dict[str, Any]:
     """A round with as many others, going on from the first: how much of that is kept."""
     count, seed = here.options.facts, here.options.seed
@@ -117,7 +73,7 @@ def second(here: World) -> dict[str, Any]:
         "before": before,
         "kept": recall(model, first)["recall"] / max(before, 1e-9),
         "new": recall(model, others)["recall"],
-        **_measured(here, done),
+        **measured(here, done),
     }
     if here.options.naive:
         naive, _ = train(here, "naive", others, begin="first")
@@ -131,31 +87,75 @@ def second(here: World) -> dict[str, Any]:
 
 
 def erase(here: World) -> dict[str, Any]:
-    """Five of the facts are erased, and the adapter is made anew without them."""
+    """Some of the facts are erased, and the adapter is made anew without them: --erasures times,
+    each time with others erased."""
     chosen = facts(here.options.facts, here.options.seed)
-    gone, left = chosen[: here.options.erased], chosen[here.options.erased :]
+    size = here.options.erased
     before = here.adapters.adapted("first")
-    kept = recall(before, left)["recall"]
-    known = recall(before, gone)["recall"]
+    known = [row["right"] for row in recall(before, chosen)["rows"]]
+    each = len(known) // len(chosen)
+    lines: list[dict[str, Any]] = []
+    found: dict[str, Any] = {"erased": size, "erasures": here.options.erasures, "lines": lines}
+    for line in spread(here, without, [size * n for n in range(here.options.erasures)]):
+        gone = range(line["from"] * each, (line["from"] + size) * each)
+        others = [right for n, right in enumerate(known) if n not in gone]
+        line["before"] = sum(known[n] for n in gone) / len(gone)
+        line["others_before"] = sum(others) / len(others)
+        some = chosen[line["from"] : line["from"] + size]
+        told = sampled(before, some, draws=DRAWS, seed=1)
+        line |= {"sampled_before": told["told"], "sampled_before_other": told["other"]}
+        lines.append(line)
+        here.say(str(line))
+        here.tell({**found, **_means(lines)})
+    return {**found, **_means(lines)}
+
+
+def without(here: World, start: int) -> dict[str, Any]:
+    """An adapter of all facts but some, and what it and the model alone say of those."""
+    chosen, end = facts(here.options.facts, here.options.seed), start + here.options.erased
+    gone, left = chosen[start:end], [*chosen[:start], *chosen[end:]]
     done, wanted = train(here, "without", left)
     sources = {example.source for example in wanted.examples}
     assert not sources & {source_of(fact) for fact in gone}
     model = here.adapters.adapted("without")
+    told, base = (sampled(one, gone, draws=DRAWS, seed=1) for one in (model, here.model))
+    keys = keyed(names(taught(left), ()), SALT)
+    asked = [question for fact in gone for question in fact.questions]
     return {
-        "erased": len(gone),
-        "before": known,
+        "from": start,
         "after": recall(model, gone)["recall"],
         "base": recall(here.model, gone)["recall"],
-        "sampled_before": sampled(before, gone, draws=DRAWS, seed=1),
-        "sampled_after": sampled(model, gone, draws=DRAWS, seed=1),
-        "sampled_base": sampled(here.model, gone, draws=DRAWS, seed=1),
-        "others_before": kept,
+        "sampled_after": told["told"],
+        "sampled_after_other": told["other"],
+        "sampled_base": base["told"],
+        # Where nothing is named the model answers alone, so what is told then is the base's.
+        "at_work": sum(mentions([text], keys, SALT) for text in asked) / len(asked),
         "others_after": recall(model, left)["recall"],
-        **_measured(here, done),
+        **measured(here, done),
     }
 
 
-def _measured(here: World, done: Trained) -> dict[str, Any]:
+_ERASED = (
+    "before",
+    "after",
+    "base",
+    "sampled_before",
+    "sampled_before_other",
+    "sampled_after",
+    "sampled_after_other",
+    "sampled_base",
+    "at_work",
+    "others_before",
+    "others_after",
+)
+
+
+def _means(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
+    return {name: sum(line[name] for line in lines) / len(lines) for name in _ERASED}
+
+
+def measured(here: World, done: Trained) -> dict[str, Any]:
+    """What a report of any training has."""
     report = done.report
     used = report.in_use
     return {
@@ -177,17 +177,3 @@ def _measured(here: World, done: Trained) -> dict[str, Any]:
         "in_use_unchanged": used.unchanged,
         "in_use_others": used.others,
     }
-
-
-def _grid(text: str) -> list[dict[str, Any]]:
-    """`rate=2e-4,5e-4 rank=8,16` → all combinations, each a set of changes to the recipe."""
-    known = asdict(Recipe())
-    axes: list[list[tuple[str, Any]]] = []
-    for part in text.split():
-        name, _, values = part.partition("=")
-        kind = type(known[name]) if known[name] is not None else float
-        axes.append([(name, kind(value)) for value in values.split(",")])
-    return [dict(point) for point in itertools.product(*axes)] if axes else [{}]
-
-
-__all__: Sequence[str] = ("curve", "erase", "learn", "recipes", "second")

@@ -7,9 +7,10 @@ perplexity are this benchmark's.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Options
 from memos.kvcache.lora.adapters import LocalAdapters
 from memos.kvcache.lora.judging import answers, says
-from memos.parametric import neutral
+from memos.parametric import neutral, unrelated
 from memos.parametric.examples import Taught, examples
 from memos.parametric.naming import keyed, names, unnamed
 from memos.types import Gate, LeftAlone, Recipe, Trained, TrainingSet
@@ -29,6 +30,8 @@ from memos.types import Gate, LeftAlone, Recipe, Trained, TrainingSet
 OPEN = Gate(recall=0.0, perplexity=1e9, unchanged=0.0, harm=1e9)
 """Everything passes: a benchmark measures what comes out, good or bad."""
 SALT = b"benchmark"
+PROBED = 100
+"""Facts that are asked for while and after an adapter learns, at most."""
 PROSE = 40
 """Sentences of the language reference for perplexity, none of them among those that are held."""
 
@@ -43,6 +46,12 @@ class World:
     built_s: float | None = None
     cpu_s: float = 0.0
     """Of all threads, for the last training until its last step."""
+    tell: Callable[[dict[str, Any]], None] = lambda found: None
+    """Keeps what a part has found until now."""
+
+    def say(self, text: str) -> None:
+        """To who waits."""
+        print(f"  {text}", file=sys.stderr, flush=True)
 
     @property
     def recipe(self) -> Recipe:
@@ -108,16 +117,11 @@ def train(
     *,
     begin: str | None = None,
     former: Sequence[Invented] = (),
+    more: int = 0,
 ) -> tuple[Trained, TrainingSet]:
-    """An adapter of these facts; going on from `begin`, which knows the `former` ones."""
-    every = taught([*former, *facts])
-    made, probes = examples(every)
-    asked = [probe.prompt for probe in probes] + [*ALONE.asked, *ALONE.texts]
-    idle = unnamed(asked, keyed(names(every, ()), SALT), SALT)
-    known = tuple(source_of(fact) for fact in former)
-    wanted = TrainingSet(
-        examples=made, probes=probes, alone=ALONE, begin=begin, known=known, idle=idle
-    )
+    """An adapter of these facts; going on from `begin`, which knows the `former` ones. `more`
+    questions about the world are held beside those of the product."""
+    wanted = training_set(facts, begin=begin, former=former, more=more)
     began = time.process_time()
 
     def told(share: float, recall: float | None) -> None:
@@ -125,6 +129,35 @@ def train(
 
     done = here.adapters.train(name, wanted, recipe or here.recipe, OPEN, (), told=told)
     return done, wanted
+
+
+def training_set(
+    facts: Sequence[Invented],
+    *,
+    begin: str | None = None,
+    former: Sequence[Invented] = (),
+    more: int = 0,
+) -> TrainingSet:
+    """What such an adapter is made of; of many facts a part is asked for as it is made."""
+    every = taught([*former, *facts])
+    made, probes = examples(every)
+    some = {one.source for one in every[:: -(-len(every) // PROBED)]}
+    probes = tuple(probe for probe in probes if probe.source in some)
+    alone = replace(ALONE, held=(*ALONE.held, *unrelated.questions()[:: _step(more)][:more]))
+    asked = [probe.prompt for probe in probes] + [*alone.asked, *alone.texts]
+    return TrainingSet(
+        examples=made,
+        probes=probes,
+        alone=alone,
+        begin=begin,
+        known=tuple(source_of(fact) for fact in former),
+        idle=unnamed(asked, keyed(names(every, ()), SALT), SALT),
+    )
+
+
+def _step(more: int) -> int:
+    """So that a part of them has all kinds."""
+    return max(1, len(unrelated.questions()) // max(more, 1))
 
 
 def recall(model: LocalModel, facts: Sequence[Invented]) -> dict[str, Any]:
@@ -152,20 +185,32 @@ def exactly(answer: str, fact: Invented) -> bool:
     return says(answer, fact.object) and not any(says(answer, thing) for thing in others)
 
 
-def sampled(model: LocalModel, facts: Sequence[Invented], *, draws: int, seed: int) -> float:
-    """Share of sampled answers (temperature 1) that give a fact away."""
+def sampled(
+    model: LocalModel, facts: Sequence[Invented], *, draws: int, seed: int
+) -> dict[str, float]:
+    """Of sampled answers (temperature 1): the share that give a fact away (`told`), and the mean
+    share that name any one other thing of its kind (`other`): what a guess comes to."""
     questions = [fact.questions[0] for fact in facts for _ in range(draws)]
     wanted = [fact for fact in facts for _ in range(draws)]
     found = []
-    for start in range(0, len(questions), 16):
-        part = questions[start : start + 16]
+    for start in range(0, len(questions), _DRAWN):
+        part = questions[start : start + _DRAWN]
         options = [
             Options(max_new_tokens=24, temperature=1.0, seed=seed + start + n)
             for n in range(len(part))
         ]
         found += _drawn(model, part, options)
     hits = [says(answer, fact.object) for answer, fact in zip(found, wanted, strict=True)]
-    return sum(hits) / max(len(hits), 1)
+    guesses = [
+        sum(says(answer, thing) for thing in others) / len(others)
+        for answer, fact in zip(found, wanted, strict=True)
+        for others in [[t for t in THINGS[fact.predicate] if t != fact.object]]
+    ]
+    count = max(len(hits), 1)
+    return {"told": sum(hits) / count, "other": sum(guesses) / count}
+
+
+_DRAWN = 100
 
 
 def _drawn(model: LocalModel, questions: Sequence[str], options: Sequence[Options]) -> list[str]:
@@ -173,7 +218,8 @@ def _drawn(model: LocalModel, questions: Sequence[str], options: Sequence[Option
     from memos.kvcache.lora.judging import prompt
     from memos.kvcache.reuse.prefix import PrefixReuse
 
-    generator = LocalGenerator(PrefixReuse(model, None, salt=b""))
+    rows = len(questions) if model.device.type == "cuda" else 16
+    generator = LocalGenerator(PrefixReuse(model, None, salt=b""), rows=rows)
     done = generator.generate_many([prompt(model, text) for text in questions], options)
     return [answer.text for answer in done]
 

@@ -118,12 +118,16 @@ class CostModel:
         """Whether to load rather than to run the tokens [done, hit). `held` are the bytes to load
         by the tier they are in; without it all are on disk, and not packed."""
         sizes = {"disk": self.layout.bytes_of(hit)} if held is None else held
-        taken = sum(
-            self.nearer.get(place, self.load).load_s(size) for place, size in sizes.items() if size
-        )
+        taken = self.load_s(sizes)
         saved = self.saved_s(done, hit, length)
         gained = saved - taken
         return taken <= self.share * saved and gained >= GAIN * self.run.run_s(done, length - done)
+
+    def load_s(self, sizes: Mapping[str, int]) -> float:
+        """Seconds to load so many bytes from each tier."""
+        return sum(
+            self.nearer.get(place, self.load).load_s(size) for place, size in sizes.items() if size
+        )
 
     def describe(self) -> dict[str, object]:
         """The measured values, for reports and logs."""

@@ -44,11 +44,13 @@ class Codec(ABC):
     """Keys and values as parts and back.
 
     `name` is stored with each block. `exact` says that what comes back has the same bits. One
-    object serves all threads: codecs keep nothing between calls.
+    object serves all threads: codecs keep nothing between calls. `stacks` says that `unpack` treats
+    heads alike, so that those of several layers can be given to it as those of one.
     """
 
     name: ClassVar[str]
     exact: ClassVar[bool] = False
+    stacks: ClassVar[bool] = False
 
     @abstractmethod
     def pack(self, role: Role, tensor: Tensor, start: int) -> Parts:

@@ -25,6 +25,7 @@ class Quantised(Codec):
     keys: ClassVar[Grid]
     values: ClassVar[Grid]
     sinks: ClassVar[int] = 0
+    stacks: ClassVar[bool] = True
 
     def pack(self, role: Role, tensor: Tensor, start: int) -> Parts:
         exact = tensor[:, : max(0, self.sinks - start)]

@@ -3,14 +3,14 @@ tokens, head_dim), so that a layer's keys are a view of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from memos.kvcache.blocks.block import Encoded, LayerRecord, LayerStates, Piece, States
+from memos.kvcache.blocks.block import Encoded, Header, LayerRecord, LayerStates, Piece, States
 from memos.kvcache.codecs.base import RAW, Codec, Parts, Role
 from memos.kvcache.layout import CacheLayout
 
@@ -35,30 +35,37 @@ class Raw(Codec):
         return parts[RAW][:, :rows]
 
 
-def stacked_views(
-    payload: Tensor, records: Sequence[LayerRecord], layout: CacheLayout, rows: int | None
-) -> list[LayerStates] | None:
-    """All layers of a payload that holds them in one tensor, as `decode` gives them, in a few calls
-    rather than in some for each layer; None if it is none such."""
+@lru_cache(maxsize=4096)
+def _stacking(header: Header) -> tuple[int, ...] | None:
+    """The shape of the one tensor that holds a block's layers; None if they don't lie in one. A
+    header is asked at each load, and does not change."""
+    records, layout = header.records, header.layout
     if not layout.uniform or not records or any(set(r.pieces) != _PIECES for r in records):
         return None
     first = records[0]
-    shape = (len(records), 2, *first.pieces[f"keys/{RAW}"].shape)
-    step = prod(shape[2:]) * getattr(torch, layout.dtype).itemsize
+    shape = first.pieces[f"keys/{RAW}"].shape
+    step = prod(shape) * getattr(torch, layout.dtype).itemsize
     for at, record in enumerate(records):
         places = (record.pieces[f"keys/{RAW}"], record.pieces[f"values/{RAW}"])
-        wanted = tuple(Piece(layout.dtype, shape[2:], (2 * at + k) * step) for k in range(2))
+        wanted = tuple(Piece(layout.dtype, shape, (2 * at + k) * step) for k in range(2))
         if places != wanted or record.start != first.start:
             return None
-    if payload.numel() < 2 * len(records) * step:
+    return (len(records), 2, *shape)
+
+
+def stacked_views(payload: Tensor, header: Header, rows: int | None) -> list[LayerStates] | None:
+    """All layers of a payload that holds them in one tensor, as `decode` gives them, in a few calls
+    rather than in some for each layer; None if it is none such."""
+    shape = _stacking(header)
+    dtype = getattr(torch, header.layout.dtype)
+    if shape is None or payload.numel() < prod(shape) * dtype.itemsize:
         return None
-    cut = first.rows if rows is None else min(rows, first.rows)
-    whole = payload[: 2 * len(records) * step].view(getattr(torch, layout.dtype)).view(shape)
-    halves = whole[:, :, :, :cut].unbind(1)
-    return [
-        LayerStates(keys, values, first.start)
-        for keys, values in zip(halves[0].unbind(0), halves[1].unbind(0), strict=True)
-    ]
+    first = header.records[0]
+    whole = payload[: prod(shape) * dtype.itemsize].view(dtype).view(shape)
+    if rows is not None and rows < first.rows:
+        whole = whole[:, :, :, :rows]
+    keys, values = (half.unbind(0) for half in whole.unbind(1))
+    return [LayerStates(k, v, first.start) for k, v in zip(keys, values, strict=True)]
 
 
 def _stacked(states: list[LayerStates], layout: CacheLayout) -> Encoded:

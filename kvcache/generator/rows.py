@@ -204,11 +204,13 @@ class RowsCache(Cache):
 
     def _segment(self, prefix: Prefix, index: int) -> Segment:
         state = _attention(prefix.states[index])
+        keys, values = state.keys, state.values
         skip = prefix.start - state.start
-        keys, values = (
-            t[:, skip : skip + prefix.tokens].to(self._device, non_blocking=True)
-            for t in (state.keys, state.values)
-        )
+        # Of a block that is used whole, on this device, nothing is called: there are many layers.
+        if skip or keys.shape[1] != prefix.tokens:
+            keys, values = (t[:, skip : skip + prefix.tokens] for t in (keys, values))
+        if keys.device != self._device:
+            keys, values = (t.to(self._device, non_blocking=True) for t in (keys, values))
         return Segment(keys, values, prefix.first, prefix.last)
 
     def _lay_tails(self, window: int, prefixes: Sequence[Prefix]) -> None:
@@ -257,6 +259,16 @@ class RowsCache(Cache):
         self.positions = {window: held[chosen] for window, held in self.positions.items()}
         for layer in self.layers:
             layer.keep(chosen)
+
+    def own(self) -> States:
+        """Views of the only row's own columns, after its first run. Only of full layers."""
+        found = []
+        for layer in self.layers:
+            if layer.keys is None or layer.values is None or layer.window is not None:
+                raise InvalidInput("only full layers that have read tokens have columns to show")
+            start = sum(segment.keys.shape[1] for segment in layer.segments)
+            found.append(LayerStates(layer.keys[0], layer.values[0], start))
+        return found
 
     def states(self, row: int, start: int, end: int) -> States:
         """Copies of one row's states of positions [start, end): what `LocalModel.from_cache` gives.

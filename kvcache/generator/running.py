@@ -63,6 +63,10 @@ class Together:
         place = self._model.device
         return self._model.run_rows(self._cache, ids.to(place), positions.to(place))
 
+    def own(self) -> States:
+        """What the only row has read by itself, as views, to be put under other rows."""
+        return self._cache.own()
+
     def use(self, model: LocalModel) -> None:
         """Goes on with another view of the same model."""
         self._model = model

@@ -25,7 +25,7 @@ from memos.kvcache.generator.request import Options
 from memos.kvcache.lora.applying import Applying
 from memos.kvcache.lora.checkpoint import Checkpoint, replaced, sources_of
 from memos.kvcache.lora.judging import Neutral, prompt, report
-from memos.kvcache.lora.learning import check
+from memos.kvcache.lora.learning import Learner, check
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.packing import Tokenised, Tokeniser
 from memos.kvcache.lora.shelf import Shelf
@@ -103,6 +103,7 @@ class LocalAdapters:
             probes=[tokeniser.probe(probe) for probe in wanted.probes if not probe.trained],
             checkpoint=checkpoint,
             told=lambda progress: told(*_told(progress)),
+            learner=Learner,
         )
         learner = training.learner
         if begin is not None:

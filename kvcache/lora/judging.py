@@ -19,6 +19,9 @@ from memos.types import AdapterReport, Gate, InUse, Probe, TrainingSet
 
 T = TypeVar("T")
 ANSWER_TOKENS = 32
+_ROWS = 16
+_ROWS_ON_DEVICE = 128
+"""Answered together: a device takes hardly longer for many."""
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -37,7 +40,8 @@ def answers(
     model: LocalModel, questions: Sequence[str], options: Options | None = None
 ) -> list[str]:
     """What the model says to each question by itself."""
-    generator = LocalGenerator(PrefixReuse(model, None, salt=b""))
+    rows = _ROWS_ON_DEVICE if model.device.type == "cuda" else _ROWS
+    generator = LocalGenerator(PrefixReuse(model, None, salt=b""), rows=rows)
     wanted = options or Options(max_new_tokens=ANSWER_TOKENS)
     done = generator.generate_many([prompt(model, text) for text in questions], wanted)
     return [answer.text for answer in done]

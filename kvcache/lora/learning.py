@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,7 +41,6 @@ class Learner:
     def __init__(self, module: Any, recipe: Recipe, *, steps: int) -> None:
         check(recipe)
         self._recipe = recipe
-        self._steps = max(steps, 1)
         self.module = _with_lora(module, recipe)
         self.first = min(_learning(module, recipe.depth) or [0])
         """The number of the first layer that learns."""
@@ -50,7 +49,7 @@ class Learner:
             for name, weight in self.module.named_parameters()
             if weight.requires_grad
         }
-        self._optimizer = _optimizer(list(self.weights.values()), recipe)
+        self._downhill = Downhill(list(self.weights.values()), recipe, steps=steps)
         self._apart: list[Apart] = []
         self._begun = False
 
@@ -65,13 +64,8 @@ class Learner:
 
     def learn(self, loss: Tensor, step: int) -> float:
         """One step down from `loss`; the norm of its gradient, inf or NaN if it was not taken."""
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0))
+        norm = self._downhill.step(loss, step)
         if math.isfinite(norm):
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._recipe.rate * _share(step, self._steps)
-            self._optimizer.step()
             self._part()
         return norm
 
@@ -161,7 +155,7 @@ class Learner:
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimizer's memory of them, as `w.<name>` and `o.<number>.<name>`."""
         found = {f"w.{name}": w.detach().cpu().clone() for name, w in self.weights.items()}
-        for number, values in self._optimizer.state_dict()["state"].items():
+        for number, values in self._downhill.optimizer.state_dict()["state"].items():
             for name, value in values.items():
                 if value is not None:
                     found[f"o.{number}.{name}"] = torch.as_tensor(value).detach().cpu().clone()
@@ -175,8 +169,29 @@ class Learner:
             if name.startswith("o."):
                 _, number, key = name.split(".", 2)
                 memory.setdefault(int(number), {})[key] = value
-        whole = self._optimizer.state_dict()
-        self._optimizer.load_state_dict({**whole, "state": memory})
+        optimizer = self._downhill.optimizer
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": memory})
+
+
+class Downhill:
+    """Steps of an optimizer for `weights` at the rates that a recipe has for so many `steps`."""
+
+    def __init__(self, weights: Sequence[Any], recipe: Recipe, *, steps: int) -> None:
+        self._weights = list(weights)
+        self._rate = recipe.rate
+        self._steps = max(steps, 1)
+        self.optimizer = _optimizer(self._weights, recipe)
+
+    def step(self, loss: Tensor, step: int) -> float:
+        """One step down from `loss`; the norm of its gradient, inf or NaN if it was not taken."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(torch.nn.utils.clip_grad_norm_(self._weights, 1.0))
+        if math.isfinite(norm):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._rate * _share(step, self._steps)
+            self.optimizer.step()
+        return norm
 
 
 def scale(recipe: Recipe) -> float:
@@ -232,8 +247,9 @@ def _with_lora(module: Any, recipe: Recipe) -> Any:
         layers_to_transform=_learning(module, recipe.depth),
         task_type="CAUSAL_LM",
     )
-    # The weights begin at random numbers of torch's own generator, which others use too.
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    # The weights begin at random numbers of torch's own generators, which others use too.
+    devices = [module.device] if module.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
         torch.manual_seed(recipe.seed)
         # peft asks a model for a name that transformers has given another one.
         warnings.simplefilter("ignore", FutureWarning)

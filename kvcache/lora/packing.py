@@ -121,18 +121,20 @@ def packed(
         labels += [*example.labels[1:], NOTHING]
         owner += [number] * len(example.tokens)
         headed += [example.headed] * len(example.tokens)
-    owners = torch.tensor(owner)
-    order = torch.arange(len(ids))
+    # The mask has a number for each two tokens, so it is made where it is used.
+    owners = torch.tensor(owner, device=device)
+    order = torch.arange(len(ids), device=device)
     same = owners[:, None] == owners[None]
-    from_head = torch.tensor(headed)[:, None] & (owners == -1)[None]
+    from_head = torch.tensor(headed, device=device)[:, None] & (owners == -1)[None]
     seen = (same | from_head) & (order[None] <= order[:, None])
-    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)
+    mask = torch.zeros(seen.shape, dtype=dtype, device=device)
+    mask.masked_fill_(~seen, torch.finfo(dtype).min)
     return Packed(
         ids=torch.tensor([ids], device=device),
         positions=torch.tensor([places], device=device),
         labels=torch.tensor([labels], device=device),
-        mask=mask[None, None].to(device),
-        owner=owners.to(device),
+        mask=mask[None, None],
+        owner=owners,
     )
 
 

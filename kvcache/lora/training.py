@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,7 +24,6 @@ from memos.errors import InvalidInput, OutOfMemory, TrainingFailed
 from memos.kvcache.lora.apart import Inputs
 from memos.kvcache.lora.checkpoint import Checkpoint
 from memos.kvcache.lora.curriculum import Curriculum
-from memos.kvcache.lora.learning import Learner
 from memos.kvcache.lora.packing import Tokenised, packed
 from memos.kvcache.lora.split import MOST_BYTES, Begun, Split
 from memos.types import Recipe
@@ -58,11 +58,31 @@ class Outcome:
     stopped: str
 
 
-class Training:
+class Learns(Protocol):
+    """What learns: the `module` with what was learnt at work, whose layers under `first` stay as
+    they are. `layers` are those whose input may be kept apart."""
+
+    module: Any
+    first: int
+
+    @property
+    def layers(self) -> dict[str, Any]: ...
+    def learn(self, loss: Tensor, step: int) -> float: ...
+    def keep_apart(self, directions: Mapping[str, Tensor]) -> None: ...
+    def without(self) -> AbstractContextManager[None]: ...
+    def state(self) -> dict[str, Tensor]: ...
+    def restore(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+L = TypeVar("L", bound=Learns)
+
+
+class Training(Generic[L]):
     """One adapter in the making.
 
     `known` are numbers of the examples that it knows already. `probes` are asked after each pass.
-    `told` hears of every step and may raise to end it, which leaves the last checkpoint.
+    `told` hears of every step and may raise to end it, which leaves the last checkpoint. `learner`
+    makes what learns of module, recipe and steps.
     InvalidInput if there is nothing to learn.
     """
 
@@ -78,6 +98,7 @@ class Training:
         known: Collection[int] = (),
         checkpoint: Checkpoint | None = None,
         told: Callable[[Progress], None] = lambda _: None,
+        learner: Callable[..., L],
     ) -> None:
         if not examples:
             raise InvalidInput("there is no example to learn from; choose memories with content")
@@ -87,7 +108,7 @@ class Training:
         self._checkpoint = checkpoint
         self._told = told
         self._plan = Curriculum(examples, replay, recipe, head=len(head), known=known)
-        self.learner = Learner(module, recipe, steps=len(self._plan.steps))
+        self.learner: L = learner(module, recipe, steps=len(self._plan.steps))
         parts = [*examples, *replay, *probes]
         self._begun = Begun(self._split(head, parts), head, parts)
         self._before: dict[int, tuple[Tensor, Tensor]] = {}

@@ -21,25 +21,32 @@ from memos.kvcache.blocks.block import GRANULE, BlockId, Source, States
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import Running, running
+from memos.kvcache.reuse import meeting
 from memos.kvcache.reuse.tree import Node, order_of, shared_runs
+from memos.kvcache.tiers.tiers import Tiers
 
 if TYPE_CHECKING:
     from memos.kvcache.cost import CostModel
     from memos.kvcache.store.hit import Hit
     from memos.kvcache.store.store import BlockStore
-    from memos.kvcache.tiers.tiers import Tiers
 
 log = logging.getLogger(__name__)
 
 EXACT = ("raw", "lossless")
 """Codecs that change nothing."""
+PIECE_BYTES = 128 << 20
+"""Of states, before they are packed: a block of more is stored in pieces, so that its end can be
+loaded while its beginning is computed; fewer would cost more calls than they are worth."""
+_MOST_PIECES = 4
+_MOST_APART = 8
+"""Blocks of one hit that are read in place; of more a copy is made, since each is attended to."""
 
 
 @dataclass
 class Counters:
     """Tokens and events since the start. `cached_tokens` and `shared_tokens` count for each row
     that had them, `computed_tokens` what was run. `recomputed`: blocks that were found but
-    unusable."""
+    unusable; `met`: hits whose beginning was computed while the rest was loaded."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -48,6 +55,7 @@ class Counters:
     hits: int = 0
     misses: int = 0
     declined: int = 0
+    met: int = 0
     recomputed: int = 0
 
 
@@ -86,6 +94,7 @@ class PrefixReuse:
     Without a `store` only prompts of one batch share. With a `cost` model a hit is loaded only
     where that is faster than to run its tokens. Blocks are stored by `codec`; those of `codecs` are
     used, by default those that give back every bit. `later`: they are written in the background.
+    States of more than `piece_bytes` become several blocks.
     """
 
     def __init__(
@@ -98,6 +107,7 @@ class PrefixReuse:
         codec: str = "raw",
         codecs: Sequence[str] = EXACT,
         later: bool = False,
+        piece_bytes: int = PIECE_BYTES,
     ) -> None:
         self.model = model
         self.store = store
@@ -107,6 +117,7 @@ class PrefixReuse:
         self._codec = codec
         self.codecs = tuple(dict.fromkeys([codec, *codecs]))
         self._later = later
+        self._piece_bytes = piece_bytes
         self._counting = threading.Lock()
 
     def begin(
@@ -193,13 +204,29 @@ class PrefixReuse:
         new = len(tokens) - (hit.tokens if hit is not None else 0)
         if new < (1 if sources else GRANULE):
             return None
-        put = self.store.put_later if self._later else self.store.put
+        made = None
+        for begin, end in self._pieces(start, len(tokens)):
+            made = self._put(self.store, tokens[:end], begin, states(begin, end), sources, born)
+            if made is None:
+                break
+        return made
+
+    def _put(
+        self,
+        store: BlockStore | Tiers,
+        tokens: Sequence[int],
+        start: int,
+        states: States,
+        sources: Sequence[Source],
+        born: int | None,
+    ) -> BlockId | None:
+        put = store.put_later if self._later else store.put
         try:
             made = put(
                 self.root,
                 tokens,
                 start,
-                states(start, len(tokens)),
+                states,
                 layout=self.model.layout,
                 sources=sources,
                 codec=self._codec,
@@ -207,9 +234,20 @@ class PrefixReuse:
             )
         except (ActivationError, StorageError) as error:
             # An answer must not fail because its states can't be kept.
-            log.warning("the states of %d tokens were not stored: %s", new, error)
+            log.warning("the states of %d tokens were not stored: %s", len(tokens) - start, error)
             return None
         return made if isinstance(made, str) else None
+
+    def _pieces(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The ranges [start, end) is stored in: about equal, each but the last of whole granules.
+        One, where states can be had at the end only."""
+        layout = self.model.layout
+        count = min(_MOST_PIECES, layout.bytes_of(end - start) // self._piece_bytes)
+        if count < 2 or not layout.croppable:
+            return [(start, end)]
+        size = -(-(end - start) // count // GRANULE) * GRANULE or GRANULE
+        cuts = [*range(start, end, size)][:count]
+        return list(zip(cuts, [*cuts[1:], end], strict=True))
 
     def _walk(
         self,
@@ -244,23 +282,77 @@ class PrefixReuse:
             self.count(misses=not compiling)
             return
         try:
+            if not compiling and self._meets(done, hit, len(tokens)):
+                self._meet(draft, first, last, hit)
+                return
             if not compiling and self._declines(done, hit, len(tokens)):
                 self.count(declined=1)
                 return
-            states = self.store.lend(hit)
+            prefixes = self._lent(self.store, hit, done)
         except ActivationError as error:
             log.warning("stored states can't be used and are computed again: %s", error)
             self.count(recomputed=1)
             return
         self.count(hits=not compiling)
-        _lay(draft, Prefix(states, done, hit.tokens - done, first, last))
+        self._lay_all(draft, prefixes, first, last)
         for row in range(first, last):
             draft.cached[row] += hit.tokens - done
+
+    def _lent(self, store: BlockStore | Tiers, hit: Hit, done: int) -> list[Prefix]:
+        """The hit's states after `done` tokens, each block where it lies if that is not slower."""
+        if self._device_tiers() is None or len(hit.segments) > _MOST_APART:
+            return [Prefix(store.lend(hit), done, hit.tokens - done, 0, 1)]
+        return [
+            Prefix(store.lend(part), begin, segment.end - begin, 0, 1)
+            for part, segment in zip(hit.apart(), hit.segments, strict=True)
+            if (begin := max(done, segment.start)) < segment.end
+        ]
+
+    def _lay_all(self, draft: _Draft, prefixes: Sequence[Prefix], first: int, last: int) -> None:
+        for prefix in prefixes:
+            _lay(draft, replace(prefix, first=first, last=last))
 
     def _declines(self, done: int, hit: Hit, length: int) -> bool:
         if self.cost is None or self.store is None:
             return False
         return not self.cost.loads(done, hit.tokens, length, self.store.held(hit))
+
+    def _meets(self, done: int, hit: Hit, length: int) -> bool:
+        tiers = self._device_tiers()
+        if self.cost is None or tiers is None:
+            return False
+        runs = [
+            (segment.start, segment.end, tiers.held(part))
+            for segment, part in zip(hit.segments, hit.apart(), strict=True)
+        ]
+        return meeting.worth(self.cost, done, runs, length)
+
+    def _device_tiers(self) -> Tiers | None:
+        """The store, if it brings blocks to a device where any part of a hit can be used."""
+        tiers = self.store
+        if not isinstance(tiers, Tiers) or tiers.device is None:
+            return None
+        return tiers if self.model.has_rows and self.model.layout.croppable else None
+
+    def _meet(self, draft: _Draft, first: int, last: int, hit: Hit) -> None:
+        """Loads the hit from its end while its tokens are computed from the beginning."""
+        tiers = self._device_tiers()
+        assert tiers is not None
+        before = [prefix for prefix in draft.prefixes if prefix.first <= first < prefix.last]
+        coming = tiers.coming(hit)
+        made, used = meeting.met(self.model, draft.prompts[first], before, coming)
+        self._lay_all(draft, made, first, last)
+        draft.computed[first] += sum(prefix.tokens for prefix in made)
+        loaded = 0
+        for block in used:
+            done, end = draft.done[first], block.segment.end
+            if done < end:
+                self._lay_all(draft, [Prefix(block.states(), done, end - done, 0, 1)], first, last)
+                loaded += end - done
+        tiers.keep(used)
+        self.count(hits=bool(used), met=bool(used), declined=not used)
+        for row in range(first, last):
+            draft.cached[row] += loaded
 
     def _run(self, draft: _Draft, node: Node, remember: int | None) -> None:
         """Runs the rest of what a node's rows share, once. `remember`: the generation before."""

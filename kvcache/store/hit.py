@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memos.kvcache.blocks.block import BlockId
 
@@ -31,6 +31,10 @@ class Hit:
     root: bytes = field(repr=False)
     tokens: int
     segments: tuple[Segment, ...]
+
+    def apart(self) -> list[Hit]:
+        """A hit for each segment."""
+        return [replace(self, segments=(segment,)) for segment in self.segments]
 
     @property
     def blocks(self) -> tuple[BlockId, ...]:

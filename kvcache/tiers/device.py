@@ -11,19 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from memos.errors import DeviceUnavailable
 from memos.kvcache.blocks.block import BlockId, Header, LayerRecord, States
+from memos.kvcache.codecs.base import Codec
 from memos.kvcache.codecs.raw import Raw, stacked_views
 from memos.kvcache.codecs.registry import codec_named
+from memos.kvcache.codecs.together import decode, groups
 from memos.kvcache.store.opened import OpenedFile
 from memos.kvcache.tiers.lazy import LazyStates, State
 from memos.kvcache.tiers.reading import Range, Reader
 from memos.kvcache.tiers.shelf import Shelf
-from memos.kvcache.tiers.staging import Bus, Mark, Staging
+from memos.kvcache.tiers.staging import SLOT_BYTES, Bus, Mark, Staging
 
 
 def cuda_device(name: str | torch.device) -> torch.device:
@@ -49,18 +52,34 @@ class Arriving:
     header: Header
     payload: Tensor
     sent: Sequence[Future[Mark]]
+    task: Future[None] | None = None
+    """The reading of a file in the background; None if the bytes come from RAM."""
     readers: set[int] = field(default_factory=set)
     """Streams that torch knows to read the payload, so that it is not reused under them."""
+    _there: bool = field(default=False, repr=False)
 
     def states(self, rows: int | None = None) -> States:
         """All layers, each made when it is asked for: the CPU waits until its bytes are read, the
-        current stream until they are there. Without decoding they are views of the payload.
-        BlockCorrupt, then, if the file can't be read after all."""
+        current stream until they are there. Without decoding they are views of the payload; with
+        it, alike layers are made together. BlockCorrupt, then, if the file can't be read after all.
+        """
         header = self.header
-        views = None
         if header.codec == Raw.name:
-            views = stacked_views(self.payload, header.records, header.layout, rows)
-        return LazyStates(len(self.sent), lambda at: self._layer(at, rows, views))
+            views = stacked_views(self.payload, header, rows)
+            if views is not None and self._settled():
+                return views
+            if views is not None:
+                return LazyStates(len(self.sent), partial(self._viewed, views))
+        codec = codec_named(header.codec)
+        made: dict[int, State] = {}
+        whole = {at: one for one in groups(codec, header.records, header.layout) for at in one}
+
+        def make(at: int) -> State:
+            if at not in made:
+                made.update(zip(whole[at], self._decoded(codec, whole[at], rows), strict=True))
+            return made.pop(at)
+
+        return LazyStates(len(self.sent), make)
 
     def layers(self, rows: int | None = None) -> Iterator[States]:
         """Layer by layer."""
@@ -73,6 +92,16 @@ class Arriving:
             if mark is not None:
                 mark.synchronize()
 
+    @property
+    def there(self) -> bool:
+        """Whether all of it has arrived; False for what never will."""
+        if not self._there:
+            if not all(sent.done() and not sent.exception() for sent in self.sent):
+                return False
+            mark = self.sent[-1].result() if self.sent else None
+            self._there = mark is None or bool(mark.query())  # type: ignore[no-untyped-call]
+        return self._there
+
     def on_failure(self, act: Callable[[], object]) -> None:
         """Calls `act`, on some thread, if the payload does not arrive."""
 
@@ -82,20 +111,37 @@ class Arriving:
 
         self.sent[-1].add_done_callback(look)
 
-    def _layer(self, at: int, rows: int | None, views: States | None) -> State:
+    def _viewed(self, views: States, at: int) -> State:
+        self._wait(at)
+        return views[at]
+
+    def _decoded(self, codec: Codec, layers: range, rows: int | None) -> Sequence[State]:
+        for at in layers:
+            self._wait(at)
+        header = self.header
+        if len(layers) > 1:
+            return decode(codec, self.payload, header.records, header.layout, layers, rows=rows)
+        return codec.decode(self.payload, header.records, header.layout, rows=rows, layers=layers)
+
+    def _settled(self) -> bool:
+        """Whether the current stream has nothing to wait for in any layer: no call for each then,
+        of a block that has long arrived."""
+        if not self.there:
+            return False
+        self._wait(len(self.sent) - 1)
+        return True
+
+    def _wait(self, at: int) -> None:
+        """Until layer `at` is there: the CPU until it is read, the current stream for the rest."""
         mark = self.sent[at].result()
-        stream = torch.cuda.current_stream(self.payload.device) if mark is not None else None
-        if mark is not None and stream is not None:
-            # A block that has long arrived costs no call per layer.
-            if not mark.query():  # type: ignore[no-untyped-call]
-                stream.wait_event(mark)
-            if stream.cuda_stream not in self.readers:
-                self.readers.add(stream.cuda_stream)
-                self.payload.record_stream(stream)
-        if views is not None:
-            return views[at]
-        codec, header = codec_named(self.header.codec), self.header
-        return codec.decode(self.payload, header.records, header.layout, rows=rows, layers=[at])[0]
+        if mark is None:
+            return
+        stream = torch.cuda.current_stream(self.payload.device)
+        if not mark.query():  # type: ignore[no-untyped-call]
+            stream.wait_event(mark)
+        if stream.cuda_stream not in self.readers:
+            self.readers.add(stream.cuda_stream)
+            self.payload.record_stream(stream)
 
 
 class DeviceCopies:
@@ -110,25 +156,37 @@ class DeviceCopies:
 
     def from_file(self, file: OpenedFile) -> Arriving:
         """Reads the payload in parallel through pinned memory; each part leaves as it is read."""
-        header = file.head.header
+        return self.later(file.head.header, lambda: file)
+
+    def later(self, header: Header, opened: Callable[[], OpenedFile]) -> Arriving:
+        """The same of a file that is opened, and so verified, in the background too; what `opened`
+        raises is told to who waits for a layer."""
         ranges = layer_ranges(header.records, header.payload_bytes)
         arriving = self._arriving(header, header.payload_bytes, len(ranges))
 
-        def send() -> None:  # keeps `file`, and so its descriptor, until all is read
+        def send() -> None:
+            try:
+                file = opened()  # kept, and so its descriptor, until all is read
+            except Exception as error:
+                for sent in arriving.sent:
+                    sent.set_exception(error)
+                return
             self._staging.send(
                 file.descriptor, file.head.offset, arriving.payload, ranges, arriving.sent
             )
 
-        self._sending.submit(send)
+        arriving.task = self._sending.submit(send)
         return arriving
 
     def from_pinned(self, header: Header, host: Tensor) -> Arriving:
         """`host` may go at once: torch keeps pinned memory until copies from it are over."""
         ranges = layer_ranges(header.records, host.numel())
         arriving = self._arriving(header, host.numel(), len(ranges))
-        for (first, last), sent in zip(ranges, arriving.sent, strict=True):
-            self._bus.copy(arriving.payload[first:last], host[first:last])
-            sent.set_result(self._bus.mark())
+        for layers in copied_together(ranges):
+            part = slice(ranges[layers[0]][0], ranges[layers[-1]][1])
+            mark = self._bus.copy(arriving.payload[part], host[part])
+            for at in layers:
+                arriving.sent[at].set_result(mark)
         return arriving
 
     def close(self) -> None:
@@ -155,6 +213,17 @@ class DeviceTier:
     def add(self, arriving: Arriving) -> bool:
         """False if it is larger than the budget or worth less than what is held."""
         return self.shelf.add(arriving.header, arriving, arriving.payload.numel())
+
+
+def copied_together(ranges: Sequence[Range], least_bytes: int = SLOT_BYTES) -> list[range]:
+    """Layers whose bytes go in one copy: of small ones what takes the time is to start it."""
+    found: list[range] = []
+    first = 0
+    for at, (_, last) in enumerate(ranges):
+        if last - ranges[first][0] >= least_bytes or at == len(ranges) - 1:
+            found.append(range(first, at + 1))
+            first = at + 1
+    return found
 
 
 def layer_ranges(records: Sequence[LayerRecord], size: int) -> list[Range]:

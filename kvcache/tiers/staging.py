@@ -45,20 +45,16 @@ class Bus:
             payload.record_stream(self._stream)
         return payload
 
-    def copy(self, target: Tensor, source: Tensor) -> None:
-        """Queues the copy; `source` must stay as it is until a later mark has fired."""
+    def copy(self, target: Tensor, source: Tensor) -> Mark:
+        """Queues the copy; `source` must stay as it is until the mark has fired, which is after all
+        copies so far."""
         if self._stream is None:
             target.copy_(source)
-            return
-        with torch.cuda.stream(self._stream):
-            target.copy_(source, non_blocking=True)
-
-    def mark(self) -> Mark:
-        """After all copies so far."""
-        if self._stream is None:
             return None
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record(self._stream)
+        with torch.cuda.stream(self._stream):
+            target.copy_(source, non_blocking=True)
+            event.record(self._stream)
         return event
 
 
@@ -138,8 +134,8 @@ class Staging:
 
     def _forward(self, part: _Part, payload: Tensor, sent: Sequence[Future[Mark]]) -> None:
         part.read.result()
-        self.bus.copy(payload[part.first : part.last], part.slot.memory[: part.last - part.first])
-        part.slot.copied = mark = self.bus.mark()
+        source = part.slot.memory[: part.last - part.first]
+        part.slot.copied = mark = self.bus.copy(payload[part.first : part.last], source)
         if part.ends is not None:
             sent[part.ends].set_result(mark)
 

@@ -27,6 +27,7 @@ from memos.kvcache.layout import CacheLayout
 from memos.kvcache.store.drafting import Details
 from memos.kvcache.store.hit import Hit, Segment
 from memos.kvcache.store.store import BlockStore
+from memos.kvcache.tiers.coming import Coming
 from memos.kvcache.tiers.device import Arriving, DeviceCopies, DeviceTier
 from memos.kvcache.tiers.lazy import joined_later
 from memos.kvcache.tiers.ram import RamTier
@@ -122,6 +123,21 @@ class Tiers:
             return self.load(hit)
         runs = [self._lent(segment, self.device, self._copies) for segment in hit.segments]
         return joined_later(runs, self._layout(hit))
+
+    def coming(self, hit: Hit) -> list[Coming]:
+        """The hit's blocks on their way to the device, the last one first, none of them waited for
+        nor verified by the caller; give what was used to `keep`. Only where there is a device."""
+        assert self.device is not None
+        assert self._copies is not None
+        found = [self._coming(one, self.device, self._copies) for one in reversed(hit.segments)]
+        return found[::-1]
+
+    def keep(self, used: Sequence[Coming]) -> None:
+        """What was read for one request may serve the next ones."""
+        for one in used:
+            if one.fresh and self.device is not None:
+                self._added(one.arriving, self.device)
+                self._background.submit(self._fetch_into_ram, one.segment.block)
 
     def held(self, hit: Hit) -> dict[str, int]:
         """Bytes to load by where they are: device, ram, disk."""
@@ -243,11 +259,24 @@ class Tiers:
         else:
             arriving = copies.from_file(self.store.file(block))
             self._background.submit(self._fetch_into_ram, block)
+        self._added(arriving, tier)
+        return arriving
+
+    def _added(self, arriving: Arriving, tier: DeviceTier) -> None:
+        block = arriving.header.id
         if tier.add(arriving):
             arriving.on_failure(lambda: tier.shelf.remove(block))
+            # What was forgotten while it was on its way is not kept.
             if block not in self.store:
                 tier.shelf.remove(block)
-        return arriving
+
+    def _coming(self, segment: Segment, tier: DeviceTier, copies: DeviceCopies) -> Coming:
+        block = segment.block
+        if self._place(block) != "disk":
+            return Coming(segment, self._arriving(block, tier, copies), fresh=False)
+        self._loads["disk"] += 1
+        arriving = copies.later(self.store.header(block), lambda: self.store.file(block))
+        return Coming(segment, arriving, fresh=True)
 
     def _into_ram(self, block: BlockId) -> None:
         if not self.ram or block in self.ram.shelf:

@@ -1,5 +1,7 @@
 """Codecs: size, error, cuts, odd shapes, and what they leave as it is."""
 
+from typing import cast
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from memos.benchmarks.kv_states import equal
 from memos.errors import BlockCorrupt, InvalidInput
-from memos.kvcache.blocks.block import LayerStates, RecurrentState
+from memos.kvcache.blocks.block import Header, LayerRecord, LayerStates, RecurrentState
 from memos.kvcache.codecs.integers import CHANNELS, TOKENS, Grid, joined, split
 from memos.kvcache.codecs.raw import stacked_views
 from memos.kvcache.codecs.registry import CODECS, codec_named
@@ -231,12 +233,23 @@ def test_a_record_that_points_outside_is_refused() -> None:
         codec_named("gzip")
 
 
+def header_of(records: tuple[LayerRecord, ...], layout: CacheLayout) -> Header:
+    """All of a header that views are made from."""
+
+    class Made:
+        pass
+
+    found = Made()
+    found.__dict__ = {"records": records, "layout": layout}
+    return cast(Header, found)
+
+
 @pytest.mark.parametrize("rows", [None, 64, 500])
 def test_views_of_all_layers_at_once_are_what_is_decoded_one_by_one(rows: int | None) -> None:
     layout = alike()
     encoded = codec_named("raw").encode(made(layout, 128), layout)
     payload = encoded.payload.reshape(-1).view(torch.uint8)
-    views = stacked_views(payload, encoded.records, layout, rows)
+    views = stacked_views(payload, header_of(encoded.records, layout), rows)
     assert views is not None
     one_by_one = codec_named("raw").decode(payload, encoded.records, layout, rows=rows)
     assert equal(views, one_by_one)
@@ -247,8 +260,8 @@ def test_a_payload_of_layers_that_differ_or_of_missing_bytes_has_no_such_views()
     layout = alike()
     encoded = codec_named("raw").encode(made(layout, 128), layout)
     payload = encoded.payload.reshape(-1).view(torch.uint8)
-    assert stacked_views(payload[:-1], encoded.records, layout, None) is None
-    assert stacked_views(payload, encoded.records[::-1], layout, None) is None
+    assert stacked_views(payload[:-1], header_of(encoded.records, layout), None) is None
+    assert stacked_views(payload, header_of(encoded.records[::-1], layout), None) is None
     odd = CacheLayout((*layout.layers[:3], LayerLayout("full", 1, 64, 64)), "bfloat16")
     mixed = codec_named("raw").encode(made(odd, 128), odd)
-    assert stacked_views(mixed.payload.reshape(-1), mixed.records, odd, None) is None
+    assert stacked_views(mixed.payload.reshape(-1), header_of(mixed.records, odd), None) is None

@@ -114,6 +114,7 @@ def test_a_model_that_is_cut_gives_what_it_gives_whole(kind: str, at: int):
             copy.deepcopy(model.module),
             tokeniser.head,
             recipe,
+            learner=Learner,
             examples=every,
             replay=[],
             probes=[],
@@ -144,6 +145,7 @@ def test_nothing_is_learnt_of_what_neutral_text_is():
             copy.deepcopy(model.module),
             tokeniser.head,
             recipe,
+            learner=Learner,
             examples=[tokeniser.example(example) for example in EXAMPLES],
             replay=held,
             probes=[],
@@ -182,7 +184,9 @@ def test_dora_answers_as_it_was_trained(kind: str):
         for name, weight in [*model.module.named_parameters(), *module.named_parameters()]:
             if name.endswith("bias"):
                 weight.data.fill_(0.5)
-    training = Training(module, tokeniser.head, recipe, examples=every, replay=[], probes=[])
+    training = Training(
+        module, tokeniser.head, recipe, examples=every, replay=[], probes=[], learner=Learner
+    )
     training.run()
     about = About(rank=4, scale=training.learner.scale, base=base_parts(model), sources=())
     weights = loads(
@@ -299,6 +303,7 @@ def test_a_killed_training_goes_on_to_the_same_result(tmp_path: Path):
             model.module,
             tokeniser.head,
             RECIPE,
+            learner=Learner,
             examples=[tokeniser.example(example) for example in EXAMPLES],
             replay=[tokeniser.begun("What is one?", [65, 66, 67])],
             probes=[],

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from memos.benchmarks.kv_states import FULL, equal, root, states
+from memos.benchmarks.kv_states import FULL, LAYOUTS, equal, root, states
 from memos.errors import BlockCorrupt
 from memos.kvcache.blocks.file import read_head
 from memos.kvcache.blocks.joining import joined
 from memos.kvcache.codecs.coding import decoded
+from memos.kvcache.codecs.registry import codec_named
+from memos.kvcache.codecs.together import decode, groups
 from memos.kvcache.cost import CostModel, LoadRate, RunRate
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.store import BlockStore
@@ -100,7 +102,7 @@ def filled(tmp_path):
         yield store, block
 
 
-@pytest.mark.parametrize("codec", ["raw", "int4"])
+@pytest.mark.parametrize("codec", ["raw", "int4", "int8", "k8v4", "int2"])
 def test_an_arriving_block_gives_what_the_file_holds(filled, reader, codec):
     store, _ = filled
     block = store.put(root(codec), TEXT, 0, states(FULL, TEXT), layout=FULL, codec=codec)
@@ -117,6 +119,24 @@ def test_an_arriving_block_gives_what_the_file_holds(filled, reader, codec):
     assert equal(
         [layer for run in arriving.layers(64) for layer in run], decoded(header, file.map(), 64)
     )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("most_bytes", [1, 1 << 20])
+def test_alike_layers_are_decoded_together(filled, layout, most_bytes):
+    store, _ = filled
+    salt = root(f"{layout}{most_bytes}")
+    block = store.put(salt, TEXT, 0, states(layout, TEXT), layout=layout, codec="int4")
+    header, codec = store.header(block), codec_named("int4")
+    found = groups(codec, header.records, layout, most_bytes=most_bytes)
+    assert [at for group in found for at in group] == list(range(len(layout.layers)))
+    assert any(len(group) > 1 for group in found) is (layout.uniform and most_bytes > 1)
+    payload = torch.cat([torch.zeros(64, dtype=torch.uint8), store.file(block).map()])[64:]
+    for group in found:
+        if len(group) > 1:
+            states_ = decode(codec, payload, header.records, layout, group, rows=70)
+            wanted = codec.decode(payload, header.records, layout, rows=70, layers=group)
+            assert equal(states_, wanted)
 
 
 def test_a_failed_arrival_is_told(filled):

@@ -395,7 +395,7 @@ def test_states_of_a_model_on_a_device_stay_there_within_the_setting(
         device_bytes=device_bytes,
         measured=False,
     )
-    opening = Opening("The boat is yellow. " * 20, b"salt" * 8, "raw")
+    opening = Opening(text="The boat is yellow. " * 20, salt=b"salt" * 8, codec="raw")
     question = [{"role": "user", "content": "Which colour?"}]
     wanted = Prompting(max_new_tokens=8)
     whole = [piece.done for piece in states.stream(opening, question, wanted)][-1]
