@@ -80,19 +80,15 @@ class LocalJoining:
         _check_layers(model)
         verify(model.module)
         stored = self._all_stored(openings)
-        same: dict[float, list[bool]] = {ratio: [] for ratio in sorted(ratios)}
-        apart: dict[float, list[float]] = {ratio: [] for ratio in same}
         text = BETWEEN.join(opening.text for opening in openings)
-        for question in questions:
-            prompt = prompt_tokens(model, text, [{"role": "user", "content": question}])
-            compare = Comparison(model, prompt, _chunks(stored))
-            for ratio in same:
-                agree, away = compare.at(ratio, selection)
-                same[ratio] += agree
-                apart[ratio] += away
+        prompts = [
+            prompt_tokens(model, text, [{"role": "user", "content": question}])
+            for question in questions
+        ]
+        compare = Comparison(model, prompts, _chunks(stored))
+        found = {ratio: compare.at(ratio, selection) for ratio in sorted(set(ratios))}
         report = reported(
-            same,
-            apart,
+            found,
             model=named(model.id),
             selection=selection,
             activations=len(openings),

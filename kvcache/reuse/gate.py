@@ -19,6 +19,7 @@ from memos.kvcache.quality.harness import full
 from memos.kvcache.reuse.chunks import Chunk
 from memos.kvcache.reuse.placing import aligned, repaired
 from memos.kvcache.reuse.recompute import Selection
+from memos.kvcache.reuse.tree import common
 from memos.types import JoinPoint, JoinReport
 
 THRESHOLD = 0.95
@@ -28,34 +29,49 @@ ANSWER = 64
 
 
 class Comparison:
-    """One question after several chunks of text, read in full and answered: what joining them
-    gives is compared with that. StateConflict if fewer than two are found in the prompt."""
+    """Chunks of text, and questions after them that were answered after a full prefill: what
+    joining gives is compared with that. The text is read once for all questions.
 
-    def __init__(self, model: LocalModel, prompt: Sequence[int], chunks: Sequence[Chunk]) -> None:
-        model.check([*prompt, *[0] * ANSWER])
+    StateConflict if fewer than two chunks are found in the prompts.
+    """
+
+    def __init__(
+        self, model: LocalModel, prompts: Sequence[Sequence[int]], chunks: Sequence[Chunk]
+    ) -> None:
+        for prompt in prompts:
+            model.check([*prompt, *[0] * ANSWER])
         self._module = model.module
-        self._prompt = prompt
-        self._placed = aligned(prompt, chunks)
+        shared = list(min(prompts, key=len)[:-1])
+        for prompt in prompts:
+            shared = shared[: common(shared, prompt)]
+        # One token more, since the last one is never a chunk's.
+        self._placed = aligned([*shared, 0], chunks)
         if len(self._placed) < 2:
             raise StateConflict("the texts are not found again in the prompt's tokens")
-        length = self._placed[-1].end
-        held = full(self._module, prompt[:length])
-        run = Continuation(self._module, held)
-        self._following = [*prompt[length:], *run.generate(prompt[length:], ANSWER)]
-        self._expected = self._answer(held)
+        self._text = shared[: self._placed[-1].end]
+        self._full = full(self._module, self._text)
+        self._following = [self._answered(prompt[len(self._text) :]) for prompt in prompts]
 
     def at(self, ratio: float, selection: Selection) -> tuple[list[bool], list[float]]:
-        """(same likeliest token, KL in nats) at each token of the answer after the full prefill."""
-        held, _ = repaired(
-            self._module, self._prompt, self._placed, ratio=ratio, selection=selection
-        )
-        expected, got = self._expected, self._answer(held)
-        same: list[bool] = (expected.argmax(-1) == got.argmax(-1)).tolist()
-        kl: list[float] = (expected.exp() * (expected - got)).sum(-1).clamp(min=0).tolist()
+        """(same likeliest token, KL in nats) at each token of all answers after the full prefill,
+        when a share of `ratio` is computed again."""
+        held, _ = repaired(self._module, self._text, self._placed, ratio=ratio, selection=selection)
+        same: list[bool] = []
+        kl: list[float] = []
+        for following in self._following:
+            # Run again each time: the logits of all answers would take more room than the states.
+            expected, got = self._logits(self._full, following), self._logits(held, following)
+            same += (expected.argmax(-1) == got.argmax(-1)).tolist()
+            kl += (expected.exp() * (expected - got)).sum(-1).clamp(min=0).tolist()
         return same, kl
 
-    def _answer(self, held: Held) -> Tensor:
-        logits = Continuation(self._module, held).feed(self._following[:-1])
+    def _answered(self, question: Sequence[int]) -> list[int]:
+        run = Continuation(self._module, self._full)
+        return [*question, *run.generate(question, ANSWER)]
+
+    def _logits(self, held: Held, following: Sequence[int]) -> Tensor:
+        """(ANSWER, vocabulary) log probabilities of each token of the answer."""
+        logits = Continuation(self._module, held).feed(following[:-1])
         return logits[-ANSWER:].log_softmax(-1)
 
 
@@ -73,8 +89,7 @@ def closed(report: JoinReport | None) -> str | None:
 
 
 def reported(
-    same: Mapping[float, Sequence[bool]],
-    apart: Mapping[float, Sequence[float]],
+    found: Mapping[float, tuple[Sequence[bool], Sequence[float]]],
     *,
     model: str,
     selection: Selection,
@@ -84,8 +99,8 @@ def reported(
 ) -> JoinReport:
     """Means over all answers, by the share that was computed again, in ascending order."""
     curve = tuple(
-        JoinPoint(ratio=ratio, top1=_mean(agree), kl=_mean(apart[ratio]))
-        for ratio, agree in same.items()
+        JoinPoint(ratio=ratio, top1=_mean(same), kl=_mean(kl))
+        for ratio, (same, kl) in found.items()
     )
     return JoinReport(
         model=model,
@@ -93,7 +108,7 @@ def reported(
         curve=curve,
         threshold=THRESHOLD,
         ratio=next((point.ratio for point in curve if point.top1 >= THRESHOLD), None),
-        tokens=len(next(iter(same.values()))),
+        tokens=len(next(iter(found.values()))[0]),
         activations=activations,
         questions=questions,
         measured_at=at,
