@@ -192,8 +192,8 @@ def _bus(model: LocalModel, folder: Path, options: argparse.Namespace) -> dict[s
         target = torch.empty(host.numel(), dtype=torch.uint8, device=model.device)
         ways: dict[str, Callable[[], Any]] = {
             "peak": lambda: target.copy_(host, non_blocking=True),
-            "pinned": lambda: copies.from_pinned(header, host).finish(),
-            "file": lambda: copies.from_file(file).finish(),
+            "pinned": lambda: copies.from_pinned([(header, host)])[0].finish(),
+            "file": lambda: copies.from_files([file])[0].finish(),
         }
         found: dict[str, Any] = {"disk_gb_per_s": _disk(folder, file, reader, host)}
         timings = Timings(model)

@@ -142,7 +142,6 @@ class _Run:
             rows={"answers": self.rows},
         )
 
-
     def _plots(self) -> list[str]:
         """None where there is nothing to draw with: `lora_plots` draws them of a report too."""
         from memos.benchmarks.lora_plots import plots
@@ -181,7 +180,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--sizes", type=int, nargs="+", default=[8, 32], help="ranks whose bytes the forms have"
     )
     parser.add_argument("--most-tokens", type=int, default=2048, help="a step, with many facts")
-    parser.add_argument("--kept", nargs="+", default=list(KEPT), help="grids for the part unrelated")
+    parser.add_argument(
+        "--kept", nargs="+", default=list(KEPT), help="grids for the part unrelated"
+    )
     parser.add_argument("--erasures", type=int, default=1, help="each of --erased facts")
     parser.add_argument("--jobs", type=int, default=1, help="processes that train at a time")
     parser.add_argument("--grid", default="rate=3e-4,6e-4,1e-3", help="for the part recipes")

@@ -106,6 +106,4 @@ def lone_states(
 
 def _start(tokens: list[int], part: list[int]) -> int:
     """Where the last such part begins."""
-    return max(
-        n for n in range(len(tokens) - len(part) + 1) if tokens[n : n + len(part)] == part
-    )
+    return max(n for n in range(len(tokens) - len(part) + 1) if tokens[n : n + len(part)] == part)

@@ -158,9 +158,7 @@ def _asked(
 
 
 @torch.no_grad()
-def answers(
-    here: World, module: Any, tokeniser: Tokeniser, questions: Sequence[str]
-) -> list[str]:
+def answers(here: World, module: Any, tokeniser: Tokeniser, questions: Sequence[str]) -> list[str]:
     """By greedy decoding, everything read anew for each token: it is the same for all forms."""
     found: list[str] = []
     head = len(tokeniser.head)

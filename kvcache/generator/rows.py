@@ -24,7 +24,7 @@ _NOWHERE = -1
 """Position of padding."""
 _ROOM = 64
 JOINED_TOKENS = 16_384
-"""Longer prefixes are read where they lie: a copy of them takes memory, and then time too."""
+"""A longer prefix is read where it lies: a copy of it takes memory, and then time too."""
 _NEVER = -3.0e38
 """Added to the score of a key that must not be seen: float32's and bfloat16's range holds it."""
 
@@ -171,8 +171,11 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
 def joins(keys: Tensor, values: Tensor, layer: RowsLayer) -> bool:
     """Whether a layer's segments are put together with the one row's own tokens."""
+    if layer.rows != 1 or not fused(keys, values):
+        return False
+    # Attention to each of several by itself takes longer than the copy, however long they are.
     tokens = sum(segment.keys.shape[1] for segment in layer.segments)
-    return layer.rows == 1 and tokens <= JOINED_TOKENS and fused(keys, values)
+    return tokens <= JOINED_TOKENS or len(layer.segments) > 1
 
 
 class RowsCache(Cache):

@@ -300,11 +300,12 @@ class PrefixReuse:
 
     def _lent(self, store: BlockStore | Tiers, hit: Hit, done: int) -> list[Prefix]:
         """The hit's states after `done` tokens, each block where it lies if that is not slower."""
-        if self._device_tiers() is None or len(hit.segments) > _MOST_APART:
+        tiers = self._device_tiers()
+        if tiers is None or len(hit.segments) > _MOST_APART:
             return [Prefix(store.lend(hit), done, hit.tokens - done, 0, 1)]
         return [
-            Prefix(store.lend(part), begin, segment.end - begin, 0, 1)
-            for part, segment in zip(hit.apart(), hit.segments, strict=True)
+            Prefix(states, begin, segment.end - begin, 0, 1)
+            for states, segment in zip(tiers.lend_apart(hit), hit.segments, strict=True)
             if (begin := max(done, segment.start)) < segment.end
         ]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ from memos.kvcache.store.opened import OpenedFile
 from memos.kvcache.tiers.lazy import LazyStates, State
 from memos.kvcache.tiers.reading import Range, Reader
 from memos.kvcache.tiers.shelf import Shelf
-from memos.kvcache.tiers.staging import SLOT_BYTES, Bus, Mark, Staging
+from memos.kvcache.tiers.staging import SLOT_BYTES, Bus, Mark, Staging, Transfer
 
 
 def cuda_device(name: str | torch.device) -> torch.device:
@@ -154,47 +155,79 @@ class DeviceCopies:
         # One thread: the bus is one, and loads in turn end sooner than loads at once.
         self._sending = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-device")
 
-    def from_file(self, file: OpenedFile) -> Arriving:
-        """Reads the payload in parallel through pinned memory; each part leaves as it is read."""
-        return self.later(file.head.header, lambda: file)
+    def from_files(self, files: Sequence[OpenedFile]) -> list[Arriving]:
+        """Reads the payloads in parallel through pinned memory; each part leaves as it is read. Of
+        several files first the first layer of each, then the second: so the layers of a text in
+        several blocks are whole one after another."""
+        made = [self._arriving(file.head.header) for file in files]
+
+        def send() -> None:  # keeps `files`, and so their descriptors, until all is read
+            turns = zip_longest(
+                *(_transfers(one, file) for one, file in zip(made, files, strict=True))
+            )
+            self._staging.send([one for turn in turns for one in turn if one is not None])
+
+        task = self._sending.submit(send)
+        for arriving in made:
+            arriving.task = task
+        return made
 
     def later(self, header: Header, opened: Callable[[], OpenedFile]) -> Arriving:
-        """The same of a file that is opened, and so verified, in the background too; what `opened`
-        raises is told to who waits for a layer."""
-        ranges = layer_ranges(header.records, header.payload_bytes)
-        arriving = self._arriving(header, header.payload_bytes, len(ranges))
+        """The same of one file that is opened, and so verified, in the background too; what
+        `opened` raises is told to who waits for a layer."""
+        arriving = self._arriving(header)
 
         def send() -> None:
             try:
-                file = opened()  # kept, and so its descriptor, until all is read
+                file = opened()
             except Exception as error:
                 for sent in arriving.sent:
                     sent.set_exception(error)
                 return
-            self._staging.send(
-                file.descriptor, file.head.offset, arriving.payload, ranges, arriving.sent
-            )
+            self._staging.send(list(_transfers(arriving, file)))
 
         arriving.task = self._sending.submit(send)
         return arriving
 
-    def from_pinned(self, header: Header, host: Tensor) -> Arriving:
-        """`host` may go at once: torch keeps pinned memory until copies from it are over."""
-        ranges = layer_ranges(header.records, host.numel())
-        arriving = self._arriving(header, host.numel(), len(ranges))
-        for layers in copied_together(ranges):
-            part = slice(ranges[layers[0]][0], ranges[layers[-1]][1])
-            mark = self._bus.copy(arriving.payload[part], host[part])
-            for at in layers:
-                arriving.sent[at].set_result(mark)
-        return arriving
+    def from_pinned(self, blocks: Sequence[tuple[Header, Tensor]]) -> list[Arriving]:
+        """In the same order. The memory may go at once: torch keeps what is pinned until copies
+        from it are over."""
+        made = [self._arriving(header) for header, _ in blocks]
+        turns = zip_longest(
+            *(_copies(one, host) for one, (_, host) in zip(made, blocks, strict=True))
+        )
+        for sent, target, source in (copy for turn in turns for copy in turn if copy is not None):
+            mark = self._bus.copy(target, source)
+            for one in sent:
+                one.set_result(mark)
+        return made
 
     def close(self) -> None:
         """Finishes what is under way."""
         self._sending.shutdown()
 
-    def _arriving(self, header: Header, size: int, layers: int) -> Arriving:
-        return Arriving(header, self._bus.target(size), [Future() for _ in range(layers)])
+    def _arriving(self, header: Header) -> Arriving:
+        layers = len(header.records)
+        payload = self._bus.target(header.payload_bytes)
+        return Arriving(header, payload, [Future() for _ in range(layers)])
+
+
+def _transfers(arriving: Arriving, file: OpenedFile) -> Iterator[Transfer]:
+    """A block's layers, in their order."""
+    header = arriving.header
+    ranges = layer_ranges(header.records, header.payload_bytes)
+    for (first, last), sent in zip(ranges, arriving.sent, strict=True):
+        yield Transfer(file.descriptor, file.head.offset, arriving.payload, first, last, sent)
+
+
+def _copies(
+    arriving: Arriving, host: Tensor
+) -> Iterator[tuple[Sequence[Future[Mark]], Tensor, Tensor]]:
+    """A block's copies, in the order of its layers: (whom to tell, target, source)."""
+    ranges = layer_ranges(arriving.header.records, host.numel())
+    for layers in copied_together(ranges):
+        part = slice(ranges[layers[0]][0], ranges[layers[-1]][1])
+        yield arriving.sent[layers.start : layers.stop], arriving.payload[part], host[part]
 
 
 class DeviceTier:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from memos.errors import BlockCorrupt
-from memos.kvcache.tiers.reading import Range, Reader
+from memos.kvcache.tiers.reading import Reader
 
 SLOT_BYTES = 8 << 20
 """Of one buffer: large enough for the bus, small enough that many threads have one each."""
@@ -64,15 +64,36 @@ class _Slot:
     copied: Mark = None
 
 
-@dataclass(eq=False)
-class _Part:
-    """Bytes [first, last) of the payload, read into a slot. `ends`: the range that ends here."""
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """Bytes [first, last) of a payload, which begins at `offset` of an open file; `sent` gets their
+    mark. The descriptor must stay open until then."""
 
+    descriptor: int
+    offset: int
+    payload: Tensor
     first: int
     last: int
+    sent: Future[Mark]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Bytes [first, last) of a payload, read into a slot. `ends`: they are the transfer's last."""
+
+    transfer: Transfer
+    first: int
+    last: int
+    ends: bool
     slot: _Slot
     read: Future[None]
-    ends: int | None
+
+    def forward(self, bus: Bus) -> None:
+        self.read.result()
+        source = self.slot.memory[: self.last - self.first]
+        self.slot.copied = mark = bus.copy(self.transfer.payload[self.first : self.last], source)
+        if self.ends:
+            self.transfer.sent.set_result(mark)
 
 
 @dataclass(eq=False)
@@ -85,41 +106,36 @@ class Staging:
     slots: int = SLOTS
     _ring: deque[_Slot] = field(default_factory=deque, repr=False)
 
-    def send(
-        self,
-        descriptor: int,
-        offset: int,
-        payload: Tensor,
-        ranges: Sequence[Range],
-        sent: Sequence[Future[Mark]],
-    ) -> None:
-        """Fills `payload` with the file's bytes from `offset` on. `sent[i]` gets the mark of range
-        i as soon as all of it was read and its copy queued; after an error, all the others get it.
-        """
+    def send(self, transfers: Sequence[Transfer]) -> None:
+        """Fills the payloads, in this order. Each `sent` gets its mark as soon as all of its bytes
+        were read and their copy queued; after an error, all the others get that."""
         under_way: deque[_Part] = deque()
         try:
-            for first, last, ends in self._parts(ranges):
-                if len(under_way) >= max(1, self.slots // 2):
-                    self._forward(under_way.popleft(), payload, sent)
-                slot = self._free()
-                into = slot.memory[: last - first]
-                read = self.reader.start(descriptor, offset + first, into, [(0, last - first)])[0]
-                under_way.append(_Part(first, last, slot, read, ends))
+            for transfer in transfers:
+                for first, last, ends in self._cut(transfer):
+                    if len(under_way) >= max(1, self.slots // 2):
+                        under_way.popleft().forward(self.bus)
+                    under_way.append(self._read(transfer, first, last, ends))
             while under_way:
-                self._forward(under_way.popleft(), payload, sent)
+                under_way.popleft().forward(self.bus)
         except Exception as error:  # whoever waits for a range must hear of it, whatever it is
             _settle(under_way)
-            for future in sent:
-                if not future.done():
-                    future.set_exception(_told(error))
+            for transfer in transfers:
+                if not transfer.sent.done():
+                    transfer.sent.set_exception(_told(error))
 
-    def _parts(self, ranges: Sequence[Range]) -> Iterator[tuple[int, int, int | None]]:
-        for index, (first, last) in enumerate(ranges):
-            if first == last:
-                yield first, last, index
-            for at in range(first, last, self.slot_bytes):
-                end = min(at + self.slot_bytes, last)
-                yield at, end, index if end == last else None
+    def _cut(self, transfer: Transfer) -> Iterator[tuple[int, int, bool]]:
+        if transfer.first == transfer.last:
+            yield transfer.first, transfer.last, True
+        for at in range(transfer.first, transfer.last, self.slot_bytes):
+            end = min(at + self.slot_bytes, transfer.last)
+            yield at, end, end == transfer.last
+
+    def _read(self, transfer: Transfer, first: int, last: int, ends: bool) -> _Part:
+        slot = self._free()
+        into, at = slot.memory[: last - first], transfer.offset + first
+        read = self.reader.start(transfer.descriptor, at, into, [(0, last - first)])[0]
+        return _Part(transfer, first, last, ends, slot, read)
 
     def _free(self) -> _Slot:
         """The slot that was used longest ago, once its copy is over."""
@@ -131,13 +147,6 @@ class Staging:
                 slot.copied.synchronize()
         self._ring.append(slot)
         return slot
-
-    def _forward(self, part: _Part, payload: Tensor, sent: Sequence[Future[Mark]]) -> None:
-        part.read.result()
-        source = part.slot.memory[: part.last - part.first]
-        part.slot.copied = mark = self.bus.copy(payload[part.first : part.last], source)
-        if part.ends is not None:
-            sent[part.ends].set_result(mark)
 
 
 def _settle(parts: deque[_Part]) -> None:

@@ -18,7 +18,7 @@ import torch
 from typing_extensions import Unpack
 
 from memos.errors import BlockNotFound, MemosError
-from memos.kvcache.blocks.block import BlockId, LayerStates, RecurrentState, States
+from memos.kvcache.blocks.block import BlockId, Header, LayerStates, RecurrentState, States
 from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.blocks.joining import joined
 from memos.kvcache.codecs.coding import decoded
@@ -112,7 +112,13 @@ class Tiers:
     def load(self, hit: Hit) -> States:
         """States of the hit's tokens, the caller's own: on the device if there is a device tier,
         else on the CPU. BlockNotFound or BlockCorrupt: compute the tokens again."""
-        runs = [self._run(segment) for segment in hit.segments]
+        if self.device is None or self._copies is None:
+            return joined([self._on_cpu(segment) for segment in hit.segments], self._layout(hit))
+        arrivals = self._arrivals(hit.blocks, self.device, self._copies)
+        runs = [
+            [_own(state, arriving.payload) for state in arriving.states(_rows(segment, arriving))]
+            for segment, arriving in zip(hit.segments, arrivals, strict=True)
+        ]
         return joined(runs, self._layout(hit))
 
     def lend(self, hit: Hit) -> States:
@@ -121,8 +127,17 @@ class Tiers:
         asked for, and a BlockCorrupt may come as late as that."""
         if self.device is None or self._copies is None:
             return self.load(hit)
-        runs = [self._lent(segment, self.device, self._copies) for segment in hit.segments]
-        return joined_later(runs, self._layout(hit))
+        return joined_later(self.lend_apart(hit), self._layout(hit))
+
+    def lend_apart(self, hit: Hit) -> list[States]:
+        """The same by segment, of a hit that is lent on a device."""
+        assert self.device is not None
+        assert self._copies is not None
+        arrivals = self._arrivals(hit.blocks, self.device, self._copies)
+        return [
+            arriving.states(_rows(segment, arriving))
+            for segment, arriving in zip(hit.segments, arrivals, strict=True)
+        ]
 
     def coming(self, hit: Hit) -> list[Coming]:
         """The hit's blocks on their way to the device, the last one first, none of them waited for
@@ -215,52 +230,52 @@ class Tiers:
             self._copies.close()
         self._reader.close()
 
-    def _run(self, segment: Segment) -> States:
-        if self.device and self._copies:
-            return self._on_device(segment, self.device, self._copies)
-        return self._on_cpu(segment)
-
     def _on_cpu(self, segment: Segment) -> States:
         held = self.ram.get(segment.block) if self.ram else None
         if held:
             self._loads["ram"] += 1
             payload = held.payload()
             own = payload.clone() if held.pinned is not None else payload
-            return decoded(held.header, own, _rows(segment, len(held.header.tokens)))
+            return decoded(held.header, own, _cut(segment, held.header))
         self._loads["disk"] += 1
         file = self.store.file(segment.block)
         self._into_ram(segment.block)
         header = file.head.header
-        return decoded(header, file.map(), _rows(segment, len(header.tokens)))
+        return decoded(header, file.map(), _cut(segment, header))
 
-    def _on_device(self, segment: Segment, tier: DeviceTier, copies: DeviceCopies) -> States:
-        arriving = self._arriving(segment.block, tier, copies)
-        states = arriving.states(_rows(segment, len(arriving.header.tokens)))
-        return [_own(state, arriving.payload) for state in states]
-
-    def _lent(self, segment: Segment, tier: DeviceTier, copies: DeviceCopies) -> States:
-        arriving = self._arriving(segment.block, tier, copies)
-        return arriving.states(_rows(segment, len(arriving.header.tokens)))
-
-    def _arriving(self, block: BlockId, tier: DeviceTier, copies: DeviceCopies) -> Arriving:
-        arriving = tier.get(block)
-        self._loads["device" if arriving else self._place(block)] += 1
-        return arriving or self._to_device(block, tier, copies)
+    def _arrivals(
+        self, blocks: Sequence[BlockId], tier: DeviceTier, copies: DeviceCopies
+    ) -> list[Arriving]:
+        """The blocks on the device, or on their way there together."""
+        held = {block: tier.get(block) for block in blocks}
+        missing = [block for block, arriving in held.items() if arriving is None]
+        for block, arriving in held.items():
+            self._loads["device" if arriving else self._place(block)] += 1
+        found = dict(zip(missing, self._to_device(missing, tier, copies), strict=True))
+        return [held[block] or found[block] for block in blocks]
 
     def _place(self, block: BlockId) -> str:
         if self.device is not None and block in self.device.shelf:
             return "device"
         return "ram" if self.ram is not None and block in self.ram.shelf else "disk"
 
-    def _to_device(self, block: BlockId, tier: DeviceTier, copies: DeviceCopies) -> Arriving:
-        held = self.ram.get(block) if self.ram else None
-        if held and held.pinned is not None:
-            arriving = copies.from_pinned(held.header, held.pinned)
-        else:
-            arriving = copies.from_file(self.store.file(block))
+    def _to_device(
+        self, blocks: Sequence[BlockId], tier: DeviceTier, copies: DeviceCopies
+    ) -> list[Arriving]:
+        pinned = {}
+        for block in blocks:
+            held = self.ram.get(block) if self.ram else None
+            if held and held.pinned is not None:
+                pinned[block] = (held.header, held.pinned)
+        far = [block for block in blocks if block not in pinned]
+        files = [self.store.file(block) for block in far]
+        found = dict(zip(pinned, copies.from_pinned(list(pinned.values())), strict=True))
+        found |= zip(far, copies.from_files(files) if files else [], strict=True)
+        for block in far:
             self._background.submit(self._fetch_into_ram, block)
-        self._added(arriving, tier)
-        return arriving
+        for arriving in found.values():
+            self._added(arriving, tier)
+        return [found[block] for block in blocks]
 
     def _added(self, arriving: Arriving, tier: DeviceTier) -> None:
         block = arriving.header.id
@@ -273,7 +288,7 @@ class Tiers:
     def _coming(self, segment: Segment, tier: DeviceTier, copies: DeviceCopies) -> Coming:
         block = segment.block
         if self._place(block) != "disk":
-            return Coming(segment, self._arriving(block, tier, copies), fresh=False)
+            return Coming(segment, self._arrivals([block], tier, copies)[0], fresh=False)
         self._loads["disk"] += 1
         arriving = copies.later(self.store.header(block), lambda: self.store.file(block))
         return Coming(segment, arriving, fresh=True)
@@ -297,7 +312,7 @@ class Tiers:
                 self._into_ram(block)
                 if self.device and self._copies:
                     if block not in self.device.shelf:
-                        self._to_device(block, self.device, self._copies).finish()
+                        self._to_device([block], self.device, self._copies)[0].finish()
                 elif not self.ram:
                     self.store.file(block)
             except MemosError:
@@ -352,8 +367,13 @@ class Tiers:
         return self.store.header(hit.blocks[-1]).layout
 
 
-def _rows(segment: Segment, tokens: int) -> int | None:
-    return None if segment.rows == tokens else segment.rows
+def _rows(segment: Segment, arriving: Arriving) -> int | None:
+    return _cut(segment, arriving.header)
+
+
+def _cut(segment: Segment, header: Header) -> int | None:
+    """The rows that a segment takes of its block; None for all of them."""
+    return None if segment.rows == len(header.tokens) else segment.rows
 
 
 def _own(state: LayerStates | RecurrentState, shared: torch.Tensor) -> LayerStates | RecurrentState:

@@ -184,7 +184,9 @@ def test_dora_answers_as_it_was_trained(kind: str):
         for name, weight in [*model.module.named_parameters(), *module.named_parameters()]:
             if name.endswith("bias"):
                 weight.data.fill_(0.5)
-    training = Training(module, tokeniser.head, recipe, examples=every, replay=[], probes=[], learner=Learner)
+    training = Training(
+        module, tokeniser.head, recipe, examples=every, replay=[], probes=[], learner=Learner
+    )
     training.run()
     about = About(rank=4, scale=training.learner.scale, base=base_parts(model), sources=())
     weights = loads(

@@ -22,7 +22,7 @@ from memos.kvcache.tiers.device import Arriving, layer_ranges
 from memos.kvcache.tiers.lazy import LazyStates, joined_later
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.reading import Reader
-from memos.kvcache.tiers.staging import Bus, Staging
+from memos.kvcache.tiers.staging import Bus, Staging, Transfer
 from memos.kvcache.tiers.tiers import Tiers
 from tests.kvcache import local_models as local
 
@@ -40,6 +40,13 @@ def staging(reader, **sizes):
     return Staging(Bus(torch.device("cpu")), reader, **sizes)
 
 
+def transfers(descriptor, offset, payload, ranges, sent):
+    return [
+        Transfer(descriptor, offset, payload, first, last, told)
+        for (first, last), told in zip(ranges, sent, strict=True)
+    ]
+
+
 @pytest.mark.parametrize(("slot_bytes", "slots"), [(1000, 4), (1 << 20, 2), (77, 1), (4096, 24)])
 def test_the_ring_fills_a_payload_of_any_size_in_order(tmp_path, reader, slot_bytes, slots):
     content = os.urandom(50_000)
@@ -51,7 +58,7 @@ def test_the_ring_fills_a_payload_of_any_size_in_order(tmp_path, reader, slot_by
         payload = ring.bus.target(len(content) - 100).zero_()
         sent = [Future() for _ in ranges]
         with open(path, "rb") as file:
-            ring.send(file.fileno(), 100, payload, ranges, sent)
+            ring.send(transfers(file.fileno(), 100, payload, ranges, sent))
         assert [future.result() for future in sent] == [None] * 4
         assert payload.numpy().tobytes() == content[100:]
 
@@ -62,7 +69,8 @@ def test_who_waits_for_a_range_hears_that_the_file_ended(tmp_path, reader):
     ring = staging(reader, slot_bytes=500, slots=2)
     sent = [Future(), Future()]
     with open(path, "rb") as file:
-        ring.send(file.fileno(), 0, ring.bus.target(4000), [(0, 1000), (1000, 4000)], sent)
+        ranges = [(0, 1000), (1000, 4000)]
+        ring.send(transfers(file.fileno(), 0, ring.bus.target(4000), ranges, sent))
     assert sent[0].result() is None
     with pytest.raises(BlockCorrupt, match="too early"):
         sent[1].result()
@@ -71,7 +79,7 @@ def test_who_waits_for_a_range_hears_that_the_file_ended(tmp_path, reader):
 def test_a_disk_error_is_told_as_a_block_that_cant_be_read(reader):
     ring = staging(reader, slot_bytes=500, slots=2)
     sent = [Future()]
-    ring.send(-1, 0, ring.bus.target(1000), [(0, 1000)], sent)
+    ring.send(transfers(-1, 0, ring.bus.target(1000), [(0, 1000)], sent))
     with pytest.raises(BlockCorrupt, match="can't be read"):
         sent[0].result()
 
@@ -113,7 +121,7 @@ def test_an_arriving_block_gives_what_the_file_holds(filled, reader, codec):
     sent = [Future() for _ in ranges]
     arriving = Arriving(header, ring.bus.target(header.payload_bytes), sent)
     late = arriving.states()
-    ring.send(file.descriptor, file.head.offset, arriving.payload, ranges, sent)
+    ring.send(transfers(file.descriptor, file.head.offset, arriving.payload, ranges, sent))
     arriving.finish()
     assert equal(list(late), decoded(header, file.map(), None))
     assert equal(
