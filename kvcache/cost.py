@@ -2,10 +2,10 @@
 
 The model. Running n tokens after p others takes
 
-    run(p, n) = base(n) + pair · n · (p + (n + 1) / 2)
+    run(p, n) = alone(n) + pair · n · p
 
-`base` is the time of n tokens with nothing before them, measured at a few n and interpolated: a few
-tokens cost nearly as much as one, since the weights are read once, and many cost so much each.
+`alone` is the time of n tokens with nothing before them, measured at a few n and interpolated: a
+few tokens cost nearly as much as one, since the weights are read once, and many cost so much each.
 `pair` is the attention of one token to one other in all layers, from the time of some tokens after
 a long prefix. Using h stored tokens of a prompt of n, of which d are there already, saves
 run(d, n − d) − run(h, n − h), and takes
@@ -62,7 +62,8 @@ _LOOK_S = 1e-3
 
 @dataclass(frozen=True)
 class RunRate:
-    """`points` are (tokens, seconds), ascending; `pair_s` seconds per pair of tokens."""
+    """`points` are (tokens, seconds) with nothing before them, ascending; `pair_s` seconds per pair
+    of tokens."""
 
     points: tuple[tuple[int, float], ...]
     pair_s: float
@@ -71,15 +72,23 @@ class RunRate:
         """Seconds to run `tokens` after `before` others."""
         if tokens <= 0:
             return 0.0
-        return self._base(tokens) + self.pair_s * tokens * (before + (tokens + 1) / 2)
+        return self._alone(tokens) + self.pair_s * tokens * before
 
-    def _base(self, tokens: int) -> float:
-        if len(self.points) == 1:
-            return self.points[0][1]
-        at = bisect.bisect_left([n for n, _ in self.points], tokens)
-        low, high = self.points[max(at - 1, 0) :][:2] if at < len(self.points) else self.points[-2:]
-        slope = max(0.0, (high[1] - low[1]) / (high[0] - low[0]))
-        return low[1] + slope * (tokens - low[0]) if tokens > low[0] else low[1]
+    def _alone(self, tokens: int) -> float:
+        """On a line between measurements; beyond the last one its slope goes on, and each further
+        token looks at more others."""
+        last, most = self.points[-1]
+        if tokens <= last:
+            at = bisect.bisect_left([n for n, _ in self.points], tokens)
+            n, low = self.points[max(at - 1, 0)]
+            m, high = self.points[at]
+            return low if tokens <= n else low + (high - low) * (tokens - n) / (m - n)
+        slope = 0.0
+        if len(self.points) > 1:
+            n, low = self.points[-2]
+            slope = max(0.0, (most - low) / (last - n) - self.pair_s * (n + last + 1) / 2)
+        pairs = (tokens * (tokens + 1) - last * (last + 1)) / 2
+        return most + slope * (tokens - last) + self.pair_s * pairs
 
 
 @dataclass(frozen=True)
@@ -174,9 +183,7 @@ def _run_rate(model: LocalModel, clock: Callable[[], float]) -> RunRate:
             break
         tokens *= 4
     pair_s = _pair_s(model, points, most, clock)
-    # A run's own pairs are counted by themselves, so that long runs aren't taken for longer.
-    alone = [(n, s - pair_s * n * (n + 1) / 2) for n, s in points]
-    risen = _rising(alone)
+    risen = _rising(points)
     return RunRate(_convex(risen) if model.device.type == "cuda" else risen, pair_s)
 
 

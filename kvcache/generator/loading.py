@@ -61,15 +61,16 @@ def load_model(
 
 def prepared(module: Any, *, attention: str = "sdpa") -> Any:
     """A transformers model made ready: no training, no gradients, attention of our own for sdpa,
-    fused norms on a CUDA device."""
+    fused norms and joint products on a CUDA device."""
     from memos.kvcache.generator import attention as ours
-    from memos.kvcache.generator import norms
+    from memos.kvcache.generator import joint, norms
 
     module = module.eval().requires_grad_(False)
     norms.fuse(module)
     if attention == "sdpa":
         ours.register()
         module.set_attn_implementation(ours.NAME)
+        joint.join(module)
     return module
 
 

@@ -21,6 +21,7 @@ from memos.errors import InvalidInput, ModelError
 from memos.kvcache.blocks.block import States
 from memos.kvcache.fingerprint import FORMAT_VERSION, Fingerprint
 from memos.kvcache.generator import attention, cache
+from memos.kvcache.generator.joint import is_joint
 from memos.kvcache.generator.norms import PLAIN, kind_of
 from memos.kvcache.generator.rows import RowsCache
 from memos.kvcache.layout import CacheLayout
@@ -65,6 +66,7 @@ class LocalModel:
         self.config = module.config.get_text_config(decoder=True)
         self.attention = str(self.config._attn_implementation)
         self.norms = kind_of(module)
+        self.joint = is_joint(module)
         self._lock = threading.Lock()
         self._one_by_one = False
         self._applying: Applying | None = None
@@ -282,7 +284,9 @@ class LocalModel:
             "dtype": layers.dtype,
             "layers": _digest(layers.to_dict()["layers"]),
             "rope": _digest(getattr(self.config, "rope_parameters", None)),
-            "attention": self.attention + ("" if self.norms == PLAIN else f", {self.norms} norms"),
+            "attention": self.attention
+            + ("" if self.norms == PLAIN else f", {self.norms} norms")
+            + (", joint" if self.joint else ""),
         }
 
 

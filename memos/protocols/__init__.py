@@ -6,6 +6,16 @@ third-party error to `memos.errors` with `from`. All are safe to call from many 
 
 from typing import TYPE_CHECKING
 
+from memos.protocols.accounts import KeyStore, Receipt, ReceiptStore
+from memos.protocols.artifacts import (
+    FORGET_STATES,
+    RETRAIN,
+    ArtifactStore,
+    artifact_name,
+    cube_name,
+    memory_name,
+)
+from memos.protocols.dumps import Arrived, DumpStore
 from memos.protocols.events import (
     EventStore,
     Retention,
@@ -31,6 +41,7 @@ from memos.protocols.graph import (
 from memos.protocols.indexes import (
     VectorIndex,
 )
+from memos.protocols.jobs import JobQueue, QueuePolicy
 from memos.protocols.keeping import (
     Deed,
     Ended,
@@ -39,6 +50,19 @@ from memos.protocols.keeping import (
     Move,
     Said,
     Use,
+)
+from memos.protocols.memories import (
+    Change,
+    ChangeFeed,
+    Clock,
+    CubeStore,
+    Erasure,
+    Indexed,
+    LinkStore,
+    MemoryStore,
+    NewId,
+    PastStore,
+    Replacement,
 )
 from memos.protocols.models import (
     ActivationStore,
@@ -52,34 +76,7 @@ from memos.protocols.models import (
     RunExtractor,
     Turns,
 )
-from memos.protocols.stores import (
-    FORGET_STATES,
-    RETRAIN,
-    Arrived,
-    ArtifactStore,
-    Change,
-    ChangeFeed,
-    Clock,
-    CubeStore,
-    DumpStore,
-    Erasure,
-    Indexed,
-    JobQueue,
-    KeyStore,
-    LinkStore,
-    MemoryStore,
-    NewId,
-    PastStore,
-    QueuePolicy,
-    Receipt,
-    ReceiptStore,
-    Replacement,
-    StoreHealth,
-    Stores,
-    artifact_name,
-    cube_name,
-    memory_name,
-)
+from memos.protocols.stores import StoreHealth, Stores
 
 if TYPE_CHECKING:
     from memos.protocols.models import Vector

@@ -18,8 +18,8 @@ from memos.types import (
 )
 
 if TYPE_CHECKING:
+    from memos.protocols.memories import Indexed
     from memos.protocols.models import Vector
-    from memos.protocols.stores import Indexed
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,16 @@ def test_a_run_is_interpolated_and_goes_on_straight(tokens, seconds):
 
 def test_attention_counts_every_pair():
     run = RunRate(((1, 0.0),), pair_s=1.0)
-    assert run.run_s(0, 4) == pytest.approx(1 + 2 + 3 + 4)
-    assert run.run_s(10, 2) == pytest.approx(11 + 12)
+    assert run.run_s(0, 4) == pytest.approx(2 + 3 + 4)  # the first one's is in its measurement
+    assert run.run_s(10, 2) == pytest.approx(2 * 10 + 2)
+
+
+def test_what_was_measured_does_not_hang_on_the_price_of_a_pair():
+    points = ((1, 0.02), (256, 0.02), (1024, 0.03), (4096, 0.11), (16_384, 0.52))
+    for pair_s in (0.0, 2e-9, 1e-6):
+        run = RunRate(points, pair_s)
+        assert [run.run_s(0, n) for n, _ in points] == [s for _, s in points]
+        assert run.run_s(0, 20_000) >= 0.52
 
 
 def test_a_hit_is_loaded_where_it_saves_more_than_it_takes():
