@@ -9,8 +9,11 @@ from typing import Any
 from memos.types import (
     Activation,
     ActivationStats,
+    Answers,
     ArtifactSource,
     Generated,
+    JoinPoint,
+    JoinReport,
     Page,
     Piece,
     State,
@@ -62,6 +65,21 @@ ACTIVATION_EXAMPLES: Mapping[str, Any] = {
         bytes=1_428_480,
         hits=3,
     ),
+    "Answers": Answers(items=(_GENERATED,), prompt_tokens=48, computed_tokens=17),
     "Generated": _GENERATED,
+    "JoinReport": JoinReport(
+        model="HuggingFaceTB/SmolLM2-135M-Instruct",
+        selection="deviation",
+        curve=(
+            JoinPoint(ratio=0.5, top1=0.91, kl=0.04),
+            JoinPoint(ratio=0.9, top1=0.97, kl=0.004),
+        ),
+        threshold=0.95,
+        ratio=0.9,
+        tokens=256,
+        activations=3,
+        questions=4,
+        measured_at=_THEN,
+    ),
     "Page_Activation_": Page(items=(_ACTIVATION,)),
 }

@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,22 @@ class Kind:
     name: str
     share: float
     run: Callable[[Path, int, random.Random], Counter[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The most bytes that were seen in a store's folder under load, in so many looks."""
+
+    budget: int
+    block: int
+    most: int
+    looks: int
+
+
+class Watched(Counter[str]):
+    """Outcomes of a store whose bytes were watched meanwhile."""
+
+    held: Held
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,6 +104,7 @@ def run(*, cases: int, seed: int, place: Path | None = None) -> dict[str, Any]:
         "crash": total["crash"],
         "passed": not any(total[bad] for bad in BAD),
         "kinds": {name: dict(counts) for name, counts in kinds.items()},
+        "held": [asdict(counts.held) for counts in kinds.values() if isinstance(counts, Watched)],
         "seconds": seconds,
     }
 
@@ -272,7 +289,7 @@ def _opened(store: Any, header: Any) -> str:
     return "right" if equal(store.open(header.id).layers, wanted) else "wrong"
 
 
-def crowded(folder: Path, cases: int, chance: random.Random) -> Counter[str]:
+def crowded(folder: Path, cases: int, chance: random.Random) -> Watched:
     """Two processes of 32 threads on one store that must evict, while its bytes are watched."""
     steps = max(1, cases // 64)
     children = [
@@ -281,11 +298,12 @@ def crowded(folder: Path, cases: int, chance: random.Random) -> Counter[str]:
         )
         for _ in range(2)
     ]
-    most = 0
+    most = looks = 0
     while any(child.poll() is None for child in children):
-        most = max(most, _held(folder))
+        most, looks = max(most, _held(folder)), looks + 1
         time.sleep(0.002)
-    outcomes = _outcomes(children)
+    outcomes = Watched(_outcomes(children))
+    outcomes.held = Held(BUDGET, LARGEST, most, looks)
     outcomes["wrong" if most > BUDGET + LARGEST else "right"] += 1
     return outcomes
 
@@ -374,6 +392,11 @@ def _text(data: Mapping[str, Any]) -> str:
     return (
         report.table(["kind", "cases", *names], rows)
         + f"\n\n{data['cases']:,} cases, {data['wrong']} wrong, {data['crash']} crashes: {verdict}"
+        + "".join(
+            f"\n\nMost bytes in a folder under load, in {held['looks']:,} looks: {held['most']:,} "
+            f"of {held['budget']:,}; one block more, of up to {held['block']:,}, is allowed."
+            for held in data["held"]
+        )
     )
 
 

@@ -19,10 +19,10 @@ from memos.activation.opening import HEADING
 from memos.benchmarks import report
 from memos.benchmarks.lora_people import Invented, facts
 from memos.benchmarks.lora_world import World, exactly
-from memos.kvcache.activations import opening_tokens, prompt_of
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Generation, Options
+from memos.kvcache.openings import opening_tokens, prompt_of
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.ram import RamTier

@@ -10,19 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memos.errors import BlockNotFound, InvalidInput, MemosError
+from memos.kvcache.answers import answer_of, named, options_of
 from memos.kvcache.blocks.block import Source
 from memos.kvcache.codecs.registry import codec_named
 from memos.kvcache.compressed import CompressedReader, compress, found
 from memos.kvcache.cost import CostModel, calibrate
-from memos.kvcache.generator.generator import LocalGenerator, Prompt, Reader
+from memos.kvcache.generator.generator import LocalGenerator, Reader
 from memos.kvcache.generator.model import LocalModel
-from memos.kvcache.generator.request import Generation, Options
+from memos.kvcache.joined import LocalJoining
 from memos.kvcache.lora.adapters import LocalAdapters
+from memos.kvcache.openings import Messages, guide_tokens, label_of, opening_tokens, prompt_of
 from memos.kvcache.reuse.prefix import EXACT, Counters, PrefixReuse
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.store import BlockStore
@@ -32,8 +33,8 @@ from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.remote import RemoteTier
 from memos.kvcache.tiers.tiers import Tiers
 from memos.types import (
+    Answers,
     ArtifactSource,
-    Generated,
     Inventory,
     Kept,
     LanguageModel,
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     pass
 
 log = logging.getLogger(__name__)
-
-Messages = Sequence[Mapping[str, str]]
 
 
 class LocalActivations:
@@ -97,12 +96,13 @@ class LocalActivations:
             shared=budget,
             codec=adapter_codec,
         )
+        self._joining = LocalJoining(self._reuse, self._tiers, folder / "joining")
 
     @property
     def model(self) -> LanguageModel:
         model = self._model()
         return LanguageModel(
-            id=_named(model.id),
+            id=named(model.id),
             fingerprint=dict(model.fingerprint.parts),
             context=model.context,
         )
@@ -118,18 +118,32 @@ class LocalActivations:
     def adapters(self) -> LocalAdapters:
         return self._adapters
 
+    @property
+    def joining(self) -> LocalJoining:
+        return self._joining
+
     def stream(self, opening: Opening, messages: Messages, wanted: Prompting) -> Iterator[Piece]:
-        options = Options(**{spec.name: getattr(wanted, spec.name) for spec in fields(wanted)})
         reuse = self._reuse(opening, answering=True)
-        reader: Reader = reuse
-        if opening.policy:
-            reader = CompressedReader(reuse, self._tiers, opening.policy)
-        generator = LocalGenerator(reader)
-        prompt = prompt_of(reuse.model, opening.text, messages)
-        events = generator.stream(prompt, options)
+        generator = LocalGenerator(self._reader(reuse, opening))
+        events = generator.stream(
+            prompt_of(reuse.model, opening.text, messages), options_of(wanted)
+        )
         return (
-            Piece(text=event.text, done=self._generated(event.done) if event.done else None)
+            Piece(text=event.text, done=answer_of(reuse.model, event.done) if event.done else None)
             for event in events
+        )
+
+    def batch(self, opening: Opening, prompts: Sequence[Messages], wanted: Prompting) -> Answers:
+        reuse = self._reuse(opening, answering=True)
+        # What a policy has left of an opening is read for one prompt at a time.
+        rows = 1 if opening.policy else len(prompts)
+        generator = LocalGenerator(self._reader(reuse, opening), rows=rows)
+        asked = [prompt_of(reuse.model, opening.text, messages) for messages in prompts]
+        done = generator.generate_many(asked, options_of(wanted))
+        return Answers(
+            items=tuple(answer_of(reuse.model, one) for one in done),
+            prompt_tokens=sum(one.prompt_tokens for one in done),
+            computed_tokens=sum(one.computed_tokens for one in done),
         )
 
     def compile(self, opening: Opening, sources: Collection[ArtifactSource]) -> Kept:
@@ -137,8 +151,15 @@ class LocalActivations:
         tokens = self._tokens(opening)
         carried = [Source(source.memory_id, source.version) for source in sources]
         if opening.policy:
+            guide = guide_tokens(reuse.model, opening.text, opening.guide) if opening.guide else ()
             compress(
-                reuse, self._tiers, tokens, opening.policy, codec=opening.codec, sources=carried
+                reuse,
+                self._tiers,
+                tokens,
+                label_of(opening.policy, opening.guide),
+                prompt=guide,
+                codec=opening.codec,
+                sources=carried,
             )
         else:
             reuse.compile(tokens, sources=carried)
@@ -151,7 +172,7 @@ class LocalActivations:
             reuse.root,
             [*tokens, tokens[-1]],
             codecs=_codecs(opening.codec),
-            policy=opening.policy,
+            policy=_label(opening),
         )
         if hit:
             self._tiers.prefetch([hit]).result()
@@ -172,6 +193,7 @@ class LocalActivations:
 
     def forget(self, source_ids: Collection[str]) -> int:
         gone = self._adapters.forget(source_ids)
+        self._joining.forget(source_ids)
         return len(self._tiers.forget(source_ids)) + len(gone)
 
     def inventory(self) -> Inventory:
@@ -203,6 +225,9 @@ class LocalActivations:
             "kv_recomputed": _total(used, "recomputed"),
             "kv_prompt_tokens": _total(used, "prompt_tokens"),
             "kv_reused_tokens": _total(used, "cached_tokens"),
+            "kv_shared_tokens": _total(used, "shared_tokens"),
+            "kv_computed_tokens": _total(used, "computed_tokens"),
+            **self._joining.stats(),
             "kv_evicted_blocks": disk.counts["evicted"],
             "kv_corrupt_blocks": disk.counts["corrupt"],
             "kv_forgotten_blocks": disk.counts["forgotten"],
@@ -263,7 +288,7 @@ class LocalActivations:
         tokens = opening_tokens(model, opening.text)
         if model.context and len(tokens) >= model.context:
             raise InvalidInput(
-                f"the text has {len(tokens)} tokens, and model {_named(model.id)!r} reads "
+                f"the text has {len(tokens)} tokens, and model {named(model.id)!r} reads "
                 f"{model.context}, the question and answer included; compile less, or give a "
                 "token_budget",
                 tokens=len(tokens),
@@ -272,8 +297,8 @@ class LocalActivations:
         return tokens
 
     def _found(self, reuse: PrefixReuse, tokens: Sequence[int], opening: Opening) -> Hit | None:
-        if opening.policy:
-            return found(reuse, self._tiers, tokens, opening.policy)
+        if label := _label(opening):
+            return found(reuse, self._tiers, tokens, label)
         # One token more, since a look-up leaves the last one to be run.
         return self._tiers.find(reuse.root, [*tokens, tokens[-1]], codecs=_codecs(opening.codec))
 
@@ -293,72 +318,17 @@ class LocalActivations:
             block=hit.blocks[-1] if hit else None,
         )
 
-    def _generated(self, done: Generation) -> Generated:
-        return Generated(
-            text=done.text,
-            finish=done.finish,
-            prompt_tokens=done.prompt_tokens,
-            reused_tokens=done.cached_tokens,
-            new_tokens=len(done.tokens),
-            states="loaded" if done.cached_tokens else "recomputed",
-            ttft_s=done.ttft_s,
-            total_s=done.total_s,
-            model=_named(self._model().id),
-        )
+    def _reader(self, reuse: PrefixReuse, opening: Opening) -> Reader:
+        label = _label(opening)
+        return CompressedReader(reuse, self._tiers, label) if label else reuse
 
 
-def prompt_of(model: LocalModel, text: str, messages: Messages) -> Prompt:
-    """What the model is asked: the opening `text` as system message before the others, or what
-    comes nearest to that for a model without one, or without a chat template."""
-    if not model.tokenizer.chat_template:
-        parts = [text, *(message["content"] for message in messages)]
-        return "\n\n".join(part for part in parts if part) + "\n"
-    if not text:
-        return messages
-    first, rest = messages[0], list(messages[1:])
-    if first["role"] == "system":
-        return [{"role": "system", "content": f"{text}\n\n{first['content']}"}, *rest]
-    if _takes_system(model):
-        return [{"role": "system", "content": text}, first, *rest]
-    return [{**first, "content": f"{text}\n\n{first['content']}"}, *rest]
-
-
-def opening_tokens(model: LocalModel, text: str) -> list[int]:
-    """The tokens with which every prompt begins that has this opening, whatever is asked: those
-    that two prompts with nothing else in common share."""
-    one, other = (
-        model.tokens(prompt) if isinstance(prompt, str) else model.chat_tokens(prompt)
-        for prompt in (
-            prompt_of(model, text, [{"role": "user", "content": content}])
-            for content in ("x", "1 ?")
-        )
-    )
-    shared = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        shared += 1
-    if not shared:
-        raise InvalidInput("the text has no tokens of its own; give a longer one", field="text")
-    return one[:shared]
-
-
-def _takes_system(model: LocalModel) -> bool:
-    """Whether the chat template has a place for a system message; some refuse it."""
-    try:
-        model.chat([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}])
-    except InvalidInput:
-        return False
-    return True
+def _label(opening: Opening) -> str | None:
+    return label_of(opening.policy, opening.guide) if opening.policy else None
 
 
 def _codecs(codec: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([codec, *EXACT]))
-
-
-def _named(id: str) -> str:
-    """A folder goes by its last part: where it lies on this machine is nobody's business."""
-    return Path(id).name if Path(id).is_absolute() else id
 
 
 def _total(counters: Sequence[Counters], name: str) -> int:

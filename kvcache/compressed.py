@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -20,8 +19,7 @@ from memos.kvcache.codecs.registry import CODECS
 from memos.kvcache.compression.registry import policy
 from memos.kvcache.generator.generator import ReadPrompts
 from memos.kvcache.generator.model import LocalModel
-from memos.kvcache.generator.running import Running
-from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.reuse.prefix import Begun, PrefixReuse
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.tiers.tiers import Tiers
 
@@ -29,8 +27,9 @@ log = logging.getLogger(__name__)
 
 
 def parsed(label: str) -> tuple[str, float]:
-    """(policy, share of rows to remove) of a label such as `keydiff:0.5`."""
-    name, _, share = label.partition(":")
+    """(policy, share of rows to remove) of a label such as `keydiff:0.5`, or `snapkv:0.5#…` of what
+    a prompt has guided."""
+    name, _, share = label.partition("#")[0].partition(":")
     try:
         ratio = float(share)
     except ValueError:
@@ -52,15 +51,16 @@ def compress(
     *,
     codec: str,
     sources: Collection[Source],
+    prompt: Sequence[int] = (),
 ) -> None:
-    """Stores what the policy keeps of `tokens`, if it is not stored. InvalidInput for a policy that
-    is unknown, ModelUnsupported for one that can't do this model."""
+    """Stores what the policy keeps of `tokens`, if it is not stored; `prompt` guides it.
+    InvalidInput for a policy that is unknown, ModelUnsupported for one that can't do this model."""
     name, ratio = parsed(label)
     chosen = policy(name)
     if found(reuse, tiers, tokens, label):
         return
     model, born = reuse.model, tiers.generation
-    held = chosen.compress(model.module, tokens, ratio=ratio)
+    held = chosen.compress(model.module, tokens, ratio=ratio, prompt=prompt)
     tiers.put(
         reuse.root,
         tokens,
@@ -97,12 +97,13 @@ class CompressedReader:
         held = self._held(prompt)
         if held is None:
             return self._reuse.begin(prompts, room=room, remember=False)
-        running = _Alone(self.model, held)
-        logits = running.advance([prompt[held.length :]])
-        self._reuse.counters.hits += 1
-        self._reuse.counters.prompt_tokens += len(prompt)
-        self._reuse.counters.cached_tokens += held.length
-        return _Begun(running, logits, (0,), (held.length,), (0,))
+        self._reuse.count(
+            hits=1,
+            prompt_tokens=len(prompt),
+            cached_tokens=held.length,
+            computed_tokens=len(prompt) - held.length,
+        )
+        return begun_after(self.model, held, prompt, cached=held.length)
 
     def remember(self, tokens: Sequence[int], states: Callable[[int, int], States]) -> object:
         return None
@@ -123,13 +124,12 @@ class CompressedReader:
             return None
 
 
-@dataclass(frozen=True)
-class _Begun:
-    running: Running
-    logits: Tensor
-    order: tuple[int, ...]
-    cached: tuple[int, ...]
-    shared: tuple[int, ...]
+def begun_after(model: LocalModel, held: Held, prompt: Sequence[int], *, cached: int) -> Begun:
+    """One prompt, read on from what is held of its beginning, `cached` tokens of which were not
+    computed for it."""
+    running = _Alone(model, held)
+    logits = running.advance([prompt[held.length :]])
+    return Begun(running, logits, (0,), (cached,), (0,), (len(prompt) - cached,))
 
 
 class _Alone:
@@ -151,4 +151,6 @@ class _Alone:
         """There is only one."""
 
     def states(self, row: int, start: int, end: int) -> States:
-        raise InvalidInput("states after a compressed opening are not stored: they are not exact")
+        raise InvalidInput(
+            "states after what is not a full cache are not stored: they are not exact"
+        )

@@ -8,13 +8,19 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameters
 from starlette.responses import Response
 
-from memos.api.activation_schemas import CompileIn, GenerateIn
+from memos.api.activation_schemas import (
+    CompileIn,
+    GenerateBatchIn,
+    GenerateIn,
+    GenerateJoinedIn,
+    MeasureJoiningIn,
+)
 from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Recall, Repeatable
 from memos.api.queries import AddQuery, Paging
 from memos.api.responses import ActivationId, CubeName, WireResponse, nothing
 from memos.api.streams import streamed
-from memos.types import Activation, ActivationStats, Generated, Page, Role
+from memos.types import Activation, ActivationStats, Answers, Generated, JoinReport, Page, Role
 from memos.wire import from_json
 
 router = APIRouter(prefix="/v1/cubes/{cube}", tags=["activations"], route_class=Gate)
@@ -165,3 +171,54 @@ def generate_stream(request: Request, caller: Caller, cube: CubeName, body: Gene
     """One line of JSON for each piece of text; the last one has `done`, or `problem`."""
     pieces = caller.memory.generate_stream(body.asked(), cube=cube, **body.options())
     return streamed(request, pieces)
+
+
+@router.post(
+    "/generate/batch",
+    operation_id="generate_batch",
+    summary="Ask the local model several things at once",
+    response_model=Answers,
+)
+@needs(Role.READER)
+def generate_batch(caller: Caller, cube: CubeName, body: GenerateBatchIn) -> Response:
+    """Each answer is what it would be alone; what the prompts have in common is computed once."""
+    return WireResponse(caller.memory.generate_batch(body.asked(), cube=cube, **body.options()))
+
+
+@router.post(
+    "/generate/joined",
+    operation_id="generate_joined",
+    summary="Ask the local model after several activation memories",
+    response_model=Generated,
+)
+@needs(Role.READER)
+def generate_joined(caller: Caller, cube: CubeName, body: GenerateJoinedIn) -> Response:
+    """From the states of each where that was measured to change next to nothing; else all is read
+    in full, and `reason` says why."""
+    return WireResponse(caller.memory.generate_joined(body.asked(), cube=cube, **body.options()))
+
+
+@router.post(
+    "/joining",
+    operation_id="measure_joining",
+    summary="Measure answers from joined activation memories",
+    response_model=JoinReport,
+)
+@needs(Role.WRITER)
+def measure_joining(caller: Caller, cube: CubeName, body: MeasureJoiningIn) -> Response:
+    """What is found decides for the cube, until it is measured again."""
+    return WireResponse(caller.memory.measure_joining(cube=cube, **body.options()))
+
+
+@router.get(
+    "/joining",
+    operation_id="joining",
+    summary="What was measured of joining",
+    response_model=JoinReport,
+)
+@needs(Role.READER)
+def joining(
+    caller: Caller, cube: CubeName, adapter: Annotated[str | None, Parameters()] = None
+) -> Response:
+    """404 if nothing was, with the model and adapter at work."""
+    return WireResponse(caller.memory.joining(cube=cube, adapter=adapter))

@@ -126,9 +126,14 @@ def layout_of(cache: Any, bases: Sequence[float | None]) -> CacheLayout:
         window = layer.sliding_window if kind == "sliding" else None
         heads, width = layer.keys.shape[1], layer.keys.shape[-1]
         found.append(LayerLayout(kind, heads, width, layer.values.shape[-1], window, base))
+    if not dtypes:
+        raise InvalidInput(
+            "no layer of this model has attention whose states can be stored; use a model with "
+            "attention layers, hybrid ones included"
+        )
     if len(dtypes) != 1:
         raise InvalidInput(
-            f"a cache whose layers have the dtypes {', '.join(sorted(dtypes)) or 'none'}; only "
+            f"a cache whose layers have the dtypes {', '.join(sorted(dtypes))}; only "
             f"one of {', '.join(ITEM_BYTES)} for all can be stored"
         )
     return CacheLayout(tuple(found), dtypes.pop())

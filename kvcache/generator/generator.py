@@ -39,6 +39,8 @@ class ReadPrompts(Protocol):
     def cached(self) -> Sequence[int]: ...
     @property
     def shared(self) -> Sequence[int]: ...
+    @property
+    def computed(self) -> Sequence[int]: ...
 
 
 class Reader(Protocol):
@@ -172,7 +174,7 @@ class LocalGenerator:
                         yield Event(answer.index, piece)
                     continue
                 self._keep(rows, place, answer)
-                counts = (begun.cached[row], begun.shared[row])
+                counts = (begun.cached[row], begun.shared[row], begun.computed[row])
                 yield Event(answer.index, piece, generation_of(answer, counts, first, now))
             if left and len(left) < len(live):
                 rows.keep(left)
@@ -204,7 +206,9 @@ def chosen(logits: Tensor, samplers: Sequence[Sampler]) -> list[int]:
     ]
 
 
-def generation_of(answer: Answer, counts: tuple[int, int], first: float, now: float) -> Generation:
+def generation_of(
+    answer: Answer, counts: tuple[int, int, int], first: float, now: float
+) -> Generation:
     assert answer.finish is not None
     return Generation(
         text=answer.text,
@@ -212,6 +216,7 @@ def generation_of(answer: Answer, counts: tuple[int, int], first: float, now: fl
         prompt_tokens=len(answer.prompt),
         cached_tokens=counts[0],
         shared_tokens=counts[1],
+        computed_tokens=counts[2],
         finish=answer.finish,
         ttft_s=first,
         total_s=now,

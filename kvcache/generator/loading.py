@@ -11,6 +11,7 @@ from memos.errors import (
     MissingDependency,
     ModelCorrupt,
     ModelError,
+    ModelUnsupported,
 )
 from memos.kvcache.generator.known import DEFAULT_MODEL
 from memos.kvcache.generator.model import Identity, LocalModel
@@ -37,8 +38,9 @@ def load_model(
     `attention` sdpa stored prefixes are shared in place. `threads` 0 leaves torch's own choice;
     else it is set for the whole process. `offline` never asks the Hub.
 
-    ModelNotFound, ModelDigestMismatch, ModelCorrupt for the files; InvalidSetting for an unknown
-    choice; DeviceUnavailable if torch can't use the device; MissingDependency.
+    ModelNotFound, ModelDigestMismatch, ModelCorrupt for the files; ModelUnsupported if the model
+    can't be run with this attention; InvalidSetting for an unknown choice; DeviceUnavailable if
+    torch can't use the device; MissingDependency.
     """
     place = _device(device)
     if dtype not in ITEM_BYTES:
@@ -115,11 +117,21 @@ def _load(files: ModelFiles, place: Any, dtype: str, attention: str) -> tuple[An
             f"model {files.id!r} does not fit on {place}: {error}; use another dtype or device",
             model=files.id,
         ) from error
-    except Exception as error:  # whatever the many formats and their readers raise
-        raise ModelCorrupt(
-            f"can't load model {files.id!r} from {files.folder}: {error}; install or download it "
-            "again",
+    except ValueError as error:
+        if "attention implementation" not in str(error):
+            raise _corrupt(files, error) from error
+        raise ModelUnsupported(
+            f"model {files.id!r} can't be run with attention {attention}: {error}",
             model=files.id,
-            path=str(files.folder),
         ) from error
+    except Exception as error:  # whatever the many formats and their readers raise
+        raise _corrupt(files, error) from error
     return prepared(module, attention=attention), tokenizer
+
+
+def _corrupt(files: ModelFiles, error: Exception) -> ModelCorrupt:
+    return ModelCorrupt(
+        f"can't load model {files.id!r} from {files.folder}: {error}; install or download it again",
+        model=files.id,
+        path=str(files.folder),
+    )

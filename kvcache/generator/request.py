@@ -58,7 +58,8 @@ class Generation:
 
     `tokens` are its ids, with the one that ended it. `cached_tokens` of the prompt's
     `prompt_tokens` were loaded and not computed; `shared_tokens` were computed once for several
-    requests. `finish`: "stop" at the end of the answer or a stop string, "length" at
+    requests; `computed_tokens` were run on account of this one: what several share is on the first
+    one's. `finish`: "stop" at the end of the answer or a stop string, "length" at
     max_new_tokens. `ttft_s` is from the request to the first token, `total_s` to the last.
     """
 
@@ -67,6 +68,7 @@ class Generation:
     prompt_tokens: int
     cached_tokens: int
     shared_tokens: int
+    computed_tokens: int
     finish: Finish
     ttft_s: float
     total_s: float

@@ -62,7 +62,8 @@ def _run(
                 left.append(place)
             else:
                 now = time.perf_counter() - began
-                found[answer.index] = generation_of(answer, (0, 0), first, now)
+                counts = (0, 0, len(answer.prompt))
+                found[answer.index] = generation_of(answer, counts, first, now)
         if left and len(left) < len(live):
             rows.keep(left)
             adapters = [adapters[place] for place in left]

@@ -17,15 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens and what is held of them, read with nothing before them."""
+    """Tokens and what is held of them, every row. They were read with nothing before them, or are a
+    part of what was: then `start` is the position where the first one stood."""
 
     tokens: tuple[int, ...]
     held: Held
+    start: int = 0
 
 
 def compiled(model: Any, tokens: Sequence[int]) -> Chunk:
     """One prefill of the chunk, all rows."""
     return Chunk(tuple(tokens), full(model, tokens))
+
+
+def part(chunk: Chunk, first: int, last: int) -> Chunk:
+    """Its tokens [first, last), with views of their rows."""
+    layers = [
+        Rows(rows.keys[:, first:last], rows.values[:, first:last], rows.positions[:, first:last])
+        for rows in chunk.held.layers
+    ]
+    start = chunk.start + first
+    held = Held(tuple(layers), start + last - first)
+    return Chunk(chunk.tokens[first:last], held, start)
 
 
 def joined(model: Any, chunks: Sequence[Chunk], *, rotate: bool = True) -> Held:
@@ -40,7 +53,8 @@ def joined(model: Any, chunks: Sequence[Chunk], *, rotate: bool = True) -> Held:
     inverse = frequencies(model)
     parts, begin = [], 0
     for chunk in chunks:
-        parts.append(moved(chunk.held, inverse, begin) if rotate else _shifted(chunk.held, begin))
+        delta = begin - chunk.start
+        parts.append(moved(chunk.held, inverse, delta) if rotate else _shifted(chunk.held, delta))
         begin += len(chunk.tokens)
     layers = [_stacked([part.layers[index] for part in parts]) for index in range(len(inverse))]
     return Held(tuple(layers), begin, "joined", 0.0, {"chunks": len(chunks)})

@@ -44,12 +44,14 @@ _MOST_APART = 8
 
 @dataclass
 class Counters:
-    """Tokens and events since the start. `recomputed`: blocks that were found but unusable; `met`:
-    hits whose beginning was computed while the rest was loaded."""
+    """Tokens and events since the start. `cached_tokens` and `shared_tokens` count for each row
+    that had them, `computed_tokens` what was run. `recomputed`: blocks that were found but
+    unusable; `met`: hits whose beginning was computed while the rest was loaded."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     shared_tokens: int = 0
+    computed_tokens: int = 0
     hits: int = 0
     misses: int = 0
     declined: int = 0
@@ -62,7 +64,7 @@ class Begun:
     """Prompts that were read. `order` has the prompt of each row; `logits` (rows, vocabulary).
 
     `cached` and `shared` count, per row, the tokens that were loaded, and that were run once for
-    several rows.
+    several rows; `computed` what was run, that of several rows with the first of them.
     """
 
     running: Running
@@ -70,6 +72,7 @@ class Begun:
     order: tuple[int, ...]
     cached: tuple[int, ...]
     shared: tuple[int, ...]
+    computed: tuple[int, ...]
 
 
 @dataclass
@@ -82,6 +85,7 @@ class _Draft:
     done: list[int] = field(default_factory=list)
     cached: list[int] = field(default_factory=list)
     shared: list[int] = field(default_factory=list)
+    computed: list[int] = field(default_factory=list)
 
 
 class PrefixReuse:
@@ -111,7 +115,7 @@ class PrefixReuse:
         self.counters = Counters()
         self.cost = cost
         self._codec = codec
-        self._codecs = tuple(dict.fromkeys([codec, *codecs]))
+        self.codecs = tuple(dict.fromkeys([codec, *codecs]))
         self._later = later
         self._piece_bytes = piece_bytes
         self._counting = threading.Lock()
@@ -128,7 +132,7 @@ class PrefixReuse:
         except ActivationError as error:
             # States that were still on their way when they were needed, and did not arrive.
             log.warning("stored states can't be used and are computed again: %s", error)
-            self._count(recomputed=1)
+            self.count(recomputed=1)
             return self._begun(prompts, room, remember, loading=False)
 
     def _begun(
@@ -139,21 +143,32 @@ class PrefixReuse:
         draft = _Draft([prompts[index] for index in order], loading=loading)
         for tokens in draft.prompts:
             self.model.check(tokens)
-        draft.done, draft.cached, draft.shared = ([0] * len(order) for _ in range(3))
+        draft.done, draft.cached, draft.shared, draft.computed = (
+            [0] * len(order) for _ in range(4)
+        )
         nodes = shared_runs(draft.prompts)
         self._walk(draft, nodes, 0, len(order), remember=born if remember else None)
         rows = running(self.model, len(order), draft.prefixes, room=room)
         rests = [p[done:] for p, done in zip(draft.prompts, draft.done, strict=True)]
         logits = rows.advance(rests)
+        computed = [own + len(rest) for own, rest in zip(draft.computed, rests, strict=True)]
         if remember:
             for row, tokens in enumerate(draft.prompts):
                 self.remember(tokens, partial(rows.states, row), born=born)
-        self._count(
+        self.count(
             prompt_tokens=sum(map(len, prompts)),
             cached_tokens=sum(draft.cached),
             shared_tokens=sum(draft.shared),
+            computed_tokens=sum(computed),
         )
-        return Begun(rows, logits, tuple(order), tuple(draft.cached), tuple(draft.shared))
+        return Begun(
+            rows,
+            logits,
+            tuple(order),
+            tuple(draft.cached),
+            tuple(draft.shared),
+            tuple(computed),
+        )
 
     def compile(self, tokens: Sequence[int], *, sources: Sequence[Source] = ()) -> BlockId | None:
         """Stores the states of `tokens`, computing what is not stored; the block that ends there.
@@ -184,7 +199,7 @@ class PrefixReuse:
         if self.store is None:
             return None
         # One token more, since a look-up leaves the last one to be run.
-        hit = self.store.find(self.root, [*tokens, tokens[-1]], codecs=self._codecs)
+        hit = self.store.find(self.root, [*tokens, tokens[-1]], codecs=self.codecs)
         start = hit.tokens // GRANULE * GRANULE if hit is not None else 0
         new = len(tokens) - (hit.tokens if hit is not None else 0)
         if new < (1 if sources else GRANULE):
@@ -262,23 +277,23 @@ class PrefixReuse:
             return
         tokens, done = draft.prompts[first], draft.done[first]
         look = self.store.find if compiling else self.store.longest
-        hit = look(self.root, tokens[: end + 1], codecs=self._codecs)
+        hit = look(self.root, tokens[: end + 1], codecs=self.codecs)
         if hit is None or hit.tokens <= done:
-            self._count(misses=not compiling)
+            self.count(misses=not compiling)
             return
         try:
             if not compiling and self._meets(done, hit, len(tokens)):
                 self._meet(draft, first, last, hit)
                 return
             if not compiling and self._declines(done, hit, len(tokens)):
-                self._count(declined=1)
+                self.count(declined=1)
                 return
             prefixes = self._lent(self.store, hit, done)
         except ActivationError as error:
             log.warning("stored states can't be used and are computed again: %s", error)
-            self._count(recomputed=1)
+            self.count(recomputed=1)
             return
-        self._count(hits=not compiling)
+        self.count(hits=not compiling)
         self._lay_all(draft, prefixes, first, last)
         for row in range(first, last):
             draft.cached[row] += hit.tokens - done
@@ -328,6 +343,7 @@ class PrefixReuse:
         coming = tiers.coming(hit)
         made, used = meeting.met(self.model, draft.prompts[first], before, coming)
         self._lay_all(draft, made, first, last)
+        draft.computed[first] += sum(prefix.tokens for prefix in made)
         loaded = 0
         for block in used:
             done, end = draft.done[first], block.segment.end
@@ -335,7 +351,7 @@ class PrefixReuse:
                 self._lay_all(draft, [Prefix(block.states(), done, end - done, 0, 1)], first, last)
                 loaded += end - done
         tiers.keep(used)
-        self._count(hits=bool(used), met=bool(used), declined=not used)
+        self.count(hits=bool(used), met=bool(used), declined=not used)
         for row in range(first, last):
             draft.cached[row] += loaded
 
@@ -350,6 +366,7 @@ class PrefixReuse:
         one.advance([tokens[done : node.end]])
         states = one.states(0, done if self.model.has_rows else 0, node.end)
         _lay(draft, Prefix(states, done, node.end - done, node.first, node.last))
+        draft.computed[node.first] += node.end - done
         for row in range(node.first, node.last):
             draft.shared[row] += node.end - done
         if remember is not None:
@@ -358,7 +375,8 @@ class PrefixReuse:
     def _born(self) -> int:
         return self.store.generation if self.store is not None else 0
 
-    def _count(self, **more: int) -> None:
+    def count(self, **more: int) -> None:
+        """Adds to counters by name."""
         with self._counting:
             for name, value in more.items():
                 setattr(self.counters, name, getattr(self.counters, name) + value)

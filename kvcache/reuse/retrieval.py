@@ -64,7 +64,8 @@ def nearest(model: Any, chunks: Sequence[Chunk], question: Sequence[int], count:
 
 def _keys(chunk: Chunk, index: int, inverse: torch.Tensor, begin: int, groups: int) -> torch.Tensor:
     """(heads, n, dim) float32 of a chunk moved so that it ends right before `begin`."""
-    keys = rotated(chunk.held.layers[index].keys[:, SINKS:], inverse, begin - len(chunk.tokens))
+    delta = begin - len(chunk.tokens) - chunk.start
+    keys = rotated(chunk.held.layers[index].keys[:, SINKS:], inverse, delta)
     return keys.float().repeat_interleave(groups, dim=0)
 
 

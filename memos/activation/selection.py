@@ -30,8 +30,12 @@ POLICIES = (
     "elastic",
     "kvsharer",
 )
-"""Those that need not know what will be asked. The last five prune channels of keys, merge rows or
-share them between layers; the others choose rows."""
+"""The last five prune channels of keys, merge rows or share them between layers; the others choose
+rows."""
+GUIDED = ("tova", "snapkv", "pyramidkv", "cake", "finch", "laq", "think")
+"""Those that a prompt can guide: what it looks at is kept."""
+NEEDS_GUIDE = ("finch",)
+"""Those whose formula is the attention of a prompt: without one they would be another policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,27 @@ def check_policy(label: str | None) -> None:
             "and 1, such as keydiff:0.5",
             field="policy",
         )
+
+
+def check_guide(label: str | None, guide: str | None, settings: Settings) -> None:
+    """InvalidInput for a guide that the policy would ignore, or none where it needs one; to be
+    asked after `check_policy`."""
+    name = label.partition(":")[0] if label else None
+    if guide is None:
+        if name in NEEDS_GUIDE:
+            raise InvalidInput(
+                f"policy {name} keeps what a prompt looks at; give the prompt, or one like it, as "
+                "guide",
+                field="guide",
+            )
+        return
+    if name not in GUIDED:
+        raise InvalidInput(
+            f"policy {name or 'none'} is guided by no prompt; leave guide out, or use one of "
+            f"{', '.join(GUIDED)}",
+            field="guide",
+        )
+    _check_own("guide", guide, settings)
 
 
 def _check_own(name: str, value: str, settings: Settings) -> None:

@@ -1,17 +1,16 @@
-"""`memos activation …` and `memos generate`: what the local model has read, and its answers."""
+"""`memos activation …`: what the local model has read."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from memos.cli import output
-from memos.cli.options import KINDS, Group, command, cube_option, paging_options
+from memos.cli.options import KINDS, Group, cube_option, paging_options
 from memos.cli.session import Session, pass_session
-from memos.types import Activation, Kind
+from memos.types import JOIN_RATIOS, Activation, JoinReport, Kind, Recomputed
 
 
 @click.group("activation", cls=Group)
@@ -31,6 +30,7 @@ def activation() -> None:
 @click.option("--token-budget", type=int, help="Most tokens of memories.")
 @click.option("--codec", help="raw, lossless, int8, k8v4, int4 or int2.")
 @click.option("--policy", help="Leave out a share of the states, such as keydiff:0.5.")
+@click.option("--guide", help="A prompt that tells the policy what will be asked.")
 @click.option("--pin", "pinned", is_flag=True, help="Never evict it for others.")
 @click.option("--no-wait", is_flag=True, help="Leave it to a job.")
 @pass_session
@@ -147,38 +147,61 @@ def stats(session: Session, cube: str) -> None:
     )
 
 
-@command("generate")
-@click.argument("prompt")
+@activation.command("measure")
+@click.argument("activations", nargs=-1, required=True)
 @cube_option
-@click.option("--activation", "-a", help="Id of the activation memory to begin at.")
-@click.option("--refresh", is_flag=True, help="Compile it anew if it is stale.")
-@click.option("--adapter", help="Id of the adapter to answer with; none: without one.")
-@click.option("--max-new-tokens", type=int, default=256, show_default=True)
-@click.option("--temperature", type=float, default=0.0, show_default=True)
-@click.option("--top-p", type=float, default=1.0, show_default=True)
-@click.option("--top-k", type=int, default=0, help="0: of all tokens.")
-@click.option("--seed", type=int, help="The same seed gives the same answer.")
-@click.option("--stop", multiple=True, help="Text before which the answer ends; can be repeated.")
+@click.option("--ask", "questions", multiple=True, required=True, help="A question; repeatable.")
+@click.option("--ratio", "ratios", multiple=True, type=float, help="Share of tokens run again.")
+@click.option("--selection", type=click.Choice(get_args(Recomputed)), default="deviation")
+@click.option("--adapter", help="Id of the adapter; none: without one.")
 @pass_session
-def generate(session: Session, /, prompt: str, **wanted: Any) -> None:
-    """Ask the local model; the answer is printed as it comes. `-` reads PROMPT from stdin."""
-    asked = sys.stdin.read() if prompt == "-" else prompt
+def measure(
+    session: Session,
+    /,
+    activations: tuple[str, ...],
+    questions: tuple[str, ...],
+    ratios: tuple[float, ...],
+    **wanted: Any,
+) -> None:
+    """Measure how near answers from ACTIVATIONS joined are to those from all of them read in full.
+
+    It decides whether `memos generate --join` uses their states in this cube.
+    """
     with session.memories() as memory:
-        if session.json:
-            output.emit_json(memory.generate(asked, **wanted))
-            return
-        for piece in memory.generate_stream(asked, **wanted):
-            click.echo(output.clean(piece.text), nl=False)
-            sys.stdout.flush()
-            done = piece.done
-    click.echo()
-    if done is not None:
-        output.note(
-            session,
-            f"{done.reused_tokens} of {done.prompt_tokens} prompt tokens {done.states}, first "
-            f"token after {done.ttft_s * 1000:.0f} ms, {done.new_tokens} tokens in "
-            f"{done.total_s:.1f} s",
+        found = memory.measure_joining(
+            questions, activations=activations, ratios=ratios or JOIN_RATIOS, **wanted
         )
+    _emit_report(session, found)
+
+
+@activation.command("joining")
+@cube_option
+@click.option("--adapter", help="Id of the adapter; none: without one.")
+@pass_session
+def joining(session: Session, cube: str, adapter: str | None) -> None:
+    """Show what was measured of joining in a cube."""
+    with session.memories() as memory:
+        _emit_report(session, memory.joining(cube=cube, adapter=adapter))
+
+
+def _emit_report(session: Session, found: JoinReport) -> None:
+    rows = [
+        (
+            f"{point.ratio:g}",
+            f"{point.top1:.3f}",
+            f"{point.kl:.4f}",
+            "used" if point.ratio == found.ratio else "",
+        )
+        for point in found.curve
+    ]
+    output.emit(
+        session,
+        found,
+        lambda: output.table("computed again", "same token", "KL", "", rows=rows),
+        brief=["" if found.ratio is None else f"{found.ratio:g}"],
+    )
+    if found.ratio is None:
+        output.note(session, f"no share reaches {found.threshold}: all is read in full")
 
 
 def _emit(session: Session, found: Activation) -> None:
@@ -193,6 +216,7 @@ def _emit(session: Session, found: Activation) -> None:
         ("bytes", found.bytes),
         ("codec", found.codec),
         ("policy", found.policy),
+        ("guide", found.guide),
         ("pinned", "yes" if found.pinned else None),
         ("hits", found.hits),
         ("last used", output.when(found.last_used_at)),

@@ -12,7 +12,16 @@ from memos.client.bodies import segment as path_segment
 from memos.client.problems import problem
 from memos.client.requests import Request
 from memos.errors import MemosError
-from memos.types import Activation, ActivationStats, Generated, Kind, Page, Piece
+from memos.types import (
+    Activation,
+    ActivationStats,
+    Answers,
+    Generated,
+    JoinReport,
+    Kind,
+    Page,
+    Piece,
+)
 
 _PATIENCE = 540.0
 """Seconds; the first use loads the model, and a long answer takes its time."""
@@ -99,6 +108,61 @@ def generate_stream(prompt: Prompt, *, cube: str, url: str, **options: Any) -> R
     )
 
 
+def generate_batch(prompts: Sequence[Prompt], *, cube: str, **options: Any) -> Request[Answers]:
+    sent = {**options, "stop": list(options["stop"])}
+    return Request(
+        method="POST",
+        path=f"{cube_path(cube)}/generate/batch",
+        body=json_body({"prompts": [_sent(prompt) for prompt in prompts], **given(sent)}),
+        read=reader(Answers),
+        patience=_PATIENCE,
+    )
+
+
+def generate_joined(
+    prompt: Prompt, *, cube: str, activations: Sequence[str], **options: Any
+) -> Request[Generated]:
+    return Request(
+        method="POST",
+        path=f"{cube_path(cube)}/generate/joined",
+        body=_asked(prompt, {**options, "activations": list(activations)}),
+        read=reader(Generated),
+        patience=_PATIENCE,
+    )
+
+
+def measure_joining(
+    questions: Sequence[str],
+    *,
+    cube: str,
+    activations: Sequence[str],
+    ratios: Sequence[float],
+    **options: Any,
+) -> Request[JoinReport]:
+    lists = {
+        "questions": list(questions),
+        "activations": list(activations),
+        "ratios": list(ratios),
+    }
+    return Request(
+        method="POST",
+        path=f"{cube_path(cube)}/joining",
+        body=json_body({**lists, **given(options)}),
+        read=reader(JoinReport),
+        patience=_PATIENCE,
+    )
+
+
+def joining(*, cube: str, adapter: str | None) -> Request[JoinReport]:
+    return Request(
+        method="GET",
+        path=f"{cube_path(cube)}/joining",
+        query=[("adapter", adapter)] if adapter is not None else [],
+        read=reader(JoinReport),
+        patience=_PATIENCE,
+    )
+
+
 def broken_off(url: str) -> MemosError:
     """For an answer that ends without an end."""
     return MemosError(f"{url} broke off in the middle of an answer; ask again")
@@ -109,9 +173,12 @@ def _path(cube: str, id: str) -> str:
 
 
 def _asked(prompt: Prompt, options: Mapping[str, Any]) -> bytes:
-    messages = prompt if isinstance(prompt, str) else [dict(message) for message in prompt]
     stop = {"stop": list(options["stop"])}
-    return json_body({"prompt": messages, **given({**options, **stop})})
+    return json_body({"prompt": _sent(prompt), **given({**options, **stop})})
+
+
+def _sent(prompt: Prompt) -> Any:
+    return prompt if isinstance(prompt, str) else [dict(message) for message in prompt]
 
 
 def _piece_reader(url: str) -> Callable[[bytes], Piece]:

@@ -12,7 +12,18 @@ from typing import TypeVar
 from memos.client import activation_requests as requests
 from memos.client.activation_requests import Prompt
 from memos.client.requests import Request
-from memos.types import Activation, ActivationStats, Generated, Kind, Page, Piece
+from memos.types import (
+    JOIN_RATIOS,
+    Activation,
+    ActivationStats,
+    Answers,
+    Generated,
+    JoinReport,
+    Kind,
+    Page,
+    Piece,
+    Recomputed,
+)
 
 T = TypeVar("T")
 
@@ -47,6 +58,7 @@ class AsyncActivationVerbs(ABC):
         token_budget: int | None = None,
         codec: str | None = None,
         policy: str | None = None,
+        guide: str | None = None,
         pinned: bool = False,
         wait: bool = True,
     ) -> Activation:
@@ -54,8 +66,9 @@ class AsyncActivationVerbs(ABC):
 
         Memories are given by id, by a search for `query`, or as all of a `kind`; `system` comes
         before them, `text` of one's own after. `token_budget` leaves memories out that have no
-        room; `policy`, such as keydiff:0.5, leaves out states, which changes answers. Without
-        `wait` a job computes the states.
+        room; `policy`, such as keydiff:0.5, leaves out states, which changes answers; `guide` is a
+        prompt that says to some policies what will be asked. Without `wait` a job computes the
+        states.
         """
         return await self._send(
             requests.compile(
@@ -70,6 +83,7 @@ class AsyncActivationVerbs(ABC):
                 token_budget=token_budget,
                 codec=codec,
                 policy=policy,
+                guide=guide,
                 pinned=pinned,
                 wait=wait,
                 idempotency_key=self._key(),
@@ -172,3 +186,101 @@ class AsyncActivationVerbs(ABC):
                 stop=stop,
             )
         )
+
+    async def generate_batch(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        activation: str | None = None,
+        refresh: bool = False,
+        adapter: str | None = None,
+        cube: str = "default",
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Answers:
+        """The answers to several prompts at once, in their order, each as it would be alone. What
+        they have in common, the activation memory above all, is computed or loaded once."""
+        return await self._send(
+            requests.generate_batch(
+                prompts,
+                cube=cube,
+                activation=activation,
+                refresh=refresh,
+                adapter=adapter,
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                top_k=top_k,
+                seed=seed,
+                stop=stop,
+            )
+        )
+
+    async def generate_joined(
+        self,
+        prompt: Prompt,
+        *,
+        activations: Sequence[str],
+        top: int | None = None,
+        refresh: bool = False,
+        adapter: str | None = None,
+        cube: str = "default",
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Generated:
+        """The answer from several activation memories, one after another, each from the states that
+        it was compiled to by itself: where `measure_joining` found that next to nothing changes;
+        else all is read in full, and `reason` says why. With `top` only the texts that the prompt
+        attends to most are in it."""
+        return await self._send(
+            requests.generate_joined(
+                prompt,
+                cube=cube,
+                activations=activations,
+                top=top,
+                refresh=refresh,
+                adapter=adapter,
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                top_k=top_k,
+                seed=seed,
+                stop=stop,
+            )
+        )
+
+    async def measure_joining(
+        self,
+        questions: Sequence[str],
+        *,
+        activations: Sequence[str],
+        ratios: Sequence[float] = JOIN_RATIOS,
+        selection: Recomputed = "deviation",
+        adapter: str | None = None,
+        cube: str = "default",
+    ) -> JoinReport:
+        """How near answers from these activation memories joined are to those after a full prefill,
+        by the share of tokens that is computed again. It decides for `generate_joined` in this
+        cube, until it is measured again."""
+        return await self._send(
+            requests.measure_joining(
+                questions,
+                cube=cube,
+                activations=activations,
+                ratios=ratios,
+                selection=selection,
+                adapter=adapter,
+            )
+        )
+
+    async def joining(self, *, adapter: str | None = None, cube: str = "default") -> JoinReport:
+        """What `measure_joining` found in this cube. NotFound if nothing was measured."""
+        return await self._send(requests.joining(cube=cube, adapter=adapter))

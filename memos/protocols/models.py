@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from memos.errors import ExtractionFailed
 from memos.types import (
     AdapterReport,
+    Answers,
     ArtifactSource,
     EmbeddingModel,
     Extraction,
     Gate,
     Inventory,
+    Joined,
+    JoinReport,
     Kept,
     LanguageModel,
     Memory,
@@ -20,6 +24,7 @@ from memos.types import (
     Piece,
     Prompting,
     Recipe,
+    Recomputed,
     Trained,
     TrainingSet,
 )
@@ -101,6 +106,13 @@ class Generator(Protocol):
         """The answer to `messages` ({role, content}), which come after the opening, as it comes;
         the last piece is done. States of the opening that are stored are loaded, what is not is
         computed; nothing is stored. InvalidInput at once for what the model can't be asked."""
+        ...
+
+    def batch(
+        self, opening: Opening, prompts: Sequence[Sequence[Mapping[str, str]]], wanted: Prompting
+    ) -> Answers:
+        """The answers to several, in their order, each as it would be alone. The opening, and what
+        else they have in common, is loaded or computed once and held once."""
         ...
 
 
@@ -190,10 +202,50 @@ class AdapterStore(Protocol):
         ...
 
 
+class Joining(Protocol):
+    """Openings one after another, each from the states that it was compiled to by itself. `scope`
+    is what a measurement holds for, of one model and adapter."""
+
+    def measure(
+        self,
+        openings: Sequence[Opening],
+        questions: Sequence[str],
+        *,
+        scope: str,
+        ratios: Sequence[float],
+        selection: Recomputed,
+        at: datetime,
+    ) -> JoinReport:
+        """Compares answers to the questions with those after a full prefill, and keeps what it
+        found, instead of what was measured before. ModelUnsupported, StateConflict for what can't
+        be joined."""
+        ...
+
+    def report(self, opening: Opening, *, scope: str) -> JoinReport | None:
+        """What was measured with this model and the opening's adapter."""
+        ...
+
+    def answer(
+        self,
+        openings: Sequence[Opening],
+        messages: Sequence[Mapping[str, str]],
+        wanted: Prompting,
+        *,
+        scope: str,
+        top: int | None = None,
+    ) -> Joined:
+        """The answer, joined where the report allows it, else after a full prefill, with the reason
+        why. With `top` of those openings alone that the messages attend to most."""
+        ...
+
+
 class LocalStates(Generator, ActivationStore, Protocol):
     """All of them, on one model. `forget` and `inventory` are of adapters too."""
 
     @property
     def adapters(self) -> AdapterStore: ...
+
+    @property
+    def joining(self) -> Joining: ...
 
     def close(self) -> None: ...

@@ -7,7 +7,7 @@ Knows which versions were compiled, not whether they are still what is there: th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from memos.activation.opening import assembled
@@ -16,9 +16,10 @@ from memos.errors import MemoryNotFound, StateConflict
 from memos.protocols import Clock, Stores
 from memos.service.carried import carried
 from memos.service.late_states import LateStates
-from memos.types import Artifact, ArtifactSource, Cube, Memory, NewJob, Opening, State
+from memos.types import Artifact, ArtifactSource, Cube, Memory, NewJob, Opening, State, Substrate
 
 COMPILE = "kv_compile"
+_PART = 256
 
 
 class Compiling:
@@ -112,8 +113,24 @@ class Compiling:
             salt=self._stores.artifacts.salt(cube.tenant_id),
             codec=artifact.codec if artifact else self.codec(cube),
             policy=artifact.policy if artifact else None,
+            guide=guide_of(artifact) if artifact else None,
             adapter=adapter,
         )
+
+    def rows(self, cube: Cube) -> Iterator[Artifact]:
+        """All activation memories of a cube, oldest first."""
+        after = None
+        while rows := self._stores.artifacts.page(
+            cube.id, Substrate.ACTIVATION, after=after, limit=_PART
+        ):
+            yield from rows
+            after = rows[-1].id
+
+    def unpin(self, cube: Cube, artifact: Artifact) -> None:
+        """Lets its last block go, unless another pinned one of the cube ends in it."""
+        others = (row for row in self.rows(cube) if row.pinned and row.id != artifact.id)
+        if artifact.file and all(row.file != artifact.file for row in others):
+            self._states.wait().pin(artifact.file, pinned=False)
 
     def job(self, cube: Cube, id: str, *, adapter: str | None = None) -> NewJob:
         """Computes the states of an activation memory, or those that it has with an adapter."""
@@ -130,6 +147,12 @@ class Compiling:
 
 def sources_of(memories: Sequence[Memory]) -> tuple[ArtifactSource, ...]:
     return tuple(ArtifactSource(memory_id=m.id, version=m.version) for m in memories)
+
+
+def guide_of(artifact: Artifact) -> str | None:
+    """The prompt that its policy was guided by."""
+    guide: str | None = artifact.detail.get("guide")
+    return guide
 
 
 def stale(artifact: Artifact) -> StateConflict:

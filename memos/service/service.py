@@ -37,6 +37,7 @@ from memos.service.activations import Activations
 from memos.service.adapters import DISTILL, Adapters
 from memos.service.adding import Adder
 from memos.service.admission import Admission
+from memos.service.answering import Answering
 from memos.service.choosing import Chooser
 from memos.service.compiling import COMPILE
 from memos.service.contexts import Contexts
@@ -205,6 +206,14 @@ class Service:
             settings,
             clock=clock,
             new_id=new_id,
+        )
+        self.answering = Answering(
+            stores,
+            self._states,
+            self.adapters,
+            self.activations.compiling,
+            self.activations.refreshing,
+            clock=clock,
         )
         self.contexts = Contexts(
             stores,

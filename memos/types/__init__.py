@@ -5,17 +5,23 @@ opaque string (a ULID when the service made it).
 """
 
 from memos.types.activations import (
+    JOIN_RATIOS,
     Activation,
     ActivationStats,
+    Answers,
     Artifact,
     ArtifactSource,
     Generated,
     Inventory,
+    Joined,
+    JoinPoint,
+    JoinReport,
     Kept,
     LanguageModel,
     Opening,
     Piece,
     Prompting,
+    Recomputed,
     Substrate,
 )
 from memos.types.adapters import (
@@ -146,6 +152,7 @@ from memos.types.searching import (
 
 __all__ = [
     "COUNTED",
+    "JOIN_RATIOS",
     "LIVE",
     "UNSET",
     "ActionKind",
@@ -156,6 +163,7 @@ __all__ = [
     "AddProgress",
     "Added",
     "AddedFacts",
+    "Answers",
     "ApiKey",
     "Artifact",
     "ArtifactSource",
@@ -197,6 +205,9 @@ __all__ = [
     "IssuedKey",
     "Job",
     "JobState",
+    "JoinPoint",
+    "JoinReport",
+    "Joined",
     "Judgement",
     "KeepingPlan",
     "Kept",
@@ -237,6 +248,7 @@ __all__ = [
     "QueueReport",
     "ReceiptCheck",
     "Recipe",
+    "Recomputed",
     "Ref",
     "Relation",
     "Role",

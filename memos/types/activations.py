@@ -39,8 +39,8 @@ class Artifact:
     source has changed or was forgotten; `reason` says which, or why it could not be computed.
     `own_text` is text that was given and is in no memory. `file` is the last block or the file's
     name; `root` (hex) the key that the blocks are found by; `tokens` and `bytes` what it holds.
-    `policy`: what left a part of it out, as `<name>:<share removed>`; None if nothing did. Of an
-    adapter, `attached` says whether it is at work in its cube, and `detail` how it was made.
+    `policy`: what left a part of it out, as `<name>:<share removed>`; None if nothing did. `detail`
+    says how it was made. Of an adapter, `attached` says whether it is at work in its cube.
     """
 
     id: str
@@ -76,7 +76,8 @@ class Activation:
     """An activation memory: text that a model has read, and what was kept of that.
 
     `text` is the plaintext again, system prompt included; None in lists, and where a source was
-    erased. `fingerprint` names what its states depend on, by part. Fields as those of an Artifact.
+    erased. `fingerprint` names what its states depend on, by part; `guide` is the prompt that its
+    policy was guided by. Fields as those of an Artifact.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Activation:
     bytes: int
     codec: str
     policy: str | None
+    guide: str | None = None
     pinned: bool
     hits: int
     last_used_at: datetime | None
@@ -123,13 +125,15 @@ class Opening:
     """What a prompt begins with, and whose it is.
 
     `salt` keeps tenants apart; `codec` is how states are stored; `policy` what leaves a part of
-    them out, as `<name>:<share>`, None for nothing. `adapter` is the file of the one at work.
+    them out, as `<name>:<share>`, None for nothing; `guide` the prompt that it is guided by.
+    `adapter` is the file of the one at work.
     """
 
     text: str
     salt: bytes = field(repr=False)
     codec: str
     policy: str | None = None
+    guide: str | None = field(default=None, repr=False)
     adapter: str | None = None
 
 
@@ -181,7 +185,10 @@ class Generated:
     `states`: "loaded" if it began at stored states (`reused_tokens` of its `prompt_tokens`), else
     "recomputed". `finish`: "stop" at its end or a stop text, "length" at max_new_tokens. Times are
     from the request to the first token, and to the last. `activation` and `adapter` are the ids of
-    those it was given with; None without one.
+    those it was given with; None without one. Of a batch, `shared_tokens` of the prompt were
+    computed once for several. Of an answer from several activation memories, `activations` are
+    those whose text was in the prompt; `joined` says whether the states that each was compiled to
+    were put together, and `reason` why not.
     """
 
     text: str
@@ -195,6 +202,20 @@ class Generated:
     model: str
     activation: str | None = None
     adapter: str | None = None
+    shared_tokens: int = 0
+    activations: tuple[str, ...] = ()
+    joined: bool | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Of a batch, in the order of its prompts. `computed_tokens` of all `prompt_tokens` were run:
+    what several have in common once."""
+
+    items: tuple[Generated, ...]
+    prompt_tokens: int
+    computed_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,3 +224,52 @@ class Piece:
 
     text: str
     done: Generated | None = None
+
+
+# Activation memories one after another, each computed by itself: reuse out of place.
+
+Recomputed = Literal["first", "deviation"]
+"""Which tokens are computed again: the first of each text, or those whose keys are farthest from
+what they would be."""
+
+
+JOIN_RATIOS = (0.15, 0.3, 0.5, 0.7, 0.9)
+"""Shares of tokens computed again that are measured unless others are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinPoint:
+    """Answers after a share of `ratio` of the moved tokens was computed again, beside those after a
+    full prefill: how often the likeliest token is the same (`top1`), and the KL divergence in
+    nats."""
+
+    ratio: float
+    top1: float
+    kl: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinReport:
+    """What was measured in a cube, with one model, over `tokens` tokens of answers.
+
+    `ratio` is the least share whose `top1` reached the `threshold`: joining does that. None if none
+    did; then all is read in full. `activations` and `questions` count what it was measured with.
+    """
+
+    model: str
+    selection: Recomputed
+    curve: tuple[JoinPoint, ...]
+    threshold: float
+    ratio: float | None
+    tokens: int
+    activations: int
+    questions: int
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """An answer from several openings, and which of them were chosen for it."""
+
+    answer: Generated
+    chosen: tuple[int, ...]

@@ -7,7 +7,7 @@ get new ids here, and their files are made anew. What they were made of, and how
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from memos.storage.dumps.rows import Row
 from memos.storage.records import json_text
 from memos.storage.tables import artifact, artifact_source
 from memos.types import Recipe, State, Substrate
+
+T = TypeVar("T")
 
 _NO_FILE = "the files of adapters do not travel in a dump; distill it again"
 _PLACE = {column.name: number for number, column in enumerate(artifact.c)}
@@ -33,7 +35,15 @@ class _Detail:
     when: Literal["named", "always"] = "named"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Guide:
+    """What stays of an activation memory's."""
+
+    guide: str | None = None
+
+
 _detail = msgspec.json.Decoder(_Detail)
+_guide = msgspec.json.Decoder(_Guide)
 
 
 class Artifacts:
@@ -49,7 +59,7 @@ class Artifacts:
     def row(self, row: Row) -> Row:
         id = self._named(row[_PLACE["id"]])
         parametric = row[_PLACE["substrate"]] == Substrate.PARAMETRIC.value
-        detail = self._kept(row[_PLACE["detail"]]) if parametric else {}
+        detail = self._kept(row[_PLACE["detail"]]) if parametric else _guided(row[_PLACE["detail"]])
         if row[_PLACE["attached"]] and "recipe" in detail:
             self.attached.append(id)
         if not parametric and row[_PLACE["state"]] == State.ACTIVATED.value:
@@ -66,7 +76,7 @@ class Artifacts:
             "updated_at": self._at,
             "reason": _NO_FILE if parametric else None,
             "state": State.EXPIRED.value if parametric else State.GENERATED.value,
-            "detail": json_text(detail) if parametric else None,
+            "detail": json_text(detail) if detail else None,
         }
         for name, value in changes.items():
             row[_PLACE[name]] = value
@@ -84,11 +94,20 @@ class Artifacts:
         return self._ids.setdefault(id, self._new_id())
 
     def _kept(self, text: str | None) -> dict[str, Any]:
-        try:
-            found: _Detail = _detail.decode(text or "{}")
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise InvalidDump(f"artifact.detail does not fit: {error}") from error
+        found = _read(_detail, text)
         kept = {name: value for name, value in asdict(found).items() if value is not None}
         if found.parent is not None:
             kept["parent"] = self._named(found.parent)
         return kept
+
+
+def _guided(text: str | None) -> dict[str, Any]:
+    found = _read(_guide, text)
+    return {} if found.guide is None else {"guide": found.guide}
+
+
+def _read(decoder: msgspec.json.Decoder[T], text: str | None) -> T:
+    try:
+        return decoder.decode(text or "{}")
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise InvalidDump(f"artifact.detail does not fit: {error}") from error

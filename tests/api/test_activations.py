@@ -62,6 +62,30 @@ def test_an_answer_comes_in_pieces(http, cube, made):
     assert lines[-1]["done"]["reused_tokens"] == whole["reused_tokens"]
 
 
+def test_several_are_asked_at_once_and_joined(http, cube, made):
+    first = made.rpartition("/")[2]
+    body = {"prompts": ["Tea?", "Rain?"], "activation": first, "max_new_tokens": 4}
+    answers = http.post(f"{cube}/generate/batch", json=body).json()
+    assert [one["states"] for one in answers["items"]] == ["loaded", "loaded"]
+    assert answers["computed_tokens"] < answers["prompt_tokens"]
+    nobody = http.post(f"{cube}/generate/batch", json={**body, "prompts": []})
+    assert problem(nobody, 422, "invalid-input")
+    other = http.post(f"{cube}/activations", json={"text": TEXT[20:]}).json()["id"]
+    ask = {"prompt": "Tea?", "activations": [first, other], "max_new_tokens": 4}
+    answer = http.post(f"{cube}/generate/joined", json=ask).json()
+    assert answer["joined"] is False
+    assert "never measured" in answer["reason"]
+    assert problem(http.get(f"{cube}/joining"), 404, "not-found")
+    wanted = {"questions": ["Tea?"], "activations": [first, other], "ratios": [0.999]}
+    report = http.post(f"{cube}/joining", json={**wanted, "selection": "first"}).json()
+    assert http.get(f"{cube}/joining").json() == report
+    assert report["ratio"] == 0.999
+    assert http.post(f"{cube}/generate/joined", json=ask).json()["joined"] is True
+    metrics = http.get("/metrics").text
+    for name in ("computed_tokens", "shared_tokens", "joined", "not_joined"):
+        assert f"\nmemos_kv_{name} " in metrics
+
+
 def test_what_is_wrong_is_told_before_the_stream_begins(http, cube):
     body = {"prompt": "Tea?", "activation": "nobody"}
     answer = http.post(f"{cube}/generate/stream", json=body)
@@ -120,6 +144,7 @@ def test_a_job_compiles_without_wait(http, cube):
         ({"kind": "vault"}, 422, "invalid-input", "no memory"),
         ({"text": "x", "codec": "zip"}, 422, "invalid-input", "zip"),
         ({"text": "x", "policy": "h2o"}, 422, "invalid-input", "h2o"),
+        ({"text": "x", "policy": "finch:0.5"}, 422, "invalid-input", "guide"),
         ({"text": "x", "policy": "magic:0.5"}, 422, "invalid-input", "magic"),
         ({"text": "x" * 5000}, 422, "invalid-input", "4096"),
         ({"text": "x", "memories": "all"}, 422, "invalid-input", "memories"),
@@ -156,3 +181,5 @@ def test_readers_may_ask_and_not_compile(server: Running, cube, made):
     with httpx.Client(base_url=server.url, headers=headers, timeout=20) as reader:
         assert reader.post(f"{cube}/generate", json=body).status_code == 200
         assert reader.post(f"{cube}/activations", json={"text": "x"}).status_code == 403
+        wanted = {"questions": ["x"], "activations": ["a", "b"]}
+        assert reader.post(f"{cube}/joining", json=wanted).status_code == 403

@@ -51,6 +51,9 @@ BODIES = {
     "distill": {"kind": "core"},
     "merge_adapters": {"adapters": ["x", "y"]},
     "generate": {"prompt": "x", "max_new_tokens": 1},
+    "generate_batch": {"prompts": ["x"], "max_new_tokens": 1},
+    "generate_joined": {"prompt": "x", "activations": ["x", "y"], "max_new_tokens": 1},
+    "measure_joining": {"questions": ["x"], "activations": ["x", "y"]},
     "generate_stream": {"prompt": "x", "max_new_tokens": 1},
 }
 # What each operation must be told in the query.

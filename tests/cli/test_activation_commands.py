@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from memos.cli import cli
-from memos.types import Activation, ActivationStats, Generated, Page
+from memos.types import Activation, ActivationStats, Answers, Generated, JoinReport, Page
 from memos.wire import from_json
 from tests.local_model import tiny_model
 from tests.server import Running, running_server
@@ -70,6 +70,31 @@ def test_a_stale_one_ends_with_conflict_and_is_refreshed(run: Run) -> None:
     assert from_json(fresh.stdout, Generated).activation == made
 
 
+def test_several_at_once_and_joined(run: Run) -> None:
+    two = [
+        run("activation", "compile", "--text", text, "--quiet").stdout.strip()
+        for text in (TEXT, TEXT[20:])
+    ]
+    asked = run("generate-batch", "Tea?", "Rain?", "-a", two[0], "--max-new-tokens", "4", "--json")
+    assert len(from_json(asked.stdout, Answers).items) == 2
+    piped = run("generate-batch", "--max-new-tokens", "2", input="Tea?\n\nRain?\n")
+    assert "prompt tokens were computed for 2 answers" in piped.stderr
+    ask = ["generate", "Tea?", "--join", two[0], "--join", two[1], "--max-new-tokens", "2"]
+    assert "not joined: joining was never measured" in run(*ask).stderr
+    assert run("activation", "joining").exit_code == 3
+    share = ["--ratio", "0.999", "--selection", "first"]
+    measured = run("activation", "measure", *two, "--ask", "Tea?", *share, "--json")
+    assert from_json(measured.stdout, JoinReport).ratio == 0.999
+    assert run("activation", "joining", "--quiet").stdout.strip() == "0.999"
+    assert "used" in run("activation", "joining").stdout
+    answer = from_json(run(*ask, "--top", "2", "--json").stdout, Generated)
+    assert (answer.joined, answer.activations) == (True, tuple(two))
+    guided = ["activation", "compile", "--text", TEXT, "--policy", "finch:0.5"]
+    assert run(*guided).exit_code == 2
+    made = from_json(run(*guided, "--guide", "Tea?", "--json").stdout, Activation)
+    assert made.guide == "Tea?"
+
+
 def test_wrong_use_says_so(run: Run) -> None:
     for args in (
         ["activation", "compile"],
@@ -77,6 +102,8 @@ def test_wrong_use_says_so(run: Run) -> None:
     ):
         assert run(*args).exit_code == 2
     assert run("activation", "drop").exit_code == 2
+    assert run("generate", "x", "--top", "2").exit_code == 2
+    assert run("generate", "x", "-a", "1", "--join", "2").exit_code == 2
 
 
 def test_it_works_on_a_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from memos.errors import ActivationNotFound, InvalidInput, MemoryNotFound, StateConflict
+from memos.errors import ActivationNotFound, InvalidInput, MemoryNotFound, NotFound, StateConflict
 from memos.types import (
     Activation,
     ActivationStats,
+    Answers,
     Generated,
+    JoinReport,
     Kind,
     Page,
     Piece,
@@ -75,6 +77,12 @@ def activation_story(memory: Any, said: Any) -> None:
         ActivationNotFound,
         lambda: list(memory.generate_stream("x", activation="0" * 26, cube="mind")),
     )
+    many = memory.generate_batch(["Tea?", turns], activation=made.id, cube="mind", max_new_tokens=6)
+    assert type(many) is Answers
+    assert many.items[0].text == done.text
+    note("generate_batch", [answered(one) for one in many.items])
+    refused("ask nothing at once", InvalidInput, lambda: memory.generate_batch([], cube="mind"))
+    joined_story(memory, said)
     stats = memory.activation_stats(cube="mind")
     assert type(stats) is ActivationStats
     note("activation_stats", stats)
@@ -85,5 +93,36 @@ def activation_story(memory: Any, said: Any) -> None:
     ask = {"activation": made.id, "cube": "mind", "max_new_tokens": 4}
     refused("ask a stale one", StateConflict, lambda: memory.generate("Tea?", **ask))
     note("refresh", answered(memory.generate("Tea?", refresh=True, **ask)))
+    guided = {"text": _TEA, "policy": "finch:0.5", "cube": "mind"}
+    note("compile with a guide", memory.compile(guide="Which tea?", **guided))
+    refused("compile without one", InvalidInput, lambda: memory.compile(**guided))
     note("drop", memory.drop(made.id, cube="mind"))
     refused("drop again", ActivationNotFound, lambda: memory.drop(made.id, cube="mind"))
+
+
+def joined_story(memory: Any, said: Any) -> None:
+    """Answers from several activation memories, before and after that is measured."""
+    note, refused = said.note, said.refused
+    two = [memory.compile(text=_TEA[at:], cube="mind").id for at in (10, 20)]
+    refused("joining before it is measured", NotFound, lambda: memory.joining(cube="mind"))
+    ask = {"activations": two, "cube": "mind", "max_new_tokens": 4}
+    note("not joined", answered(memory.generate_joined("Tea?", **ask)))
+    report = memory.measure_joining(
+        ["Tea?"], activations=two, ratios=[0.999], selection="first", cube="mind"
+    )
+    assert type(report) is JoinReport
+    assert memory.joining(cube="mind") == report
+    note("measure_joining", [point.top1 for point in report.curve])
+    joined = memory.generate_joined("Tea?", top=2, **ask)
+    assert joined.joined is True
+    note("joined", answered(joined))
+    refused(
+        "join one",
+        InvalidInput,
+        lambda: memory.generate_joined("Tea?", **{**ask, "activations": two[:1]}),
+    )
+    refused(
+        "measure nothing",
+        InvalidInput,
+        lambda: memory.measure_joining([], activations=two, cube="mind"),
+    )

@@ -76,6 +76,39 @@ KINDS = {
         },
     ),
 }
+MORE = {
+    "qwen3_next": (
+        "Qwen3NextConfig",
+        {
+            "head_dim": 16,
+            "layer_types": ["linear_attention", "full_attention"] * 2,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+            "linear_key_head_dim": 16,
+            "linear_value_head_dim": 16,
+            "num_experts": 2,
+            "num_experts_per_tok": 1,
+            "moe_intermediate_size": 32,
+            "shared_expert_intermediate_size": 32,
+        },
+    ),
+    "granitemoehybrid": (
+        "GraniteMoeHybridConfig",
+        {
+            **_MAMBA,
+            "layer_types": ["mamba", "attention"] * 2,
+            "mamba_n_heads": 8,
+            "mamba_d_head": 16,
+            "num_local_experts": 0,
+            "shared_intermediate_size": 64,
+        },
+    ),
+    "mamba2": (
+        "Mamba2Config",
+        {"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 1, "chunk_size": 32},
+    ),
+}
+"""Kinds of few tests: a gated delta rule, Mamba 2 beside attention, Mamba 2 alone."""
 FULL = ("llama", "qwen2", "qwen3")
 SLIDING = ("mistral", "gemma3")
 RECURRENT = ("lfm2", "falcon_h1", "bamba", "jamba")
@@ -98,7 +131,7 @@ def byte_tokenizer():
 
 
 def config(kind, **changes):
-    name, values = KINDS[kind]
+    name, values = {**KINDS, **MORE}[kind]
     return getattr(transformers, name)(**{**_SHAPE, **values, **changes})
 
 

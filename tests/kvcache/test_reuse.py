@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memos.errors import InvalidInput, ModelUnsupported
@@ -15,8 +15,8 @@ from memos.kvcache.attention.patching import patched
 from memos.kvcache.attention.rows import Held
 from memos.kvcache.compression.reference import Random
 from memos.kvcache.quality.harness import full
-from memos.kvcache.reuse.chunks import Chunk, compiled, joined
-from memos.kvcache.reuse.gate import Gate, Sample, Verdict, judged
+from memos.kvcache.reuse.chunks import Chunk, compiled, joined, part
+from memos.kvcache.reuse.placing import aligned, repaired
 from memos.kvcache.reuse.recompute import deviating, first, recomputed
 from memos.kvcache.reuse.retrieval import nearest, relevance
 from memos.kvcache.reuse.rotation import frequencies, moved, rotated, verify
@@ -277,40 +277,48 @@ def test_wrong_ratios_and_selections_are_refused(model: Any, chunks: list[Chunk]
         joined(model, [])
 
 
-def test_nothing_is_reused_without_a_measurement(model: Any, chunks: list[Chunk]) -> None:
-    gate = Gate(model)
-    held = gate.prepare(chunks)
-    expected = full(model, everything(chunks))
-    assert all(
-        torch.equal(one.keys, two.keys)
-        for one, two in zip(held.layers, expected.layers, strict=True)
-    )
-    assert (gate.reused, gate.prefilled) == (0, 1)
+@given(
+    sizes=st.lists(st.integers(9, 40), min_size=2, max_size=3),
+    gaps=st.lists(st.integers(1, 4), min_size=3, max_size=3),
+    cut=st.integers(0, 2),
+    ratio=st.sampled_from([0.0, 0.3, 1.0]),
+    selection=st.sampled_from(["first", "deviation"]),
+)
+@settings(max_examples=15, deadline=None)
+def test_chunks_are_found_and_what_is_between_them_is_computed(
+    model: Any, sizes: list[int], gaps: list[int], cut: int, ratio: float, selection: Any
+) -> None:
+    """Also where a tokenizer has changed up to two tokens at the edges of a chunk."""
+    found = [compiled(model, tokens(size, seed=size + n)) for n, size in enumerate(sizes)]
+    prompt: list[int] = []
+    for chunk, gap in zip(found, gaps, strict=False):
+        at = cut if prompt else 0
+        prompt += [*chunk.tokens[at : len(chunk.tokens) - cut], *tokens(gap, seed=99)]
+    placed = aligned(prompt, found)
+    assert len(placed) == len(found)
+    for place in placed:
+        assert tuple(prompt[place.at : place.end]) == place.chunk.tokens
+    held, computed = repaired(model, prompt, placed, ratio=ratio, selection=selection)
+    assert held.length == placed[-1].end < len(prompt)
+    between = held.length - sum(len(place.chunk.tokens) for place in placed)
+    moved = held.length - placed[0].end
+    assert between <= computed <= moved
+    if ratio == 0:
+        assert computed == between
+    expected = full(model, prompt[: held.length])
+    # Keys of the first layer depend on nothing but the token and its position.
+    torch.testing.assert_close(held.layers[0].keys, expected.layers[0].keys, atol=1e-4, rtol=1e-3)
+    if ratio == 1:
+        for rows, other in zip(held.layers, expected.layers, strict=True):
+            torch.testing.assert_close(rows.values, other.values, atol=1e-4, rtol=1e-3)
 
 
-def test_the_gate_follows_the_verdict(model: Any, chunks: list[Chunk]) -> None:
-    bad = Verdict(0.1, "first", top1=0.949, kl=0.1, tokens=100)
-    good = Verdict(0.1, "first", top1=0.95, kl=0.1, tokens=100)
-    assert not bad.passed
-    assert good.passed
-    expected = full(model, everything(chunks)).layers[3].values
-    for verdict, exact in ((bad, True), (good, False)):
-        gate = Gate(model, verdict)
-        assert torch.equal(gate.prepare(chunks).layers[3].values, expected) is exact
-        assert (gate.reused, gate.prefilled) == (int(not exact), int(exact))
-
-
-def test_a_verdict_is_measured(model: Any) -> None:
-    sample = Sample((tuple(tokens(40)), tuple(tokens(30, seed=3))), tuple(tokens(50, seed=4)))
-    everything_again = judged(model, [sample], ratio=1.0)
-    assert everything_again.passed
-    assert everything_again.top1 == 1.0
-    assert everything_again.kl < 1e-6
-    assert everything_again.tokens == 50
-    nothing_again = judged(model, [sample], ratio=0.0)
-    assert nothing_again.kl > everything_again.kl
-    with pytest.raises(InvalidInput, match="no tokens to measure"):
-        judged(model, [], ratio=0.5)
+def test_a_chunk_that_is_not_there_or_too_short_is_not_placed(chunks: list[Chunk]) -> None:
+    text = everything(chunks)
+    assert [place.at for place in aligned([*text, 1], chunks)] == [0, 40, 65]
+    assert [place.at for place in aligned([*text, 1], [chunks[0], chunks[2], chunks[1]])] == [0, 65]
+    assert [place.at for place in aligned([5, *text, 1], chunks[1:])] == [41, 66]
+    assert aligned([*text[:45], 1], [chunks[0], part(chunks[1], 0, 5)])[1:] == []
 
 
 def test_relevance_is_a_share_and_keeps_order(model: Any, chunks: list[Chunk]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from memos.activation.selection import POLICIES
+from memos.activation.selection import GUIDED, POLICIES
 from memos.assembly import build
 from memos.config import load
 from memos.errors import (
@@ -467,8 +467,9 @@ def test_a_policy_leaves_out_states_and_says_so(
 ) -> None:
     ids = add(memory, LONG, BOAT)
     whole = memory.compile(memories=ids)
-    half = memory.compile(memories=ids, policy=f"{policy}:0.5")
-    assert half.policy == f"{policy}:0.5"
+    guide = "What does Ben own?" if policy in GUIDED else None
+    half = memory.compile(memories=ids, policy=f"{policy}:0.5", guide=guide)
+    assert (half.policy, half.guide) == (f"{policy}:0.5", guide)
     assert half.tokens == whole.tokens
     assert half.bytes < PRUNED.get(policy, 0.75) * whole.bytes
     for made in (half, whole):  # neither is taken for the other
@@ -484,9 +485,9 @@ def test_an_answer_from_what_a_policy_made_is_that_of_the_policy(
 ) -> None:
     """Nothing of it is lost on the way to the disk and back."""
     made = memory.compile(text=LONG + BOAT, policy=f"{policy}:0.5")
-    from memos.kvcache.activations import opening_tokens, prompt_of
     from memos.kvcache.attention.continuation import Continuation
     from memos.kvcache.compression.registry import policy as policy_named
+    from memos.kvcache.openings import opening_tokens, prompt_of
 
     model = service.activations._states.wait()._model()
     text = made.text or ""
