@@ -16,30 +16,25 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from memos.errors import ActivationError, StorageError
-from memos.kvcache.blocks.block import GRANULE, BlockId, Source, States
+from memos.errors import ActivationError
+from memos.kvcache.blocks.block import BlockId, Source, States
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import Running, running
-from memos.kvcache.reuse import meeting
+from memos.kvcache.reuse.finding import Found, device_tiers, lent, meets, met
+from memos.kvcache.reuse.remembering import PIECE_BYTES, Remembering
 from memos.kvcache.reuse.tree import Node, order_of, shared_runs
-from memos.kvcache.tiers.tiers import Tiers
 
 if TYPE_CHECKING:
     from memos.kvcache.cost import CostModel
     from memos.kvcache.store.hit import Hit
     from memos.kvcache.store.store import BlockStore
+    from memos.kvcache.tiers.tiers import Tiers
 
 log = logging.getLogger(__name__)
 
 EXACT = ("raw", "lossless")
 """Codecs that change nothing."""
-PIECE_BYTES = 128 << 20
-"""Of states, before they are packed: a block of more is stored in pieces, so that its end can be
-loaded while its beginning is computed; fewer would cost more calls than they are worth."""
-_MOST_PIECES = 4
-_MOST_APART = 8
-"""Blocks of one hit that are read in place; of more a copy is made, since each is attended to."""
 
 
 @dataclass
@@ -114,10 +109,8 @@ class PrefixReuse:
         self.root = model.fingerprint.root(salt)
         self.counters = Counters()
         self.cost = cost
-        self._codec = codec
         self.codecs = tuple(dict.fromkeys([codec, *codecs]))
-        self._later = later
-        self._piece_bytes = piece_bytes
+        self._remembering = Remembering(model.layout, codec, later=later, piece_bytes=piece_bytes)
         self._counting = threading.Lock()
 
     def begin(
@@ -177,7 +170,7 @@ class PrefixReuse:
         """
         self.model.check(tokens)
         born = self._born()
-        draft = _Draft([[*tokens, tokens[-1]]], done=[0], cached=[0], shared=[0])
+        draft = _Draft([[*tokens, tokens[-1]]], done=[0], cached=[0], shared=[0], computed=[0])
         self._load(draft, 0, 1, len(tokens), compiling=True)
         if draft.done[0] == len(tokens):
             return None
@@ -198,56 +191,9 @@ class PrefixReuse:
         before they were computed, so that what was forgotten meanwhile is not stored."""
         if self.store is None:
             return None
-        # One token more, since a look-up leaves the last one to be run.
-        hit = self.store.find(self.root, [*tokens, tokens[-1]], codecs=self.codecs)
-        start = hit.tokens // GRANULE * GRANULE if hit is not None else 0
-        new = len(tokens) - (hit.tokens if hit is not None else 0)
-        if new < (1 if sources else GRANULE):
-            return None
-        made = None
-        for begin, end in self._pieces(start, len(tokens)):
-            made = self._put(self.store, tokens[:end], begin, states(begin, end), sources, born)
-            if made is None:
-                break
-        return made
-
-    def _put(
-        self,
-        store: BlockStore | Tiers,
-        tokens: Sequence[int],
-        start: int,
-        states: States,
-        sources: Sequence[Source],
-        born: int | None,
-    ) -> BlockId | None:
-        put = store.put_later if self._later else store.put
-        try:
-            made = put(
-                self.root,
-                tokens,
-                start,
-                states,
-                layout=self.model.layout,
-                sources=sources,
-                codec=self._codec,
-                born=born,
-            )
-        except (ActivationError, StorageError) as error:
-            # An answer must not fail because its states can't be kept.
-            log.warning("the states of %d tokens were not stored: %s", len(tokens) - start, error)
-            return None
-        return made if isinstance(made, str) else None
-
-    def _pieces(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The ranges [start, end) is stored in: about equal, each but the last of whole granules.
-        One, where states can be had at the end only."""
-        layout = self.model.layout
-        count = min(_MOST_PIECES, layout.bytes_of(end - start) // self._piece_bytes)
-        if count < 2 or not layout.croppable:
-            return [(start, end)]
-        size = -(-(end - start) // count // GRANULE) * GRANULE or GRANULE
-        cuts = [*range(start, end, size)][:count]
-        return list(zip(cuts, [*cuts[1:], end], strict=True))
+        return self._remembering.put(
+            self.store, self.root, tokens, states, codecs=self.codecs, sources=sources, born=born
+        )
 
     def _walk(
         self,
@@ -282,78 +228,33 @@ class PrefixReuse:
             self.count(misses=not compiling)
             return
         try:
-            if not compiling and self._meets(done, hit, len(tokens)):
-                self._meet(draft, first, last, hit)
-                return
-            if not compiling and self._declines(done, hit, len(tokens)):
-                self.count(declined=1)
-                return
-            prefixes = self._lent(self.store, hit, done)
+            found = self._found(draft, first, hit, compiling)
         except ActivationError as error:
             log.warning("stored states can't be used and are computed again: %s", error)
             self.count(recomputed=1)
             return
-        self.count(hits=not compiling)
-        self._lay_all(draft, prefixes, first, last)
-        for row in range(first, last):
-            draft.cached[row] += hit.tokens - done
-
-    def _lent(self, store: BlockStore | Tiers, hit: Hit, done: int) -> list[Prefix]:
-        """The hit's states after `done` tokens, each block where it lies if that is not slower."""
-        tiers = self._device_tiers()
-        if tiers is None or len(hit.segments) > _MOST_APART:
-            return [Prefix(store.lend(hit), done, hit.tokens - done, 0, 1)]
-        return [
-            Prefix(states, begin, segment.end - begin, 0, 1)
-            for states, segment in zip(tiers.lend_apart(hit), hit.segments, strict=True)
-            if (begin := max(done, segment.start)) < segment.end
-        ]
-
-    def _lay_all(self, draft: _Draft, prefixes: Sequence[Prefix], first: int, last: int) -> None:
-        for prefix in prefixes:
+        if found is None or not (compiling or found.loaded):
+            self.count(declined=1)
+        else:
+            self.count(hits=not compiling, met=found.computed > 0)
+        for prefix in found.prefixes if found else ():
             _lay(draft, replace(prefix, first=first, last=last))
-
-    def _declines(self, done: int, hit: Hit, length: int) -> bool:
-        if self.cost is None or self.store is None:
-            return False
-        return not self.cost.loads(done, hit.tokens, length, self.store.held(hit))
-
-    def _meets(self, done: int, hit: Hit, length: int) -> bool:
-        tiers = self._device_tiers()
-        if self.cost is None or tiers is None:
-            return False
-        runs = [
-            (segment.start, segment.end, tiers.held(part))
-            for segment, part in zip(hit.segments, hit.apart(), strict=True)
-        ]
-        return meeting.worth(self.cost, done, runs, length)
-
-    def _device_tiers(self) -> Tiers | None:
-        """The store, if it brings blocks to a device where any part of a hit can be used."""
-        tiers = self.store
-        if not isinstance(tiers, Tiers) or tiers.device is None:
-            return None
-        return tiers if self.model.has_rows and self.model.layout.croppable else None
-
-    def _meet(self, draft: _Draft, first: int, last: int, hit: Hit) -> None:
-        """Loads the hit from its end while its tokens are computed from the beginning."""
-        tiers = self._device_tiers()
-        assert tiers is not None
-        before = [prefix for prefix in draft.prefixes if prefix.first <= first < prefix.last]
-        coming = tiers.coming(hit)
-        made, used = meeting.met(self.model, draft.prompts[first], before, coming)
-        self._lay_all(draft, made, first, last)
-        draft.computed[first] += sum(prefix.tokens for prefix in made)
-        loaded = 0
-        for block in used:
-            done, end = draft.done[first], block.segment.end
-            if done < end:
-                self._lay_all(draft, [Prefix(block.states(), done, end - done, 0, 1)], first, last)
-                loaded += end - done
-        tiers.keep(used)
-        self.count(hits=bool(used), met=bool(used), declined=not used)
+        draft.computed[first] += found.computed if found else 0
         for row in range(first, last):
-            draft.cached[row] += loaded
+            draft.cached[row] += found.loaded if found else 0
+
+    def _found(self, draft: _Draft, row: int, hit: Hit, compiling: bool) -> Found | None:
+        """The hit's states for a row, in the way that is worth it; None if none is."""
+        assert self.store is not None
+        tokens, done = draft.prompts[row], draft.done[row]
+        tiers = device_tiers(self.model, self.store)
+        if self.cost is not None and not compiling:
+            if tiers is not None and meets(self.cost, tiers, hit, done, len(tokens)):
+                before = [p for p in draft.prefixes if p.first <= row < p.last]
+                return met(self.model, tiers, hit, tokens, before)
+            if not self.cost.loads(done, hit.tokens, len(tokens), self.store.held(hit)):
+                return None
+        return lent(self.store, tiers, hit, done)
 
     def _run(self, draft: _Draft, node: Node, remember: int | None) -> None:
         """Runs the rest of what a node's rows share, once. `remember`: the generation before."""

@@ -81,7 +81,7 @@ def test_what_is_not_there_when_it_is_needed_is_computed(tmp_path, device, late,
         tiers.signal.set()
         assert begun.cached == (STORED - 64 * late,)
         torch.testing.assert_close(begun.logits, plain, atol=1e-4, rtol=1e-4)
-        assert reuse.counters.met == (late < 4)
+        assert reuse.counters.met == (0 < late < 4)
         assert reuse.counters.declined == (late == 4)
         assert len(tiers.device.shelf) == (4 - late if held else 0)
         tiers.late = 0
@@ -129,11 +129,15 @@ def test_rows_that_share_a_prefix_meet_it_once(tmp_path, device):
         torch.testing.assert_close(begun.logits[row], plain[index], atol=1e-4, rtol=1e-4)
 
 
-def test_pieces_are_whole_granules_and_end_where_the_text_does(tmp_path):
+@pytest.mark.parametrize("later", [False, True])
+def test_pieces_are_whole_granules_and_end_where_the_text_does(tmp_path, later):
     model = local.tiny("llama")
     with BlockStore(tmp_path / "store", budget_bytes=1 << 30) as store:
-        reuse = PrefixReuse(model, store, piece_bytes=model.layout.bytes_of(100))
-        last = reuse.compile(PROMPT)
+        size = model.layout.bytes_of(100)
+        reuse = PrefixReuse(model, store, piece_bytes=size, later=later)
+        reuse.compile(PROMPT)
+        store.flush()
+        last = store.find(reuse.root, [*PROMPT, 1]).blocks[-1]
         found = [(one.start, one.end) for one in map(store.header, store.lineage(last))]
         assert found == [(0, 128), (128, 256), (256, 300)]
         assert store.find(reuse.root, [*PROMPT, 1]).tokens == 300
