@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from memos.errors import BlockNotFound, InvalidInput, MemosError
 from memos.kvcache.answers import answer_of, named, options_of
@@ -42,9 +41,6 @@ from memos.types import (
     Piece,
     Prompting,
 )
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ passes are over few tokens; so does every token of an answer. Queries, keys and 
 of the same input, as are a gate and what it lets through: their weights are laid in one matrix, of
 which the layers keep views. Rotary positions (Su et al. 2021, https://arxiv.org/abs/2104.09864) are
 then three kernels for queries and keys together: x·cos + roll(x, d/2)·sin', where sin' is sin with
-its first half negated. A third of a layer's kernels are saved.
+its first half negated. Thirteen kernels become four.
 
 A layer is known by what it has, and changed only if it then computes the same but for the last
 bits. One whose parts something hooks into, as adapters do, goes its own way as before.
@@ -13,6 +13,7 @@ bits. One whose parts something hooks into, as adapters do, goes its own way as 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from types import MethodType
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 _QKV = ("q_proj", "k_proj", "v_proj")
 _GATED = ("gate_proj", "up_proj")
@@ -78,32 +81,35 @@ class _Joint:
     """The weights of some layers of one part, one under the other, as they are now."""
 
     def __init__(self, part: Any, names: tuple[str, ...], signs: _Signs) -> None:
-        self.layers = [getattr(part, name) for name in names]
-        self.sizes = [layer.out_features for layer in self.layers]
+        self.layers = {name: getattr(part, name) for name in names}
+        self.sizes = [layer.out_features for layer in self.layers.values()]
         self.signs = signs
         self.weight: Tensor | None = None
         self.bias: Tensor | None = None
 
     def lay(self) -> None:
         """Makes the layers' weights views of one matrix."""
+        layers = list(self.layers.values())
         with torch.no_grad():
-            self.weight = torch.cat([layer.weight for layer in self.layers])
-            if self.layers[0].bias is not None:
-                self.bias = torch.cat([layer.bias for layer in self.layers])
+            self.weight = torch.cat([layer.weight for layer in layers])
+            if layers[0].bias is not None:
+                self.bias = torch.cat([layer.bias for layer in layers])
             at = 0
-            for layer, size in zip(self.layers, self.sizes, strict=True):
+            for layer, size in zip(layers, self.sizes, strict=True):
                 layer.weight.data = self.weight[at : at + size]
                 if self.bias is not None:
                     layer.bias.data = self.bias[at : at + size]
                 at += size
 
-    def holds(self) -> bool:
-        """Whether the layers are as they were laid, and nobody hooks into them. What gives a model
-        other weights, another dtype say, gives them to all layers."""
-        for layer in self.layers:
-            if layer._forward_hooks or layer._forward_pre_hooks:
+    def holds(self, part: Any) -> bool:
+        """Whether the part still has these layers, as they were laid, and nobody hooks into them:
+        adapters that learn take their places. What gives a model other weights, another dtype say,
+        gives them to all layers."""
+        modules = part._modules
+        for name, layer in self.layers.items():
+            if modules[name] is not layer or layer._forward_hooks or layer._forward_pre_hooks:
                 return False
-        weight = self.layers[0].weight
+        weight = next(iter(self.layers.values())).weight
         return self.weight is not None and bool(weight.data_ptr() == self.weight.data_ptr())
 
     def product(self, states: Tensor) -> Tensor:
@@ -121,7 +127,7 @@ def _attention(
 ) -> tuple[Tensor, Any]:
     """In place of the forward of an attention layer of transformers."""
     joint: _Joint = part.joint
-    if not joint.holds():
+    if not joint.holds(part):
         whole: tuple[Tensor, Any] = type(part).forward(
             part,
             hidden_states,
@@ -151,7 +157,7 @@ def _attention(
 def _gated(part: Any, states: Tensor) -> Tensor:
     """In place of the forward of a gated layer."""
     joint: _Joint = part.joint
-    if not joint.holds():
+    if not joint.holds(part):
         plain: Tensor = type(part).forward(part, states)
         return plain
     gate, up = torch.split(joint.product(states), joint.sizes, dim=-1)
@@ -169,7 +175,7 @@ def _fits(part: Any, names: tuple[str, ...], devices: Iterable[str]) -> bool:
 def _alike(part: Any, joint: _Joint, forward: Callable[..., Any]) -> bool:
     """Whether a layer computes the same in either way: some normalise queries, or turn only a part
     of them. Its weights are laid for it, which changes nothing."""
-    weight = joint.layers[0].weight
+    weight = next(iter(joint.layers.values())).weight
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(1, 5, weight.shape[1], generator=generator).to(weight.device, weight.dtype)
     more: tuple[Any, ...] = ()
@@ -182,7 +188,8 @@ def _alike(part: Any, joint: _Joint, forward: Callable[..., Any]) -> bool:
     try:
         with torch.inference_mode():
             plain, other = type(part).forward(part, states, *more), forward(part, states, *more)
-    except (AttributeError, RuntimeError, TypeError):  # a layer with needs of its own
+    except (AttributeError, RuntimeError, TypeError) as error:  # a layer with needs of its own
+        log.info("layers of the kind %s stay as they are: %s", type(part).__name__, error)
         return False
     finally:
         del part.joint

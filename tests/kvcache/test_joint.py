@@ -84,6 +84,27 @@ def test_who_hooks_into_a_layer_is_heard():
     assert sorted(calls) == [1, 1, 2]
 
 
+# peft asks a model for a name that transformers has given another one.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_a_layer_that_takes_the_place_of_one_is_used():
+    """As an adapter that learns does (peft)."""
+    from peft import LoraConfig, get_peft_model
+
+    learning = []
+    for joined in (False, True):
+        model = made("llama")
+        if joined:
+            joint.join(model, devices=["cpu"])
+        targets = ["q_proj", "v_proj", "up_proj"]
+        torch.manual_seed(1)
+        adapted = get_peft_model(model, LoraConfig(r=2, target_modules=targets))
+        adapted(IDS).logits.sum().backward()
+        learning.append([w.grad for _, w in adapted.named_parameters() if w.requires_grad])
+    assert len(learning[0]) == 12
+    for one, other in zip(*learning, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
 def test_a_copy_with_other_weights_uses_them():
     model = made("llama")
     joint.join(model, devices=["cpu"])
