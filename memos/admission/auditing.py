@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from memos.admission.junk import junk
-from memos.consolidation.planning import SOURCE, Planner
+from memos.consolidation.made import SOURCE
+from memos.consolidation.planning import Planner
 from memos.consolidation.wording import wording
 from memos.protocols import Clock, Held, KeepingStore
 from memos.retrieval.analysis import text_of

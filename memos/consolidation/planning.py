@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memos.consolidation.families import Family, covered, families
+from memos.consolidation.made import MADE_BY, SOURCE
+from memos.consolidation.outdated import line, outdated, retirement
 from memos.consolidation.recurrence import Recurring, recurring
 from memos.protocols import Clock, Deed, Ended, Held, KeepingStore, Move, Said
-from memos.types import ActionKind, Cube, Kind, Lineage, Policy, Relation, State
+from memos.types import ActionKind, Cube, Kind, Policy, Relation, State
 
 if TYPE_CHECKING:
     from memos.protocols import Vector
 
-SOURCE = "consolidation"
-"""`provenance.source` of what is made here."""
 _PAGE = 2000
 _MERGED_KINDS = frozenset({Kind.EPISODIC, Kind.SEMANTIC, Kind.PROCEDURAL, Kind.CORE})
 _LEAST_COVERED = 0.6
@@ -72,10 +72,14 @@ class Planner:
         beat()
         retired = self._superseded(cube, looked, said) if policy.retire else {}
         deeds = _merges(looked, vectors, said, retired, beat)
-        if policy.retire:
-            gone = {move.memory_id for deed in deeds for move in deed.moves}
-            deeds += self._outdated(cube, looked, gone)
         deeds = self._unruled(cube, deeds)
+        again: list[Recurring] = []
+        if policy.retire:
+            found = outdated(self._store, cube.id, looked, vectors, deeds)
+            kept = self._unruled(cube, [one.deed for one in found])
+            deeds += kept
+            left = {move.memory_id for deed in kept for move in deed.moves}
+            again = [one.again for one in found if one.again and one.id in left]
         gone = {move.memory_id for deed in deeds for move in deed.moves}
         made = (
             self._recurring(cube, looked, vectors, deeds, gone, beat) if policy.generalise else []
@@ -84,7 +88,7 @@ class Planner:
             looked_at=len(every),
             bytes_before=sum(item.bytes for item in every),
             deeds=tuple(deeds),
-            made=tuple(made),
+            made=(*again, *made),
             held=tuple(looked),
             bytes_of={item.memory.id: item.bytes for item in every},
         )
@@ -133,7 +137,7 @@ class Planner:
             claims = said.get(id, ())
             if _all_over(claims, found) and covered(item.memory, claims) >= _LEAST_COVERED:
                 reason = f"all that it says has ended, by rule {last.rule or 'unnamed'}"
-                deed = _retirement(item, about, reason, {"assertions": len(claims)})
+                deed = retirement(item, about, reason, {"assertions": len(claims)})
                 retired[id] = _Retired(deed, about, last.at)
         return retired
 
@@ -161,34 +165,6 @@ class Planner:
                 found[id] = head
         return found
 
-    def _outdated(self, cube: Cube, held: Sequence[Held], retired: set[str]) -> list[Deed]:
-        """Memories made here of sources that have all been retired, now or before."""
-        made = {i.memory.id: i for i in held if i.memory.provenance.source == SOURCE}
-        if not made:
-            return []
-        sources: dict[str, set[str]] = defaultdict(set)
-        for line in self._store.lineage(cube.id, sorted(made)):
-            if line.derived_id in made and line.relation is Relation.MADE_FROM:
-                sources[line.derived_id].add(line.source_id)
-        every = sorted({id for ids in sources.values() for id in ids})
-        over = {
-            line.source_id: line.derived_id
-            for line in self._store.lineage(cube.id, every)
-            if line.relation is Relation.SUPERSEDED
-        }
-        live = {item.memory.id for item in held}
-        gone = retired | {id for id in over if id not in live}
-        return [
-            _retirement(
-                made[id],
-                over.get(next(iter(sorted(ids))), id),
-                "all that it was made of has ended",
-                {"sources": len(ids)},
-            )
-            for id, ids in sorted(sources.items())
-            if ids and ids <= gone and not made[id].fixed
-        ]
-
     def _recurring(
         self,
         cube: Cube,
@@ -203,7 +179,7 @@ class Planner:
         promoted = {
             item.memory.id
             for item in held
-            if item.memory.metadata.get("made_by") == ActionKind.PROMOTE.value
+            if item.memory.metadata.get(MADE_BY) == ActionKind.PROMOTE.value
         }
         times: dict[str, int] = defaultdict(lambda: 1)
         known: dict[str, set[ActionKind]] = defaultdict(set)
@@ -271,7 +247,7 @@ def _unread(
     why = next(over[item.memory.id] for item in members if item.memory.id in over)
     reason = "it says the same as others, all of which has ended"
     return {
-        item.memory.id: replace(why, deed=_retirement(item, why.about, reason, {}))
+        item.memory.id: replace(why, deed=retirement(item, why.about, reason, {}))
         for item in members
         if item.memory.id not in over
         and not said.get(item.memory.id)
@@ -288,18 +264,7 @@ def _merge(head: Held, others: Sequence[Held], family: Family) -> Deed:
         f"{len(others) + 1} memories say the same by their {family.by}",
         {"memories": len(others) + 1, "least_cosine": round(family.cosine, 4)},
         moves=tuple(Move(item.memory.id, item.memory.version, State.MERGED) for item in others),
-        lineage=tuple(_line(head.memory.id, item, Relation.MERGED) for item in others),
-    )
-
-
-def _retirement(item: Held, about: str, reason: str, numbers: Mapping[str, float]) -> Deed:
-    return Deed(
-        ActionKind.SUPERSEDE,
-        about,
-        reason,
-        numbers,
-        moves=(Move(item.memory.id, item.memory.version, State.MERGED),),
-        lineage=(_line(about, item, Relation.SUPERSEDED),) if about != item.memory.id else (),
+        lineage=tuple(line(head.memory.id, item, Relation.MERGED) for item in others),
     )
 
 
@@ -313,15 +278,6 @@ def _without(deed: Deed, ids: set[str]) -> Deed:
 
 def _plain(item: Held) -> bool:
     return item.memory.provenance.source != SOURCE
-
-
-def _line(derived_id: str, item: Held, relation: Relation) -> Lineage:
-    return Lineage(
-        derived_id=derived_id,
-        source_id=item.memory.id,
-        source_version=item.memory.version,
-        relation=relation,
-    )
 
 
 def _shifted(one: Recurring, kept: Sequence[int]) -> Recurring:

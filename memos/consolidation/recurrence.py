@@ -7,22 +7,20 @@ a group quotes its members and adds nothing. Rules for English. Pure; knows no s
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memos.consolidation.neighbours import Pairs, near_pairs
+from memos.consolidation.quoting import day_of, quoted
+from memos.consolidation.wants import is_instruction, is_preference
 from memos.consolidation.wording import compatible, wording
 from memos.protocols import Held
 from memos.retrieval.analysis import text_of
 from memos.retrieval.telling import telling
-from memos.summaries.extractive import central, sentence
 from memos.types import ActionKind, Kind, Memory
 
 if TYPE_CHECKING:
@@ -38,34 +36,16 @@ _TOPIC_DAYS = 2
 """On how many days at least a topic came up."""
 _TOLD = 40
 """Characters of assertions that a memory of a topic has at least."""
-_QUOTED = 3
 _PIECE = 256
 _SHARE = 50
 """At most one memory of a topic is made of so many."""
-
-_INSTRUCTION = re.compile(
-    r"(?:^|[.!?]\s+)(?:please\s+)?(?:always|never|from now on|in future|in the future|going forward"
-    r"|next time|whenever|remember to|make sure|be sure to|don'?t|do not|stop|avoid"
-    r"|use|call me|address me|answer|reply|write|keep)\b",
-    re.IGNORECASE,
-)
-_CORRECTION = re.compile(
-    r"\b(?:no,|that'?s (?:wrong|not right|not what)|i (?:told|asked) you|i said|as i said before"
-    r"|not like that|again, (?:please )?|i meant)\b",
-    re.IGNORECASE,
-)
-_PREFERENCE = re.compile(
-    r"\bi(?:'m| am)?\s+(?:(?:really|always|still|absolutely|just)\s+)*"
-    r"(?:like|love|enjoy|prefer|hate|dislike|can'?t stand|adore|allergic|vegetarian|vegan"
-    r"|a (?:fan|big fan) of)\b|\bmy favou?rite\b|\bi (?:don'?t|do not) (?:like|eat|drink)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Recurring:
     """Rows that a memory of `kind` is to be made of, with its text. `times` counts what was merged
-    into the rows too; `days` are those of the rows."""
+    into the rows too; `days` are those of the rows. `again`: it takes the place of one that was
+    made of more, of which some has ended."""
 
     action: ActionKind
     kind: Kind
@@ -74,6 +54,7 @@ class Recurring:
     times: int
     days: int
     cosine: float
+    again: bool = False
 
 
 def recurring(
@@ -109,22 +90,6 @@ def recurring(
     )
     topics.sort(key=lambda one: (-len(one.rows), one.rows))
     return found + topics[: max(1, len(held) // _SHARE)]
-
-
-def is_instruction(memory: Memory) -> bool:
-    """Whether it tells an agent how to do things, or corrects how it did them."""
-    text = memory.content
-    return (
-        len(text) < 300
-        and not text.rstrip().endswith("?")
-        and bool(_INSTRUCTION.search(text) or _CORRECTION.search(text))
-    )
-
-
-def is_preference(memory: Memory) -> bool:
-    """Whether somebody says what they like, can't stand, or must not have."""
-    text = memory.content
-    return len(text) < 300 and not text.rstrip().endswith("?") and bool(_PREFERENCE.search(text))
 
 
 def _tells(memory: Memory) -> bool:
@@ -192,10 +157,10 @@ def _grouped(
         if count < _FEWEST[action]:
             continue
         members = tuple(sorted((rows[i] for i in star), key=lambda row: held[row].memory.position))
-        days = len({_day(held[row].memory) for row in members})
+        days = len({day_of(held[row].memory) for row in members})
         if strict or days >= _TOPIC_DAYS:
             block = vectors[list(members)]
-            text = composed(action, [held[row].memory for row in members], block)
+            text = quoted(action, kind, [held[row].memory for row in members], block)
             least = float((block @ block[0]).min())
             made.append(Recurring(action, kind, members, text, count, days, least))
     return made
@@ -225,35 +190,3 @@ def _stars(count: int, near: Mapping[int, set[int]]) -> list[list[int]]:
             left -= set(star)
             found.append(star)
     return found
-
-
-def composed(action: ActionKind, members: Sequence[Memory], vectors: Vector) -> str:
-    """The text made of `members`, in order of arrival; `vectors` (n, dimensions) are theirs.
-
-    An instruction or a preference as it was put last; of a topic the sentences that say most of it,
-    with the days.
-    """
-    if action is not ActionKind.GENERALISE:
-        newest = max(members, key=lambda m: (m.occurred_at or m.created_at, m.position))
-        return attributed(newest, " ".join(newest.content.split()))
-    weights: NDArray[np.float64] = np.array(
-        [1.0 + telling(m.content, None).told for m in members], np.float64
-    )
-    best = np.argsort(-central(vectors, weights), kind="stable")[:_QUOTED]
-    lines = list(dict.fromkeys(sentence(members[i].content) for i in sorted(best.tolist())))
-    return attributed(members[0], f"{_span(members)}: {' … '.join(lines)}")
-
-
-def attributed(memory: Memory, text: str) -> str:
-    return f"{memory.speaker}: {text}" if memory.speaker else text
-
-
-def _span(members: Sequence[Memory]) -> str:
-    days = sorted(_day(memory) for memory in members)
-    said = f"{days[0].isoformat()} to {days[-1].isoformat()}"
-    return days[0].isoformat() if days[0] == days[-1] else said
-
-
-def _day(memory: Memory) -> date:
-    at: datetime = memory.occurred_at or memory.created_at
-    return at.astimezone(timezone.utc).date()

@@ -42,6 +42,8 @@ def shown(plan: Consolidation, limit: int) -> tuple[PlannedAction, ...]:
 
 def reason_of(one: Recurring) -> str:
     """Why a memory is made of these."""
+    if one.again:
+        return "made again of what goes on"
     what = {
         ActionKind.PROCEDURE: "an instruction or correction",
         ActionKind.CORE: "a preference",

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from memos.config import Settings
-from memos.consolidation.recurrence import composed
+from memos.consolidation.made import FEWEST_LEFT, KINDS, action_of, made_from, made_memory
+from memos.consolidation.quoting import quoted
 from memos.protocols import Clock, Deed, Move, NewId, Stores
 from memos.service.indexing import Indexer
-from memos.service.made import KINDS, action_of, made_from, made_memory
-from memos.tiers.promotion import text_of_segment
 from memos.types import (
     COUNTED,
     LIVE,
@@ -31,8 +30,6 @@ from memos.types import (
 
 FOLLOW, RETURN, REMAKE, REOPEN = "follow", "return", "remake", "reopen"
 _FOLLOWED = f"memory.{ActionKind.FOLLOW.value}"
-_FEWEST_LEFT = 2
-"""Of fewer sources nothing is made again."""
 _EVENTS = 50
 
 SyncJobs = Callable[[Cube], list[NewJob]]
@@ -174,7 +171,7 @@ class Following:
             and line.relation is Relation.MADE_FROM
             and line.source_id not in leave
         ]
-        if len(left) < _FEWEST_LEFT:
+        if len(left) < FEWEST_LEFT:
             return []
         payload = {
             "action": action_of(found).value,
@@ -198,7 +195,7 @@ class Following:
         found = self._stores.memories.get(cube.id, source_ids)
         members = [m for m in found.values() if m.state in COUNTED]
         members.sort(key=lambda memory: memory.position)
-        if len(members) < _FEWEST_LEFT:
+        if len(members) < FEWEST_LEFT:
             return None
         if self._is_made(cube, kind, [memory.id for memory in members]):
             return None
@@ -220,9 +217,7 @@ class Following:
 
         forms = self._indexer.full(cube.id, members)
         vectors = np.stack([form.vector for form in forms if form.vector is not None])
-        if action is ActionKind.PROMOTE:
-            return text_of_segment(kind, members, vectors)
-        return composed(action, members, vectors)
+        return quoted(action, kind, members, vectors)
 
     def _is_made(self, cube: Cube, kind: Kind, source_ids: Sequence[str]) -> bool:
         """Whether a live memory of a kind was made of just these."""

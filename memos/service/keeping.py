@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from memos.config import Settings
+from memos.consolidation.made import made_from, made_memory
 from memos.consolidation.planning import Consolidation, Planner
 from memos.consolidation.recurrence import Recurring
 from memos.consolidation.showing import numbers_of, reason_of, shown
@@ -21,7 +22,6 @@ from memos.forgetting.strength import strength
 from memos.forgetting.sweeping import Sweeper
 from memos.protocols import Clock, Deed, Indexed, NewId, Stores, Use
 from memos.service.indexing import Indexer
-from memos.service.made import made_from, made_memory
 from memos.types import (
     Cube,
     KeepingPlan,

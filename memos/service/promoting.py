@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from memos.config import Settings
+from memos.consolidation.made import MADE_BY, made_from, made_memory
+from memos.consolidation.quoting import quoted
 from memos.protocols import Clock, Deed, NewId, Stores
 from memos.service.contexts import Contexts
 from memos.service.indexing import Indexer
-from memos.service.made import MADE_BY, made_from, made_memory
-from memos.tiers.promotion import Promotion, is_hot, kind_of, text_of_segment
+from memos.tiers.promotion import Promotion, is_hot, kind_of, standing
 from memos.types import ActionKind, Cube, NewJob, PlannedAction, Policy, Relation, Segment
 
 _UNVISITED = 2.0
@@ -47,11 +48,12 @@ class Promoter:
             return
         visited = least >= _UNVISITED
         for session_id in self._stores.keeping.sessions(cube.id, visited=visited):
-            for segment in self._contexts.pages(cube, session_id):
+            for segment in map(standing, self._contexts.pages(cube, session_id)):
                 if segment.heat >= least and is_hot(segment, least, self._promoted(cube, segment)):
                     turns = segment.memories
                     kind = kind_of(turns)
-                    text = text_of_segment(kind, turns, self._contexts.vectors(cube, turns))
+                    vectors = self._contexts.vectors(cube, turns)
+                    text = quoted(ActionKind.PROMOTE, kind, turns, vectors)
                     yield Promotion(segment, kind, text, least)
             beat()
 

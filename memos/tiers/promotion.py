@@ -8,21 +8,15 @@ they are; what is made quotes them. Pure; knows no store.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
-from memos.consolidation.recurrence import attributed, composed, is_preference
-from memos.summaries.extractive import sentence
-from memos.types import ActionKind, Kind, Memory, Segment
-
-if TYPE_CHECKING:
-    from memos.protocols import Vector
+from memos.consolidation.wants import is_preference
+from memos.types import LIVE, Kind, Memory, Segment
 
 _FEWEST = 3
 """Turns that a segment has at least, to be made something of."""
 _PROFILE_SHARE = 0.5
 """Of the turns; if so many are preferences, it is the profile that they belong to."""
-_QUOTED = 5
 _ENOUGH = 0.5
 """A segment so much of which was promoted before is not promoted again."""
 
@@ -54,6 +48,13 @@ class Promotion:
         }
 
 
+def standing(segment: Segment) -> Segment:
+    """The segment without turns that another memory stands for by now, or that are archived: what
+    has ended must not come back as what is known."""
+    left = tuple(memory for memory in segment.memories if memory.state in LIVE)
+    return replace(segment, memories=left)
+
+
 def is_hot(segment: Segment, threshold: float, promoted: Collection[str]) -> bool:
     """Whether it passes; `promoted` are ids of turns that were promoted before."""
     turns = segment.memories
@@ -67,12 +68,3 @@ def kind_of(turns: Sequence[Memory]) -> Kind:
     one = len({memory.speaker for memory in liked}) == 1
     enough = len(liked) >= max(2, _PROFILE_SHARE * len(turns))
     return Kind.CORE if one and enough else Kind.SEMANTIC
-
-
-def text_of_segment(kind: Kind, turns: Sequence[Memory], vectors: Vector) -> str:
-    """Quotes of `turns`; `vectors` (n, dimensions) are theirs."""
-    if kind is not Kind.CORE:
-        return composed(ActionKind.GENERALISE, turns, vectors)
-    liked = [memory for memory in turns if is_preference(memory)][-_QUOTED:]
-    lines = dict.fromkeys(sentence(memory.content) for memory in liked)
-    return attributed(liked[0], " … ".join(lines))

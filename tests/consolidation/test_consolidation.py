@@ -32,9 +32,9 @@ __all__ = ["clock", "memos", "postgres_server", "postgres_url", "service"]
 DAY = datetime(2024, 1, 1, 9, tzinfo=timezone.utc)
 
 
-def said(*texts: str, speaker: str = "Ana", days: int = 3) -> list[Message]:
+def said(*texts: str, speaker: str = "Ana", days: int = 3, begin: int = 0) -> list[Message]:
     return [
-        Message(speaker=speaker, content=text, at=DAY + timedelta(days=days * number))
+        Message(speaker=speaker, content=text, at=DAY + timedelta(days=begin + days * number))
         for number, text in enumerate(texts)
     ]
 

@@ -7,10 +7,10 @@ import pytest
 from memos.errors import InvalidInput, PolicyContradiction, VersionConflict
 from memos.service import MemoryOS, Service
 from memos.types import JobState, Kind, Policy, Relation, State, SummaryKind
-from tests.consolidation.test_consolidation import consolidated, everything, said
+from tests.consolidation.test_consolidation import consolidated, everything, reader, said
 from tests.service.conftest import Clock, clock, memos, postgres_server, postgres_url, service
 
-__all__ = ["clock", "memos", "postgres_server", "postgres_url", "service"]
+__all__ = ["clock", "memos", "postgres_server", "postgres_url", "reader", "service"]
 
 LIKES = ("I love green tea at dawn.", "I hate loud music on trains.", "I prefer window seats.")
 BOILER = (
@@ -74,6 +74,47 @@ def test_a_hot_segment_becomes_long_term_memory_once(
     assert "promote" in memos.plan().actions, "cold ones pass a low threshold"
     memos.set_policy(Policy(promote_heat=None))
     assert "promote" not in memos.plan().actions
+
+
+def test_what_is_known_is_made_again_without_what_has_ended(reader: Service, clock: Clock) -> None:
+    """A preference is part of a profile, then changes: the profile must not go on telling it."""
+    memos = reader.tenant("default")
+    told = memos.add(
+        said("My favourite colour is pink.", *LIKES, days=0), session_id="likes"
+    ).memories
+    visited(reader, memos, clock, [memory.id for memory in told])
+    clock.forward(minutes=10)  # what is said is read when nothing more comes
+    consolidated(reader, memos)
+    [before] = memos.memories(kinds=[Kind.CORE]).items
+    assert "pink" in before.content
+
+    memos.add(said("My favourite colour is black now.", days=0, begin=90), session_id="later")
+    clock.forward(minutes=10)
+    reader.worker.drain()
+    planned = {one.kind.value: one for one in memos.plan().items}
+    assert planned["promote"].reason == "made again of what goes on"
+    consolidated(reader, memos)
+    [after] = memos.memories(kinds=[Kind.CORE]).items
+    assert after.content == f"Ana: {' … '.join(LIKES)}"
+    assert set(after.provenance.parents) == {memory.id for memory in told[1:]}
+    assert memos.get(before.id).state is State.MERGED
+    assert any("some of what it was made of" in line for line in memos.explain(before.id).text)
+    assert memos.plan().actions == {}, "it is done once"
+
+
+def test_what_has_ended_is_not_promoted(reader: Service, clock: Clock) -> None:
+    memos = reader.tenant("default")
+    told = memos.add(
+        said("My favourite colour is pink.", *LIKES, days=0), session_id="likes"
+    ).memories
+    memos.add(said("My favourite colour is black now.", days=0, begin=90), session_id="later")
+    clock.forward(minutes=10)
+    reader.worker.drain()
+    visited(reader, memos, clock, [memory.id for memory in told])
+    consolidated(reader, memos)
+    assert memos.get(told[0].id).state is State.MERGED
+    [profile] = memos.memories(kinds=[Kind.CORE]).items
+    assert profile.content == f"Ana: {' … '.join(LIKES)}"
 
 
 def test_turns_overflow_in_their_order(memos: MemoryOS) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from memos.consolidation.planning import SOURCE
 from memos.types import ActionKind, Cube, Kind, Lineage, Memory, Provenance, Relation, State
 
+SOURCE = "consolidation"
+"""`provenance.source` of what is made here."""
+FEWEST_LEFT = 2
+"""Of fewer sources nothing is made again."""
 KINDS = {
     ActionKind.GENERALISE: Kind.SEMANTIC,
     ActionKind.PROCEDURE: Kind.PROCEDURAL,
