@@ -107,7 +107,7 @@ class Grouping:
         for requests in self._next():
             self._begin(requests)
         self._unite()
-        for group in list(self._groups):
+        for group in [group for group in self._groups if group.requests]:
             self._step(group)
 
     def _next(self) -> list[list[Request]]:
