@@ -2,9 +2,9 @@
 
 Parts, each a module: ttft (time to the first token beside a cold prefill and beside what libraries
 offer), exact (the same tokens after a reload in a new process), cost (never slower with the cost
-model on), crowd (several requests at once, put together or not). It runs on a CPU or a CUDA device; with --shape on random weights of a large model's
-shape, whose speed is that of the real one. With --llama-python llama.cpp's saved state is beside
-it.
+model on), crowd (several requests at once, put together and each alone). It runs on a CPU or a CUDA
+device; with --shape on random weights of a large model's shape, whose speed is that of the real
+one. With --llama-python llama.cpp's saved state is beside it.
 """
 
 from __future__ import annotations

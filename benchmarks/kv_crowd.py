@@ -69,25 +69,27 @@ def _measured(
     about = {"count": len(prompts), "stored": stored, "opening": opening}
     wanted = Options(max_new_tokens=options.tokens)
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="memos-kv-", dir=options.store_dir) as folder:
-        with BlockStore(Path(folder) / "kv", budget_bytes=1 << 40) as store:
-            reuse = PrefixReuse(model, store)
-            if stored:
-                reuse.compile(read[0][:opening])
-            grouping = Grouping(max(options.crowd))
-            ways: dict[str, Stream] = {
-                "grouped": lambda prompt: grouping.stream(reuse, prompt, wanted),
-                "each alone": lambda prompt: LocalGenerator(reuse).stream(prompt, wanted),
-            }
-            _crowd(ways["each alone"], prompts[:1])  # the first pass of a model is slower
-            for repeat in range(options.cold_repeats):
-                for way, stream in ways.items():
-                    total, done = _crowd(stream, prompts)
-                    rows += [
-                        {**about, "way": way, "repeat": repeat, "total_s": total, **_row(i, one)}
-                        for i, one in enumerate(done)
-                    ]
-            grouping.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="memos-kv-", dir=options.store_dir) as folder,
+        BlockStore(Path(folder) / "kv", budget_bytes=1 << 40) as store,
+    ):
+        reuse = PrefixReuse(model, store)
+        if stored:
+            reuse.compile(read[0][:opening])
+        grouping = Grouping(max(options.crowd))
+        ways: dict[str, Stream] = {
+            "grouped": lambda prompt: grouping.stream(reuse, prompt, wanted),
+            "each alone": lambda prompt: LocalGenerator(reuse).stream(prompt, wanted),
+        }
+        _crowd(ways["each alone"], prompts[:1])  # the first pass of a model is slower
+        for repeat in range(options.cold_repeats):
+            for way, stream in ways.items():
+                total, done = _crowd(stream, prompts)
+                rows += [
+                    {**about, "way": way, "repeat": repeat, "total_s": total, **_row(i, one)}
+                    for i, one in enumerate(done)
+                ]
+        grouping.close()
     return rows
 
 

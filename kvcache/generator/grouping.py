@@ -44,9 +44,7 @@ class Grouping:
         model.check(tokens)
         return self._told(reuse, tokens, options)
 
-    def _told(
-        self, reuse: PrefixReuse, tokens: Sequence[int], options: Options
-    ) -> Iterator[Event]:
+    def _told(self, reuse: PrefixReuse, tokens: Sequence[int], options: Options) -> Iterator[Event]:
         request = Request(reuse, tokens, options)
         self._submit(request)
         try:

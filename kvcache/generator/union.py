@@ -69,9 +69,8 @@ def _plan(rows: Sequence[Tensor], window: int) -> _Plan:
 
 
 def _united(one: RowsLayer, other: RowsLayer, plan: _Plan) -> _Content:
-    assert one.keys is not None and one.values is not None, "read before"
-    assert other.keys is not None and other.values is not None, "read before"
-    keys, values = [*one.keys, *other.keys], [*one.values, *other.values]
+    keys = [row for layer in (one, other) for row in _columns(layer.keys)]
+    values = [row for layer in (one, other) for row in _columns(layer.values)]
     segments = _side_by_side(one.segments, other.segments, one.rows)
     for row, columns in enumerate(plan.aside):
         if len(columns):
@@ -88,6 +87,11 @@ def _united(one: RowsLayer, other: RowsLayer, plan: _Plan) -> _Content:
         for rows in (keys, values)
     ]
     return segments, buffers, width
+
+
+def _columns(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None, "rows are put together once they have read tokens"
+    return tensor
 
 
 def _side_by_side(one: Sequence[Segment], other: Sequence[Segment], rows: int) -> list[Segment]:

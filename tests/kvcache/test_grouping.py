@@ -97,9 +97,7 @@ class Crowd:
         for thread in self._threads:
             thread.join(_PATIENCE)
             assert not thread.is_alive()
-        return [
-            self.events[i][-1].done if i in self.events else None for i in range(len(prompts))
-        ]
+        return [self.events[i][-1].done if i in self.events else None for i in range(len(prompts))]
 
     def _next(self) -> None:
         if self._come < len(self._threads):
