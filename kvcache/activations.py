@@ -95,7 +95,7 @@ class LocalActivations:
             shared=budget,
             codec=adapter_codec,
         )
-        self._grouping = Grouping(group_rows) if group_rows > 1 else None
+        self._grouping = Grouping(group_rows)
         self._joining = LocalJoining(self._reuse, self._tiers, folder / "joining")
 
     @property
@@ -125,7 +125,7 @@ class LocalActivations:
     def stream(self, opening: Opening, messages: Messages, wanted: Prompting) -> Iterator[Piece]:
         reuse = self._reuse(opening, answering=True)
         prompt, options = prompt_of(reuse.model, opening.text, messages), options_of(wanted)
-        if self._grouping is None or opening.policy:
+        if self._grouping.rows == 1 or opening.policy:
             events = LocalGenerator(self._reader(reuse, opening)).stream(prompt, options)
         else:
             events = self._grouping.stream(reuse, prompt, options)
@@ -229,7 +229,7 @@ class LocalActivations:
             "kv_shared_tokens": _total(used, "shared_tokens"),
             "kv_computed_tokens": _total(used, "computed_tokens"),
             **self._joining.stats(),
-            **(self._grouping.stats() if self._grouping else {}),
+            **self._grouping.stats(),
             "kv_evicted_blocks": disk.counts["evicted"],
             "kv_corrupt_blocks": disk.counts["corrupt"],
             "kv_forgotten_blocks": disk.counts["forgotten"],
@@ -239,8 +239,7 @@ class LocalActivations:
 
     def close(self) -> None:
         """Ends answers and finishes copies that are under way."""
-        if self._grouping is not None:
-            self._grouping.close()
+        self._grouping.close()
         try:
             self._tiers.flush()
         except MemosError as error:

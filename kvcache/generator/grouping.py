@@ -25,7 +25,7 @@ class Grouping:
     """At most `rows` requests go together; of more there are several groups, which take turns."""
 
     def __init__(self, rows: int) -> None:
-        self._rows = rows
+        self.rows = rows
         self._lock = threading.Lock()
         self._waiting: list[Request] = []
         self._groups: list[Group] = []
@@ -116,7 +116,7 @@ class Grouping:
             waiting, self._waiting = self._waiting, []
             for request in waiting:
                 chosen = taken.setdefault(request.reuse, [])
-                if len(chosen) == self._rows:
+                if len(chosen) == self.rows:
                     self._waiting.append(request)
                 elif request.live:
                     chosen.append(request)
@@ -146,7 +146,7 @@ class Grouping:
         for group in list(self._groups):
             for later in self._of(group.reuse):
                 both = len(group.requests) + len(later.requests)
-                if later is not group and not (group.apart or later.apart) and both <= self._rows:
+                if later is not group and not (group.apart or later.apart) and both <= self.rows:
                     self._join(group, later)
 
     def _join(self, group: Group, later: Group) -> None:

@@ -269,6 +269,22 @@ def test_what_is_stored_is_held_once_by_rows_that_join(store: BlockStore):
     assert float(max(far, later)) < 1e-4
 
 
+@pytest.mark.parametrize("kind", ["gemma3", "mistral"])
+def test_windows_of_rows_that_join_are_whole(kind):
+    model = local.tiny(kind)
+    reuse = PrefixReuse(model)
+    prompts = [local.some_tokens(n, seed=n) for n in (70, 3, local.WINDOW)]
+    rows = reuse.begin(prompts[:2]).running
+    assert isinstance(rows, Together)
+    order = reuse.begin(prompts[:2]).order
+    prompts = [*(prompts[i] for i in order), prompts[2]]
+    rows.join(reuse.begin(prompts[2:]).running)
+    for more in ([5], [5, 6]):
+        logits = rows.advance([more[-1:]] * 3)
+        assert float((logits - full(model, prompts, range(3), more)).abs().max()) < 1e-4
+    assert min(layer.filled for layer in rows._cache.layers) <= local.WINDOW + 1
+
+
 def full(model, prompts, rows, more):
     return torch.stack([model.prefill([*prompts[row], *more]).logits[-1] for row in rows])
 
