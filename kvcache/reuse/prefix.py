@@ -41,7 +41,8 @@ EXACT = ("raw", "lossless")
 @dataclass
 class Counters:
     """Tokens and events since the start. `cached_tokens` and `shared_tokens` count for each row
-    that had them, `computed_tokens` what was run. `recomputed`: blocks that were found but
+    that had them, `computed_tokens` what was run. `declined`: prompts whose tokens are run since no
+    load would be faster, whether or not they are stored. `recomputed`: blocks that were found but
     unusable; `met`: hits whose beginning was computed while the rest was loaded."""
 
     prompt_tokens: int = 0
@@ -241,6 +242,9 @@ class PrefixReuse:
         if self.store is None or not draft.loading or draft.done[first] >= end:
             return
         tokens, done = draft.prompts[first], draft.done[first]
+        if not (compiling or self.cost is None or self.cost.looks(done, end, len(tokens))):
+            self.count(declined=1)
+            return
         look = self.store.find if compiling else self.store.longest
         hit = look(self.root, tokens[: end + 1], codecs=self.codecs)
         if hit is None or hit.tokens <= done:

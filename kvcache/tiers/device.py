@@ -71,13 +71,16 @@ class Arriving:
             if views is not None and self._settled():
                 return views
             if views is not None:
-                return LazyStates(len(self.sent), partial(self._viewed, views))
+                return LazyStates(len(self.sent), partial(self._viewed, views, _Following(self)))
         codec = codec_named(header.codec)
         made: dict[int, State] = {}
+        following = _Following(self)
         whole = {at: one for one in groups(codec, header.records, header.layout) for at in one}
 
         def make(at: int) -> State:
             if at not in made:
+                for layer in whole[at]:
+                    following.wait(layer)
                 made.update(zip(whole[at], self._decoded(codec, whole[at], rows), strict=True))
             return made.pop(at)
 
@@ -113,13 +116,11 @@ class Arriving:
 
         self.sent[-1].add_done_callback(look)
 
-    def _viewed(self, views: States, at: int) -> State:
-        self._wait(at)
+    def _viewed(self, views: States, following: _Following, at: int) -> State:
+        following.wait(at)
         return views[at]
 
     def _decoded(self, codec: Codec, layers: range, rows: int | None) -> Sequence[State]:
-        for at in layers:
-            self._wait(at)
         header = self.header
         if len(layers) > 1:
             return decode(codec, self.payload, header.records, header.layout, layers, rows=rows)
@@ -130,20 +131,34 @@ class Arriving:
         of a block that has long arrived."""
         if not self.there:
             return False
-        self._wait(len(self.sent) - 1)
+        _Following(self).wait(len(self.sent) - 1)
         return True
 
-    def _wait(self, at: int) -> None:
-        """Until layer `at` is there: the CPU until it is read, the current stream for the rest."""
-        mark = self.sent[at].result()
+
+class _Following:
+    """The stream of one forward pass, which asks for layer after layer: to ask torch each time
+    which stream is the current one takes longer than to queue a wait."""
+
+    def __init__(self, arriving: Arriving) -> None:
+        self._arriving = arriving
+        self._stream: torch.cuda.Stream | None = None
+
+    def wait(self, at: int) -> None:
+        """Until layer `at` is there: the CPU until it is read, the stream for the rest."""
+        mark = self._arriving.sent[at].result()
         if mark is None:
             return
-        stream = torch.cuda.current_stream(self.payload.device)
-        if not mark.query():  # type: ignore[no-untyped-call]
-            stream.wait_event(mark)
-        if stream.cuda_stream not in self.readers:
-            self.readers.add(stream.cuda_stream)
-            self.payload.record_stream(stream)
+        if self._stream is None:
+            self._stream = self._begun()
+        self._stream.wait_event(mark)
+
+    def _begun(self) -> torch.cuda.Stream:
+        payload, readers = self._arriving.payload, self._arriving.readers
+        stream = torch.cuda.current_stream(payload.device)
+        if stream.cuda_stream not in readers:
+            readers.add(stream.cuda_stream)
+            payload.record_stream(stream)
+        return stream
 
 
 class DeviceCopies:
@@ -197,8 +212,9 @@ class DeviceCopies:
         turns = zip_longest(
             *(_copies(one, host) for one, (_, host) in zip(made, blocks, strict=True))
         )
-        for sent, target, source in (copy for turn in turns for copy in turn if copy is not None):
-            mark = self._bus.copy(target, source)
+        copies = [copy for turn in turns for copy in turn if copy is not None]
+        marks = self._bus.copies([(target, source) for _, target, source in copies])
+        for (sent, _, _), mark in zip(copies, marks, strict=True):
             for one in sent:
                 one.set_result(mark)
         return made

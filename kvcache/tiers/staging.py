@@ -48,14 +48,23 @@ class Bus:
     def copy(self, target: Tensor, source: Tensor) -> Mark:
         """Queues the copy; `source` must stay as it is until the mark has fired, which is after all
         copies so far."""
+        return self.copies([(target, source)])[0]
+
+    def copies(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Mark]:
+        """The same for several, (target, source) each: to turn to the stream for each of many takes
+        longer than to queue it."""
         if self._stream is None:
-            target.copy_(source)
-            return None
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            for target, source in pairs:
+                target.copy_(source)
+            return [None] * len(pairs)
+        marks: list[Mark] = []
         with torch.cuda.stream(self._stream):
-            target.copy_(source, non_blocking=True)
-            event.record(self._stream)
-        return event
+            for target, source in pairs:
+                target.copy_(source, non_blocking=True)
+                event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                event.record(self._stream)
+                marks.append(event)
+        return marks
 
 
 @dataclass(eq=False)

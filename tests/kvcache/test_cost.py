@@ -44,6 +44,17 @@ def test_few_tokens_cost_as_much_as_one_so_nothing_is_saved():
     assert not cost.loads(0, 4, 9)
 
 
+def test_nothing_is_looked_for_that_would_not_be_loaded():
+    cost = CostModel(LAYOUT, RUN, LoadRate(0.05, 256_000.0), nearer={"ram": LoadRate(0.001, 1e9)})
+    assert not cost.looks(0, 4, 9)
+    assert cost.looks(0, 100, 110)
+    for done in (0, 5, 90):
+        for hit in (10, 50, 100, 1000):
+            held = {"ram": LAYOUT.bytes_of(hit)}
+            wanted = cost.loads(done, hit, hit + 10, held)
+            assert cost.looks(done, hit, hit + 10) or not wanted
+
+
 @pytest.mark.parametrize("kind", ["llama", "gemma3", "lfm2"])
 def test_calibration_measures_the_model_at_hand(kind, tmp_path):
     cost = calibrate(local.tiny(kind), tmp_path / "store")
