@@ -2,9 +2,9 @@
 
 Parts, each a module: ttft (time to the first token beside a cold prefill and beside what libraries
 offer), exact (the same tokens after a reload in a new process), cost (never slower with the cost
-model on). It runs on a CPU or a CUDA device; with --shape on random weights of a large model's
-shape, whose speed is that of the real one. With --llama-python llama.cpp's saved state is beside
-it.
+model on), crowd (several requests at once, put together and each alone). It runs on a CPU or a CUDA
+device; with --shape on random weights of a large model's shape, whose speed is that of the real
+one. With --llama-python llama.cpp's saved state is beside it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PARTS = {
     "ttft": "memos.benchmarks.kv_ttft",
     "exact": "memos.benchmarks.kv_exact",
     "cost": "memos.benchmarks.kv_cost",
+    "crowd": "memos.benchmarks.kv_crowd",
 }
 """Modules with `run(options) -> (data, rows)` and `markdown(data)`."""
 
@@ -68,7 +69,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--model", default="HuggingFaceTB/SmolLM2-135M-Instruct", help="Hub id, folder or package")
     add("--shape", help="random weights of this shape instead: llama-3-8b or qwen2.5-7b")
     add("--device", default="cpu", help="as torch names it: cpu, cuda, cuda:1")
-    add("--dtype", default="bfloat16", help="of weights and cache in ttft and cost")
+    add("--dtype", default="bfloat16", help="of weights and cache in ttft, cost and crowd")
     add("--threads", type=int, default=0, help="of torch; 0 leaves its own choice")
     add("--lengths", type=_numbers, default=[512, 1024, 2048], help="stored tokens in ttft")
     add("--cost-lengths", type=_numbers, default=[16, 32, 64, 128, 256, 512, 1024, 2048])
@@ -76,7 +77,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--repeats", type=int, default=7, help="of each fast measurement; medians are shown")
     add("--cold-repeats", type=int, default=3, help="of each cold prefill, which is slow")
     add("--prompts", type=int, default=200, help="in exact")
-    add("--tokens", type=int, default=64, help="generated for each prompt in exact")
+    add("--tokens", type=int, default=64, help="generated for each prompt in exact and crowd")
+    add("--crowd", type=_numbers, default=[1, 2, 4, 8], help="requests at once in crowd")
+    add("--opening", type=int, default=512, help="tokens that they have in common")
     add("--llama-python", type=Path, help="of an environment with llama-requirements.txt")
     add("--cache-dir", type=Path, default=Path("out/models"), help="keeps the converted model")
     add("--store-dir", type=Path, help="on the disk to measure; default: a temporary folder")

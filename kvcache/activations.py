@@ -19,6 +19,7 @@ from memos.kvcache.codecs.registry import codec_named
 from memos.kvcache.compressed import CompressedReader, compress, found
 from memos.kvcache.cost import CostModel, calibrate
 from memos.kvcache.generator.generator import LocalGenerator, Reader
+from memos.kvcache.generator.grouping import Grouping
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.joined import LocalJoining
 from memos.kvcache.lora.adapters import LocalAdapters
@@ -52,6 +53,7 @@ class LocalActivations:
     `remote` is an fsspec URL, empty for none; without `ram_bytes` states are read from disk. Of a
     model on a CUDA device at most `device_bytes` of states stay there between requests, and RAM is
     pinned. With `measured` a cost model is calibrated at the first use and decides whether to load.
+    Answers that are made at the same time are made together, `group_rows` at most; 1: none are.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LocalActivations:
         device_bytes: int = 0,
         remote: str = "",
         measured: bool = True,
+        group_rows: int = 8,
         adapters: Path | None = None,
         adapter_ram_bytes: int = 256 << 20,
         adapter_codec: str = "bfloat16",
@@ -92,6 +95,7 @@ class LocalActivations:
             shared=budget,
             codec=adapter_codec,
         )
+        self._grouping = Grouping(group_rows)
         self._joining = LocalJoining(self._reuse, self._tiers, folder / "joining")
 
     @property
@@ -120,10 +124,11 @@ class LocalActivations:
 
     def stream(self, opening: Opening, messages: Messages, wanted: Prompting) -> Iterator[Piece]:
         reuse = self._reuse(opening, answering=True)
-        generator = LocalGenerator(self._reader(reuse, opening))
-        events = generator.stream(
-            prompt_of(reuse.model, opening.text, messages), options_of(wanted)
-        )
+        prompt, options = prompt_of(reuse.model, opening.text, messages), options_of(wanted)
+        if self._grouping.rows == 1 or opening.policy:
+            events = LocalGenerator(self._reader(reuse, opening)).stream(prompt, options)
+        else:
+            events = self._grouping.stream(reuse, prompt, options)
         return (
             Piece(text=event.text, done=answer_of(reuse.model, event.done) if event.done else None)
             for event in events
@@ -224,6 +229,7 @@ class LocalActivations:
             "kv_shared_tokens": _total(used, "shared_tokens"),
             "kv_computed_tokens": _total(used, "computed_tokens"),
             **self._joining.stats(),
+            **self._grouping.stats(),
             "kv_evicted_blocks": disk.counts["evicted"],
             "kv_corrupt_blocks": disk.counts["corrupt"],
             "kv_forgotten_blocks": disk.counts["forgotten"],
@@ -232,7 +238,8 @@ class LocalActivations:
         }
 
     def close(self) -> None:
-        """Finishes copies that are under way."""
+        """Ends answers and finishes copies that are under way."""
+        self._grouping.close()
         try:
             self._tiers.flush()
         except MemosError as error:

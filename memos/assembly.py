@@ -140,6 +140,7 @@ def open_states(settings: Settings) -> LocalStates:
         device_bytes=settings.kv_device_bytes,
         remote=settings.kv_remote,
         measured=settings.kv_cost_model,
+        group_rows=settings.kv_group_rows,
         adapters=settings.data_dir / "lora",
         adapter_ram_bytes=settings.lora_ram_bytes,
         adapter_codec=settings.lora_codec,

@@ -132,6 +132,12 @@ class Settings:
     kv_cost_model: bool = _setting(
         True, "measure at the first use, then load states only where that is faster"
     )
+    kv_group_rows: int = _setting(
+        8,
+        "most answers that one forward pass of the local model goes on with; 1: each goes alone",
+        minimum=1,
+        maximum=256,
+    )
     lora_codec: str = _setting(
         "bfloat16",
         "how adapters are stored; int8 takes half of it",

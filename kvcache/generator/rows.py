@@ -158,6 +158,14 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
                 left.append(Segment(segment.keys, segment.values, first, last))
         self.segments = left
 
+    def hold(self, segments: Sequence[Segment], buffers: Sequence[Tensor], filled: int) -> None:
+        """Takes these as all there is: buffers (rows, kv_heads, columns, dim) of keys and of
+        values, of which `filled` columns are in use."""
+        self.rows = len(buffers[0])
+        self.segments, self._buffers = list(segments), list(buffers)
+        self.before, self.filled = 0, filled
+        self._look()
+
     def get_seq_length(self) -> int:
         return self.filled
 
@@ -232,8 +240,8 @@ class RowsCache(Cache):
         for index, layer in enumerate(self.layers):
             if layer.window == window:
                 tails = [_attention(last[r].states[index]) if r in last else None for r in rows]
-                keys = _aligned([t.keys if t else None for t in tails], width, self._device)
-                values = _aligned([t.values if t else None for t in tails], width, self._device)
+                keys = aligned([t.keys if t else None for t in tails], width, self._device)
+                values = aligned([t.values if t else None for t in tails], width, self._device)
                 layer.update(keys, values)
                 layer.attended = True
         self.positions[window] = positions
@@ -289,6 +297,22 @@ class RowsCache(Cache):
             found.append(LayerStates(keys, values, first))
         return found
 
+    def prefixes(self, row: int, start: int, end: int) -> list[Prefix]:
+        """What a row has read of positions [start, end), to be put under other rows: segments
+        where they lie, its own tokens as copies. Only where all layers are full."""
+        mine = [[s for s in layer.segments if s.first <= row < s.last] for layer in self.layers]
+        found, first = [], 0
+        for parts in zip(*mine, strict=True):
+            last = first + parts[0].keys.shape[1]
+            begin, stop = max(start, first), min(end, last)
+            if begin < stop:
+                states = [LayerStates(part.keys, part.values, first) for part in parts]
+                found.append(Prefix(states, begin, stop - begin, 0, 1))
+            first = last
+        if (begin := max(start, first)) < end:
+            found.append(Prefix(self.states(row, begin, end), begin, end - begin, 0, 1))
+        return found
+
 
 def _with_segments(
     layer: RowsLayer, row: int, start: int, end: int, keys: Tensor, values: Tensor
@@ -306,16 +330,18 @@ def _attention(state: Any) -> LayerStates:
     return state
 
 
-def _aligned(tails: Sequence[Tensor | None], width: int, device: torch.device) -> Tensor:
-    """(rows, kv_heads, width, dim): the last `width` rows of each, zeros before shorter ones."""
+def aligned(
+    tails: Sequence[Tensor | None], width: int, device: torch.device, *, room: int = 0
+) -> Tensor:
+    """(rows, kv_heads, width + room, dim): the last `width` rows of each, zeros before shorter
+    ones, and room after all."""
     like = next(tail for tail in tails if tail is not None)
-    laid = torch.zeros(
-        len(tails), like.shape[0], width, like.shape[-1], dtype=like.dtype, device=device
-    )
+    shape = (len(tails), like.shape[0], width + room, like.shape[-1])
+    laid = torch.zeros(shape, dtype=like.dtype, device=device)
     for row, tail in enumerate(tails):
         if tail is not None:
             held = min(tail.shape[1], width)
-            laid[row, :, width - held :] = tail[:, tail.shape[1] - held :]
+            laid[row, :, width - held : width] = tail[:, tail.shape[1] - held :]
     return laid
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from memos.kvcache.blocks.block import States
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
+from memos.kvcache.generator.union import unite
 
 
 class Running(Protocol):
@@ -75,6 +76,17 @@ class Together:
         self._cache.keep(rows)
         self.lengths = [self.lengths[row] for row in rows]
 
+    def join(self, other: Together) -> None:
+        """Goes on with the other's rows after its own; the other is used up. ModelError if memory
+        is short: both are then as they were."""
+        unite(self._cache, other._cache)
+        self.lengths += other.lengths
+
+    def prefixes(self, row: int, start: int, end: int) -> list[Prefix]:
+        """What a row has read of tokens [start, end), to be put under rows that begin alike; only
+        where layers can be cut at any token."""
+        return self._cache.prefixes(row, start, end)
+
     def states(self, row: int, start: int, end: int) -> States:
         return self._cache.states(row, start, end)
 
@@ -112,13 +124,23 @@ class InTurn:
         self._caches = [self._caches[row] for row in rows]
         self.lengths = [self.lengths[row] for row in rows]
 
+    def join(self, other: InTurn) -> None:
+        """As `Together.join`."""
+        self._caches += other._caches
+        self.lengths += other.lengths
+
+    def prefixes(self, row: int, start: int, end: int) -> list[Prefix]:
+        """As `Together.prefixes`."""
+        states = self._model.from_cache(self._caches[row], end=end)
+        return [Prefix(states, start, end - start, 0, 1)]
+
     def states(self, row: int, start: int, end: int) -> States:
         return self._model.from_cache(self._caches[row], start=start, end=end)
 
 
 def running(
     model: LocalModel, rows: int, prefixes: Sequence[Prefix] = (), *, room: int = 0
-) -> Running:
+) -> Together | InTurn:
     """Together where the model's layers allow it, else in turn."""
     form = Together if model.has_rows else InTurn
     return form(model, rows, prefixes, room=room)

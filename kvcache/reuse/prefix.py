@@ -21,6 +21,7 @@ from memos.kvcache.blocks.block import BlockId, Source, States
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import Running, running
+from memos.kvcache.reuse.beside import Beside, nearest, padded
 from memos.kvcache.reuse.finding import Found, device_tiers, lent, meets, met
 from memos.kvcache.reuse.remembering import PIECE_BYTES, Remembering
 from memos.kvcache.reuse.tree import Node, order_of, shared_runs
@@ -77,6 +78,7 @@ class _Draft:
 
     prompts: list[Sequence[int]]
     loading: bool = True
+    beside: Sequence[Beside] = ()
     prefixes: list[Prefix] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     cached: list[int] = field(default_factory=list)
@@ -115,26 +117,40 @@ class PrefixReuse:
         self._counting = threading.Lock()
 
     def begin(
-        self, prompts: Sequence[Sequence[int]], *, room: int = 0, remember: bool = False
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        room: int = 0,
+        remember: bool = False,
+        beside: Sequence[Beside] = (),
     ) -> Begun:
         """Reads all prompts up to their last token; `room` is for tokens to come.
 
-        `remember` stores what was not stored yet. InvalidInput for a prompt that can't be run.
+        `remember` stores what was not stored yet. What requests of this reuse that run at the
+        moment, `beside`, have read of a prompt is not read again. InvalidInput for a prompt that
+        can't be run.
         """
         try:
-            return self._begun(prompts, room, remember, loading=True)
+            return self._begun(prompts, room, remember, loading=True, beside=beside)
         except ActivationError as error:
             # States that were still on their way when they were needed, and did not arrive.
             log.warning("stored states can't be used and are computed again: %s", error)
             self.count(recomputed=1)
-            return self._begun(prompts, room, remember, loading=False)
+            return self._begun(prompts, room, remember, loading=False, beside=beside)
 
     def _begun(
-        self, prompts: Sequence[Sequence[int]], room: int, remember: bool, *, loading: bool
+        self,
+        prompts: Sequence[Sequence[int]],
+        room: int,
+        remember: bool,
+        *,
+        loading: bool,
+        beside: Sequence[Beside],
     ) -> Begun:
         born = self._born()
         order = order_of(prompts)
-        draft = _Draft([prompts[index] for index in order], loading=loading)
+        near = beside if self.model.layout.croppable else ()
+        draft = _Draft([prompts[index] for index in order], loading=loading, beside=near)
         for tokens in draft.prompts:
             self.model.check(tokens)
         draft.done, draft.cached, draft.shared, draft.computed = (
@@ -142,6 +158,7 @@ class PrefixReuse:
         )
         nodes = shared_runs(draft.prompts)
         self._walk(draft, nodes, 0, len(order), remember=born if remember else None)
+        self._level(draft)
         rows = running(self.model, len(order), draft.prefixes, room=room)
         rests = [p[done:] for p, done in zip(draft.prompts, draft.done, strict=True)]
         logits = rows.advance(rests)
@@ -219,8 +236,10 @@ class PrefixReuse:
     def _load(
         self, draft: _Draft, first: int, last: int, end: int, *, compiling: bool = False
     ) -> None:
-        """Puts the longest stored prefix, up to `end`, under the rows, if it is worth it."""
-        if self.store is None or not draft.loading:
+        """Puts what runs beside, then the longest stored prefix, up to `end`, under the rows, if it
+        is worth it."""
+        taken = self._take(draft, first, last, end)
+        if self.store is None or not draft.loading or draft.done[first] >= end:
             return
         tokens, done = draft.prompts[first], draft.done[first]
         if not (compiling or self.cost is None or self.cost.looks(done, end, len(tokens))):
@@ -229,7 +248,7 @@ class PrefixReuse:
         look = self.store.find if compiling else self.store.longest
         hit = look(self.root, tokens[: end + 1], codecs=self.codecs)
         if hit is None or hit.tokens <= done:
-            self.count(misses=not compiling)
+            self.count(misses=not compiling and not taken)
             return
         try:
             found = self._found(draft, first, hit, compiling)
@@ -246,6 +265,30 @@ class PrefixReuse:
         draft.computed[first] += found.computed if found else 0
         for row in range(first, last):
             draft.cached[row] += found.loaded if found else 0
+
+    def _take(self, draft: _Draft, first: int, last: int, end: int) -> bool:
+        """Puts under the rows what a request that is running has read of their tokens."""
+        done = draft.done[first]
+        found = nearest(draft.beside, draft.prompts[first][:end], done)
+        if found is None:
+            return False
+        row, until = found
+        for prefix in row.prefixes(done, until):
+            _lay(draft, replace(prefix, first=first, last=last))
+        loaded = max(0, min(row.cached, until) - done)
+        for each in range(first, last):
+            draft.cached[each] += loaded
+            draft.shared[each] += until - done - loaded
+        self.count(hits=loaded > 0)
+        return True
+
+    def _level(self, draft: _Draft) -> None:
+        """Runs long prompts by themselves where all others would be padded to their length."""
+        if self.model.has_rows:
+            rests = [len(p) - done for p, done in zip(draft.prompts, draft.done, strict=True)]
+            for row in padded(rests):
+                end = len(draft.prompts[row]) - 1
+                self._run(draft, Node(row, row + 1, draft.done[row], end, ()), None)
 
     def _found(self, draft: _Draft, row: int, hit: Hit, compiling: bool) -> Found | None:
         """The hit's states for a row, in the way that is worth it; None if none is."""
@@ -272,8 +315,9 @@ class PrefixReuse:
         states = one.states(0, done if self.model.has_rows else 0, node.end)
         _lay(draft, Prefix(states, done, node.end - done, node.first, node.last))
         draft.computed[node.first] += node.end - done
-        for row in range(node.first, node.last):
-            draft.shared[row] += node.end - done
+        if node.last - node.first > 1:
+            for row in range(node.first, node.last):
+                draft.shared[row] += node.end - done
         if remember is not None:
             self.remember(tokens[: node.end], partial(one.states, 0), born=remember)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from memos.kvcache.generator.group import Group
 from memos.types import Role
 from tests.api.test_problems import problem
 from tests.server import Running
@@ -84,6 +87,49 @@ def test_several_are_asked_at_once_and_joined(http, cube, made):
     metrics = http.get("/metrics").text
     for name in ("computed_tokens", "shared_tokens", "joined", "not_joined"):
         assert f"\nmemos_kv_{name} " in metrics
+
+
+def test_requests_at_once_go_on_together_but_not_with_another_tenants(
+    http, cube, made, server, monkeypatch
+):
+    ask = {"activation": made.rpartition("/")[2], "max_new_tokens": 24}
+    bodies = [{**ask, "prompt": prompt} for prompt in ("Tea?", "Rain?", "Which walks?")]
+    alone = [http.post(f"{cube}/generate", json=body).json()["text"] for body in bodies]
+    stranger = server.key(tenant="stranger")
+    url = "/v1/cubes/default/generate"
+    other = {"prompt": "Tea?", "max_new_tokens": 24}
+    assert http.post(url, json=other, headers=stranger).status_code == 200
+    before, step = server.service.metrics_snapshot(), Group.step
+
+    def held(group: Group) -> int:
+        while not come and server.service.metrics_snapshot()["kv_answering"] < 4:
+            time.sleep(0.005)
+        come.add(True)
+        return step(group)
+
+    come: set[bool] = set()
+    monkeypatch.setattr(Group, "step", held)
+    with ThreadPoolExecutor(4) as pool:
+        strange = pool.submit(http.post, url, json=other, headers=stranger)
+        answers = list(pool.map(lambda body: http.post(f"{cube}/generate", json=body), bodies))
+    assert [answer.json()["text"] for answer in answers] == alone
+    assert {answer.json()["states"] for answer in answers} == {"loaded"}
+    assert strange.result().status_code == 200
+    after = server.service.metrics_snapshot()
+    assert after["kv_grouped"] - before["kv_grouped"] == 3
+    assert "\nmemos_kv_grouped " in http.get("/metrics").text
+
+
+def test_a_client_that_goes_away_frees_its_place(http, cube, server):
+    body = {"prompt": "Walks?", "max_new_tokens": 3500}
+    before = server.service.metrics_snapshot()["kv_pass_rows"]
+    with http.stream("POST", f"{cube}/generate/stream", json=body) as answer:
+        assert next(answer.iter_lines())
+    end = time.monotonic() + 30
+    while (numbers := server.service.metrics_snapshot())["kv_answering"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert numbers["kv_pass_rows"] - before < 3000
 
 
 def test_what_is_wrong_is_told_before_the_stream_begins(http, cube):

@@ -22,6 +22,8 @@ def test_every_part_reports_its_targets(tmp_path, capsys):
         "new": 8,
         "repeats": 2,
         "cold-repeats": 1,
+        "crowd": "1,2",
+        "opening": 64,
         "prompts": 4,
         "tokens": 6,
         "cache-dir": MODELS,

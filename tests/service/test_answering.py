@@ -79,6 +79,15 @@ def test_a_batch_begins_at_stored_states(memory: MemoryOS, service: Service) -> 
     assert memory.activation(made.id).hits == 6
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_setting_says_whether_answers_go_on_together(tmp_path: Path, rows: int) -> None:
+    with serving(tmp_path, kv_group_rows=rows) as service:
+        service.tenant().generate(QUESTIONS[0], max_new_tokens=4)
+        numbers = service.metrics_snapshot()
+    assert (numbers["kv_passes"] > 0) is (rows > 1)
+    assert numbers["kv_answering"] == numbers["kv_grouped"] == 0
+
+
 def test_a_crash_before_states_are_stored_loses_only_these(tmp_path: Path) -> None:
     """`wait=False` answers once the row and its job are in SQL; the process ends before the job."""
     with serving(tmp_path) as service:

@@ -1,0 +1,313 @@
+"""Requests that come one by one and go on together: the same answers, errors and ends of their own.
+
+Passes are held where a test says when somebody comes, so that nothing depends on how fast they are.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+import torch
+
+from memos.errors import InvalidInput, ModelError, ServiceUnavailable
+from memos.kvcache.generator.generator import Event, LocalGenerator
+from memos.kvcache.generator.group import Group
+from memos.kvcache.generator.grouping import Grouping
+from memos.kvcache.generator.request import Generation, Options
+from memos.kvcache.generator.running import Together, running
+from memos.kvcache.generator.union import ASIDE
+from memos.kvcache.reuse.beside import Beside, padded
+from memos.kvcache.reuse.prefix import PrefixReuse
+from memos.kvcache.store.store import BlockStore
+from tests.kvcache import local_models as local
+
+NIGHT = "The keeper of the lighthouse wrote in her book every night: "
+PROMPTS = [
+    NIGHT + "the wind is from",
+    NIGHT + "no ship",
+    "Ships",
+    "A prompt that has nothing to do with the others, and is longer than all of them. " * 5,
+    NIGHT + "but now",
+]
+ENDLESS = "Ships sail"
+"""The model's answer to this goes on and on."""
+OPTIONS = [
+    Options(max_new_tokens=24),
+    Options(max_new_tokens=18, temperature=0.9, seed=7),
+    Options(max_new_tokens=16, temperature=1.2, top_k=50, top_p=0.9, seed=8),
+    Options(max_new_tokens=20),
+    Options(max_new_tokens=9),
+]
+_PATIENCE = 20
+
+
+def until(told: Callable[[], bool]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not told():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.001)
+
+
+@pytest.fixture
+def grouping() -> Iterator[Grouping]:
+    made = Grouping(8)
+    yield made
+    made.close()
+
+
+class Crowd:
+    """Threads that ask: the first, then `burst` more while each `every`th pass is held."""
+
+    def __init__(
+        self, grouping: Grouping, monkeypatch: pytest.MonkeyPatch, *, every: int, burst: int = 1
+    ) -> None:
+        self.grouping = grouping
+        self.events: dict[int, list[Event]] = {}
+        self.errors: dict[int, Exception] = {}
+        self.order: list[int] = []
+        self._every = every
+        self._passes = 0
+        self._threads: list[threading.Thread] = []
+        self._come = 0
+        step = Group.step
+
+        def held(group: Group) -> int:
+            if self._passes % self._every == 0:
+                for _ in range(burst):
+                    self._next()
+            self._passes += 1
+            return step(group)
+
+        monkeypatch.setattr(Group, "step", held)
+
+    def answers(
+        self, reuse: PrefixReuse, prompts: list[str], options: list[Options]
+    ) -> list[Generation | None]:
+        """None for those that failed."""
+        self._threads = [
+            threading.Thread(target=self._ask, args=(i, reuse, prompt, option))
+            for i, (prompt, option) in enumerate(zip(prompts, options, strict=True))
+        ]
+        self._next()
+        until(lambda: self._come == len(prompts))
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+            assert not thread.is_alive()
+        return [self.events[i][-1].done if i in self.events else None for i in range(len(prompts))]
+
+    def _next(self) -> None:
+        if self._come < len(self._threads):
+            before = self.grouping.stats()["kv_answering"]
+            self._threads[self._come].start()
+            if self._come:
+                until(lambda: self.grouping.stats()["kv_answering"] > before)
+            self._come += 1
+
+    def _ask(self, i: int, reuse: PrefixReuse, prompt: str, options: Options) -> None:
+        found = []
+        try:
+            for event in self.grouping.stream(reuse, prompt, options):
+                found.append(event)
+                self.order.append(i)
+            self.events[i] = found
+        except Exception as error:
+            self.errors[i] = error
+
+
+@cache
+def alone(kind: str = "llama") -> list[Generation]:
+    made = LocalGenerator(PrefixReuse(local.tiny(kind)))
+    return [made.generate(p, o) for p, o in zip(PROMPTS, OPTIONS, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "every"), [("llama", 1), ("llama", 4), ("gemma3", 2), ("lfm2", 3)]
+)
+def test_who_comes_later_is_answered_as_alone(kind, every, grouping, monkeypatch):
+    reuse = PrefixReuse(local.tiny(kind))
+    crowd = Crowd(grouping, monkeypatch, every=every)
+    done = crowd.answers(reuse, PROMPTS, OPTIONS)
+    for i, (one, other) in enumerate(zip(alone(kind), done, strict=True)):
+        assert other is not None
+        assert (one.tokens, one.text, one.finish) == (other.tokens, other.text, other.finish), i
+        assert "".join(event.text for event in crowd.events[i]) == other.text
+    numbers = grouping.stats()
+    assert (numbers["kv_answering"], numbers["kv_grouped"]) == (0, 5)
+    assert numbers["kv_grouped_late"] >= 3
+    assert numbers["kv_pass_rows"] > 1.5 * numbers["kv_passes"]
+    if kind == "llama":  # what others have read is not read again
+        assert done[1].shared_tokens >= len(NIGHT)
+        assert done[4].computed_tokens <= len(PROMPTS[4]) - len(NIGHT) + 1
+
+
+def test_of_more_than_fit_none_waits_for_an_answer_to_end(monkeypatch):
+    """Three groups, of two at most, go on in turn."""
+    grouping = Grouping(2)
+    crowd = Crowd(grouping, monkeypatch, every=1, burst=4)
+    options = [Options(max_new_tokens=16)] * 5
+    reuse = PrefixReuse(local.tiny())
+    done = crowd.answers(reuse, PROMPTS, options)
+    expected = LocalGenerator(PrefixReuse(local.tiny())).generate_many(PROMPTS, options)
+    assert [one.tokens for one in done if one] == [one.tokens for one in expected]
+    last = [len(crowd.order) - crowd.order[::-1].index(i) for i in range(5)]
+    assert max(crowd.order.index(i) for i in range(5)) < min(last)
+    numbers = grouping.stats()
+    assert 1 < numbers["kv_pass_rows"] / numbers["kv_passes"] <= 2
+    grouping.close()
+
+
+def test_an_error_is_that_of_one_request(grouping, monkeypatch):
+    reuse = PrefixReuse(local.tiny())
+    with pytest.raises(InvalidInput, match="reads 4096"):
+        grouping.stream(reuse, "x" * 5000, Options())
+    begin, together = reuse.begin, []
+
+    def failing(prompts, **options):
+        if local.tiny().tokens(PROMPTS[2]) in prompts:
+            together.append(len(prompts))
+            raise ModelError("memory is short")
+        return begin(prompts, **options)
+
+    monkeypatch.setattr(reuse, "begin", failing)
+    crowd = Crowd(grouping, monkeypatch, every=1, burst=4)
+    done = crowd.answers(reuse, PROMPTS, OPTIONS)
+    assert together == [4, 1]
+    assert [i for i, one in enumerate(done) if one is None] == [2]
+    assert isinstance(crowd.errors[2], ModelError)
+    expected = [one.tokens for i, one in enumerate(alone()) if i != 2]
+    assert [one.tokens for one in done if one] == expected
+
+
+def test_after_a_pass_that_failed_each_goes_on_by_itself(grouping, monkeypatch):
+    advance, failed = Together.advance, []
+
+    def failing(rows, tokens):
+        if len(tokens) > 3 and not failed:
+            failed.append(len(tokens))
+            raise ModelError("memory is short")
+        return advance(rows, tokens)
+
+    monkeypatch.setattr(Together, "advance", failing)
+    done = Crowd(grouping, monkeypatch, every=1).answers(
+        PrefixReuse(local.tiny()), PROMPTS, OPTIONS
+    )
+    assert failed
+    assert [one.tokens for one in done if one] == [one.tokens for one in alone()]
+
+
+def test_who_goes_away_frees_the_row_and_disturbs_nobody(grouping, monkeypatch):
+    reuse = PrefixReuse(local.tiny())
+    leaving = grouping.stream(reuse, ENDLESS, Options(max_new_tokens=4000))
+    next(leaving)
+    rows = []
+    step = Group.step
+
+    def seen(group):
+        if not rows:
+            leaving.close()
+        rows.append(len(group.requests))
+        return step(group)
+
+    staying = grouping.stream(reuse, PROMPTS[3], OPTIONS[3])
+    next(staying)
+    monkeypatch.setattr(Group, "step", seen)
+    [*_, last] = staying
+    assert last.done is not None
+    assert last.done.tokens == alone()[3].tokens
+    until(lambda: grouping.stats()["kv_answering"] == 0)
+    assert set(rows[1:]) == {1}
+
+
+def test_closing_ends_what_is_under_way_and_the_thread():
+    grouping, reuse = Grouping(8), PrefixReuse(local.tiny())
+    long = Options(max_new_tokens=4000)
+    streams = [grouping.stream(reuse, ENDLESS, long) for _ in range(2)]
+    for stream in streams:
+        next(stream)
+    grouping.close()
+    assert not [t for t in threading.enumerate() if t.name == "answers"]
+    for stream in streams:
+        with pytest.raises(ServiceUnavailable, match="stopping"):
+            list(stream)
+    with pytest.raises(ServiceUnavailable):
+        next(grouping.stream(reuse, "Ships", long))
+
+
+def test_no_thread_stays_when_there_is_nothing_to_do(grouping):
+    reuse = PrefixReuse(local.tiny())
+    for _ in range(2):
+        list(grouping.stream(reuse, "Ships", Options(max_new_tokens=2)))
+        until(lambda: not [t for t in threading.enumerate() if t.name == "answers"])
+
+
+def test_what_is_stored_is_held_once_by_rows_that_join(store: BlockStore):
+    """And a row that is long beyond it does not make the others as wide."""
+    model = local.tiny()
+    reuse = PrefixReuse(model, store)
+    text = local.some_tokens(260, seed=3)
+    reuse.compile(text[:128])
+    prompts = [text[:128] + [n + 1] * 9 for n in range(3)] + [text[:128] + [7] * (ASIDE + 50)]
+    rows = reuse.begin(prompts[:1]).running
+    assert isinstance(rows, Together)
+    near = Beside(prompts[0], 128, lambda start, end: rows.prefixes(0, start, end))
+    for prompt in prompts[1:]:
+        begun = reuse.begin([prompt], beside=[near])
+        assert (begun.cached, begun.shared) == ((128,), (0,))
+        rows.join(begun.running)
+    assert (reuse.counters.hits, reuse.counters.misses) == (4, 0)
+    layer = rows._cache.layers[0]
+    held = [(s.keys.shape[1], s.first, s.last) for s in layer.segments]
+    assert held == [(128, 0, 4), (ASIDE + 50, 3, 4)]
+    assert layer.filled == 9
+    far = (rows.advance([[5]] * 4) - full(model, prompts, range(4), [5])).abs().max()
+    rows.keep([1, 3])
+    later = (rows.advance([[6]] * 2) - full(model, prompts, [1, 3], [5, 6])).abs().max()
+    assert float(max(far, later)) < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "mistral"])
+def test_windows_of_rows_that_join_are_whole(kind):
+    model = local.tiny(kind)
+    reuse = PrefixReuse(model)
+    prompts = [local.some_tokens(n, seed=n) for n in (70, 3, local.WINDOW)]
+    rows = reuse.begin(prompts[:2]).running
+    assert isinstance(rows, Together)
+    order = reuse.begin(prompts[:2]).order
+    prompts = [*(prompts[i] for i in order), prompts[2]]
+    rows.join(reuse.begin(prompts[2:]).running)
+    for more in ([5], [5, 6]):
+        logits = rows.advance([more[-1:]] * 3)
+        assert float((logits - full(model, prompts, range(3), more)).abs().max()) < 1e-4
+    assert min(layer.filled for layer in rows._cache.layers) <= local.WINDOW + 1
+
+
+def full(model, prompts, rows, more):
+    return torch.stack([model.prefill([*prompts[row], *more]).logits[-1] for row in rows])
+
+
+def test_what_a_running_request_has_read_is_lent_in_place():
+    model = local.tiny()
+    reuse, text = PrefixReuse(model), local.some_tokens(100, seed=4)
+    first = reuse.begin([[*text, 1], [*text, 2]])
+    group = first.running
+    assert isinstance(group, Together)
+    [segment] = group._cache.layers[0].segments
+    lent = group.prefixes(0, 40, 101)
+    assert [(p.start, p.tokens) for p in lent] == [(40, 60), (100, 1)]
+    assert lent[0].states[0].keys.data_ptr() == segment.keys.data_ptr()
+    whole = running(model, 1)
+    whole.advance([[*text, 1]])
+    for layer, expected in enumerate(whole.states(0, 100, 101)):
+        assert float((lent[1].states[layer].keys - expected.keys).abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("rests", "apart"),
+    [([9, 9, 9], []), ([200, 210], []), ([20, 20, 900], [2]), ([900], []), ([5, 70, 5, 5], [1])],
+)
+def test_one_long_prompt_is_not_what_all_are_padded_to(rests, apart):
+    assert padded(rests) == apart
