@@ -14,6 +14,7 @@ from torch import Tensor
 
 from memos.errors import ModelError
 from memos.kvcache.generator.rows import RowsCache, RowsLayer, Segment, aligned
+from memos.kvcache.shortage import is_short
 
 _ROOM = 64
 ASIDE = 256
@@ -46,8 +47,10 @@ def unite(one: RowsCache, other: RowsCache) -> None:
             _united(first, second, plans[first.window or 0])
             for first, second in zip(one.layers, other.layers, strict=True)
         ]
-    except RuntimeError as error:
-        raise ModelError(f"torch failed to put requests together: {error}") from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_short(error):
+            raise
+        raise ModelError(f"memory is too short to put requests together: {error}") from error
     for layer, content in zip(one.layers, contents, strict=True):
         layer.hold(*content)
     one.positions = {window: plan.positions for window, plan in plans.items()}

@@ -26,6 +26,7 @@ from memos.kvcache.lora.checkpoint import Checkpoint
 from memos.kvcache.lora.curriculum import Curriculum
 from memos.kvcache.lora.packing import Tokenised, packed
 from memos.kvcache.lora.split import MOST_BYTES, Begun, Split
+from memos.kvcache.shortage import is_short
 from memos.types import Recipe
 
 log = logging.getLogger(__name__)
@@ -227,15 +228,12 @@ def divergence(logits: Tensor, tokens: Tensor, chances: Tensor) -> Tensor:
 
 
 class _memory_told:
-    """Turns torch's many ways to say that memory is short into one error."""
+    """Says that memory is short in our own words."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        short = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or (
-            isinstance(error, RuntimeError) and "allocate memory" in str(error)
-        )
-        if short:
+        if is_short(error):
             raise OutOfMemory(
                 f"memory was short in training: {error}; use fewer tokens a step, a lower rank or "
                 "the optimizer adafactor"
