@@ -21,9 +21,9 @@ from memos.benchmarks import report
 from memos.benchmarks.kv_models import model_of, passages
 from memos.errors import MemosError
 from memos.kvcache.generator.generator import Event, LocalGenerator
-from memos.kvcache.generator.grouping import Grouping
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Generation, Options
+from memos.kvcache.grouping.grouping import Grouping
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.reuse.tree import common
 from memos.kvcache.store.store import BlockStore

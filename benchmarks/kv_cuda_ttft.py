@@ -20,7 +20,8 @@ from memos.benchmarks.kv_models import random_tokens
 from memos.benchmarks.kv_timing import Timings, drop_page_cache
 from memos.kvcache.cost import CostModel, calibrate
 from memos.kvcache.generator.model import LocalModel
-from memos.kvcache.reuse.prefix import Begun, PrefixReuse
+from memos.kvcache.reuse.begun import Begun
+from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.opened import OpenedFile
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.device import DeviceCopies, DeviceTier

@@ -10,6 +10,7 @@ HTTP. Importing this package loads no model library.
     codecs/        how states become bytes
     store/         blocks on disk: index, budget, durability, forgetting
     tiers/         device, RAM and remote copies of blocks, and the way between them
+    grouping/      requests that come one by one, answered by the same forward passes
     reuse/         stored states in prompts: prefixes, prompts that share one, places elsewhere
     compression/   policies that leave out, merge or share states: a file for each
     attention/     what policies and reuse elsewhere need to see and change in a model's attention

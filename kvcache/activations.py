@@ -19,12 +19,13 @@ from memos.kvcache.codecs.registry import codec_named
 from memos.kvcache.compressed import CompressedReader, compress, found
 from memos.kvcache.cost import CostModel, calibrate
 from memos.kvcache.generator.generator import LocalGenerator, Reader
-from memos.kvcache.generator.grouping import Grouping
 from memos.kvcache.generator.model import LocalModel
+from memos.kvcache.grouping.grouping import Grouping
 from memos.kvcache.joined import LocalJoining
 from memos.kvcache.lora.adapters import LocalAdapters
 from memos.kvcache.openings import Messages, guide_tokens, label_of, opening_tokens, prompt_of
-from memos.kvcache.reuse.prefix import EXACT, Counters, PrefixReuse
+from memos.kvcache.reuse.begun import Counters
+from memos.kvcache.reuse.prefix import EXACT, PrefixReuse
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.budget import Budget

@@ -19,7 +19,8 @@ from memos.kvcache.codecs.registry import CODECS
 from memos.kvcache.compression.registry import policy
 from memos.kvcache.generator.generator import ReadPrompts
 from memos.kvcache.generator.model import LocalModel
-from memos.kvcache.reuse.prefix import Begun, PrefixReuse
+from memos.kvcache.reuse.begun import Begun
+from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.tiers.tiers import Tiers
 

@@ -22,10 +22,11 @@ from memos.kvcache.compressed import begun_after
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.openings import Messages, opening_tokens, prompt_of, prompt_tokens
+from memos.kvcache.reuse.begun import Begun
 from memos.kvcache.reuse.chunks import Chunk, part
 from memos.kvcache.reuse.gate import Comparison, closed, reported
 from memos.kvcache.reuse.placing import aligned, repaired
-from memos.kvcache.reuse.prefix import Begun, PrefixReuse
+from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.reuse.recompute import Selection
 from memos.kvcache.reuse.reports import Reports
 from memos.kvcache.reuse.retrieval import SINKS, nearest

@@ -10,17 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
-
-from torch import Tensor
 
 from memos.errors import ActivationError
 from memos.kvcache.blocks.block import BlockId, Source, States
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
-from memos.kvcache.generator.running import Running, running
+from memos.kvcache.generator.running import running
+from memos.kvcache.reuse.begun import Begun, Counters, Draft, lay
 from memos.kvcache.reuse.beside import Beside, nearest, padded
 from memos.kvcache.reuse.finding import Found, device_tiers, lent, meets, met
 from memos.kvcache.reuse.remembering import PIECE_BYTES, Remembering
@@ -36,54 +35,6 @@ log = logging.getLogger(__name__)
 
 EXACT = ("raw", "lossless")
 """Codecs that change nothing."""
-
-
-@dataclass
-class Counters:
-    """Tokens and events since the start. `cached_tokens` and `shared_tokens` count for each row
-    that had them, `computed_tokens` what was run. `declined`: prompts whose tokens are run since no
-    load would be faster, whether or not they are stored. `recomputed`: blocks that were found but
-    unusable; `met`: hits whose beginning was computed while the rest was loaded."""
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    shared_tokens: int = 0
-    computed_tokens: int = 0
-    hits: int = 0
-    misses: int = 0
-    declined: int = 0
-    met: int = 0
-    recomputed: int = 0
-
-
-@dataclass(frozen=True)
-class Begun:
-    """Prompts that were read. `order` has the prompt of each row; `logits` (rows, vocabulary).
-
-    `cached` and `shared` count, per row, the tokens that were loaded, and that were run once for
-    several rows; `computed` what was run, that of several rows with the first of them.
-    """
-
-    running: Running
-    logits: Tensor
-    order: tuple[int, ...]
-    cached: tuple[int, ...]
-    shared: tuple[int, ...]
-    computed: tuple[int, ...]
-
-
-@dataclass
-class _Draft:
-    """What is known of a batch while its tree is walked; by row."""
-
-    prompts: list[Sequence[int]]
-    loading: bool = True
-    beside: Sequence[Beside] = ()
-    prefixes: list[Prefix] = field(default_factory=list)
-    done: list[int] = field(default_factory=list)
-    cached: list[int] = field(default_factory=list)
-    shared: list[int] = field(default_factory=list)
-    computed: list[int] = field(default_factory=list)
 
 
 class PrefixReuse:
@@ -150,7 +101,7 @@ class PrefixReuse:
         born = self._born()
         order = order_of(prompts)
         near = beside if self.model.layout.croppable else ()
-        draft = _Draft([prompts[index] for index in order], loading=loading, beside=near)
+        draft = Draft([prompts[index] for index in order], loading=loading, beside=near)
         for tokens in draft.prompts:
             self.model.check(tokens)
         draft.done, draft.cached, draft.shared, draft.computed = (
@@ -188,7 +139,7 @@ class PrefixReuse:
         """
         self.model.check(tokens)
         born = self._born()
-        draft = _Draft([[*tokens, tokens[-1]]], done=[0], cached=[0], shared=[0], computed=[0])
+        draft = Draft([[*tokens, tokens[-1]]], done=[0], cached=[0], shared=[0], computed=[0])
         self._load(draft, 0, 1, len(tokens), compiling=True)
         if draft.done[0] == len(tokens):
             return None
@@ -215,7 +166,7 @@ class PrefixReuse:
 
     def _walk(
         self,
-        draft: _Draft,
+        draft: Draft,
         nodes: Sequence[Node],
         first: int,
         last: int,
@@ -234,7 +185,7 @@ class PrefixReuse:
                 self._load(draft, row, row + 1, len(draft.prompts[row]) - 1)
 
     def _load(
-        self, draft: _Draft, first: int, last: int, end: int, *, compiling: bool = False
+        self, draft: Draft, first: int, last: int, end: int, *, compiling: bool = False
     ) -> None:
         """Puts what runs beside, then the longest stored prefix, up to `end`, under the rows, if it
         is worth it."""
@@ -261,12 +212,12 @@ class PrefixReuse:
         else:
             self.count(hits=not compiling, met=found.computed > 0)
         for prefix in found.prefixes if found else ():
-            _lay(draft, replace(prefix, first=first, last=last))
+            lay(draft, replace(prefix, first=first, last=last))
         draft.computed[first] += found.computed if found else 0
         for row in range(first, last):
             draft.cached[row] += found.loaded if found else 0
 
-    def _take(self, draft: _Draft, first: int, last: int, end: int) -> bool:
+    def _take(self, draft: Draft, first: int, last: int, end: int) -> bool:
         """Puts under the rows what a request that is running has read of their tokens."""
         done = draft.done[first]
         found = nearest(draft.beside, draft.prompts[first][:end], done)
@@ -274,7 +225,7 @@ class PrefixReuse:
             return False
         row, until = found
         for prefix in row.prefixes(done, until):
-            _lay(draft, replace(prefix, first=first, last=last))
+            lay(draft, replace(prefix, first=first, last=last))
         loaded = max(0, min(row.cached, until) - done)
         for each in range(first, last):
             draft.cached[each] += loaded
@@ -282,7 +233,7 @@ class PrefixReuse:
         self.count(hits=loaded > 0)
         return True
 
-    def _level(self, draft: _Draft) -> None:
+    def _level(self, draft: Draft) -> None:
         """Runs long prompts by themselves where all others would be padded to their length."""
         if self.model.has_rows:
             rests = [len(p) - done for p, done in zip(draft.prompts, draft.done, strict=True)]
@@ -290,7 +241,7 @@ class PrefixReuse:
                 end = len(draft.prompts[row]) - 1
                 self._run(draft, Node(row, row + 1, draft.done[row], end, ()), None)
 
-    def _found(self, draft: _Draft, row: int, hit: Hit, compiling: bool) -> Found | None:
+    def _found(self, draft: Draft, row: int, hit: Hit, compiling: bool) -> Found | None:
         """The hit's states for a row, in the way that is worth it; None if none is."""
         assert self.store is not None
         tokens, done = draft.prompts[row], draft.done[row]
@@ -303,7 +254,7 @@ class PrefixReuse:
                 return None
         return lent(self.store, tiers, hit, done)
 
-    def _run(self, draft: _Draft, node: Node, remember: int | None) -> None:
+    def _run(self, draft: Draft, node: Node, remember: int | None) -> None:
         """Runs the rest of what a node's rows share, once. `remember`: the generation before."""
         done = draft.done[node.first]
         if done >= node.end:
@@ -313,7 +264,7 @@ class PrefixReuse:
         one = running(self.model, 1, [replace(p, first=0, last=1) for p in under])
         one.advance([tokens[done : node.end]])
         states = one.states(0, done if self.model.has_rows else 0, node.end)
-        _lay(draft, Prefix(states, done, node.end - done, node.first, node.last))
+        lay(draft, Prefix(states, done, node.end - done, node.first, node.last))
         draft.computed[node.first] += node.end - done
         if node.last - node.first > 1:
             for row in range(node.first, node.last):
@@ -329,9 +280,3 @@ class PrefixReuse:
         with self._counting:
             for name, value in more.items():
                 setattr(self.counters, name, getattr(self.counters, name) + value)
-
-
-def _lay(draft: _Draft, prefix: Prefix) -> None:
-    draft.prefixes.append(prefix)
-    for row in range(prefix.first, prefix.last):
-        draft.done[row] = prefix.start + prefix.tokens

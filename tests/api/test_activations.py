@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from memos.kvcache.generator.group import Group
+from memos.kvcache.grouping.group import Group
 from memos.types import Role
 from tests.api.test_problems import problem
 from tests.server import Running

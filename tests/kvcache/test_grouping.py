@@ -15,11 +15,11 @@ import torch
 
 from memos.errors import InvalidInput, ModelError, ServiceUnavailable
 from memos.kvcache.generator.generator import Event, LocalGenerator
-from memos.kvcache.generator.group import Group
-from memos.kvcache.generator.grouping import Grouping
 from memos.kvcache.generator.request import Generation, Options
 from memos.kvcache.generator.running import Together, running
 from memos.kvcache.generator.union import ASIDE
+from memos.kvcache.grouping.group import Group
+from memos.kvcache.grouping.grouping import Grouping
 from memos.kvcache.reuse.beside import Beside, padded
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.store import BlockStore

@@ -1,7 +1,7 @@
 """Requests of their own whose answers are made by the same forward passes.
 
 Each has its own sampling, seed, length and stop strings, and is told its pieces as they are made.
-Which requests go together, and when, is decided elsewhere (`memos.kvcache.generator.grouping`).
+Which requests go together, and when, is decided elsewhere (`memos.kvcache.grouping.grouping`).
 """
 
 from __future__ import annotations

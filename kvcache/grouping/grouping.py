@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from memos.errors import ModelError, ServiceUnavailable
 from memos.kvcache.generator.generator import Event, Prompt
-from memos.kvcache.generator.group import Group, Request
 from memos.kvcache.generator.request import Options
+from memos.kvcache.grouping.group import Group, Request
 from memos.kvcache.reuse.prefix import PrefixReuse
 
 log = logging.getLogger(__name__)
