@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-from memos.errors import ModelError, ServiceUnavailable
+from memos.errors import MemosError, ServiceUnavailable
 from memos.kvcache.generator.generator import Event, Prompt
 from memos.kvcache.generator.request import Options
 from memos.kvcache.grouping.group import Group, Request
@@ -31,7 +31,8 @@ class Grouping:
         self._groups: list[Group] = []
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._counts = {"kv_grouped": 0, "kv_grouped_late": 0, "kv_passes": 0, "kv_pass_rows": 0}
+        names = ("kv_grouped", "kv_grouped_late", "kv_group_failures", "kv_passes", "kv_pass_rows")
+        self._counts = dict.fromkeys(names, 0)
 
     def stream(self, reuse: PrefixReuse, prompt: Prompt, options: Options) -> Iterator[Event]:
         """The answer as it comes, as `LocalGenerator.stream`; the same as it would be alone, up to
@@ -58,8 +59,9 @@ class Grouping:
 
     def stats(self) -> Mapping[str, float]:
         """`kv_answering`: requests that wait or run now. Since the start: requests that shared a
-        forward pass with others, how often one was put beside others at work, and passes that made
-        tokens of answers, with the rows of each added up."""
+        forward pass with others, how often one was put beside others at work, how often several
+        failed together and went on apart, and passes that made tokens of answers, with the rows of
+        each added up."""
         with self._lock:
             now = len(self._waiting) + sum(len(group.requests) for group in self._groups)
             return {"kv_answering": now, **self._counts}
@@ -133,7 +135,7 @@ class Grouping:
             if len(requests) == 1:
                 requests[0].fail(error)
                 return
-            log.info("%d requests are read one by one: %s", len(requests), error)
+            self._failed(f"{len(requests)} requests are read one by one", error)
             for request in requests:
                 self._begin([request])
             return
@@ -155,8 +157,10 @@ class Grouping:
         count = len(later.requests)
         try:
             group.join(later)
-        except ModelError as error:
-            log.warning("requests go on apart: %s", error)
+        except (
+            Exception
+        ) as error:  # nothing has changed: both can go on, and nobody else has to end
+            self._failed("requests go on apart", error)
             later.apart = True
             return
         self._count(kv_grouped_late=count)
@@ -171,12 +175,19 @@ class Grouping:
             if len(failed) == 1:
                 failed[0].fail(error)
                 return
-            log.warning("%d requests go on one by one: %s", len(failed), error)
+            self._failed(f"{len(failed)} requests go on one by one", error)
             for request in failed:
                 request.alone = True
                 self._begin([request])
             return
         self._count(kv_passes=rows > 0, kv_pass_rows=rows)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Counts it, and tells it: an error that has a name in a line, any other, which is a fault,
+        with where it came from."""
+        self._count(kv_group_failures=1)
+        known = isinstance(error, MemosError)
+        log.warning("%s: %s", what, error, exc_info=None if known else error)
 
     def _of(self, reuse: PrefixReuse) -> list[Group]:
         return [group for group in self._groups if group.reuse is reuse]

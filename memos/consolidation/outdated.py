@@ -17,6 +17,7 @@ import numpy as np
 from memos.consolidation.made import FEWEST_LEFT, SOURCE, action_of
 from memos.consolidation.quoting import day_of, quoted
 from memos.consolidation.recurrence import Recurring
+from memos.consolidation.standing import ways
 from memos.protocols import Deed, Held, KeepingStore, Move
 from memos.types import ActionKind, Lineage, Relation, State
 
@@ -35,15 +36,6 @@ class Outdated:
     again: Recurring | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """From a memory to the live one that stands for it, None if there is none; `ended` if
-    something on the way was superseded, rather than merged with what says the same."""
-
-    head: str | None
-    ended: bool
-
-
 def outdated(
     store: KeepingStore,
     cube_id: str,
@@ -56,13 +48,13 @@ def outdated(
     rows = {item.memory.id: row for row, item in enumerate(held) if item.memory.id not in gone}
     sources = _sources(store, cube_id, held, rows)
     every = {source for mine in sources.values() for source in mine}
-    ways = _ways(store, cube_id, every, rows, deeds)
+    way = ways(store, cube_id, every, rows, deeds)
     found = []
     for row, mine in sorted(sources.items()):
-        ended = [source for source in mine if ways[source].ended]
+        ended = [source for source in mine if way[source].ended]
         if ended:
-            about = next((head for one in ended if (head := ways[one].head)), None)
-            left = [head for one in mine if (head := ways[one].head) and not ways[one].ended]
+            about = next((head for one in ended if (head := way[one].head)), None)
+            left = [head for one in mine if (head := way[one].head) and not way[one].ended]
             deed = retirement(
                 held[row],
                 about or held[row].memory.id,
@@ -114,52 +106,6 @@ def _sources(
             if one.relation is Relation.MADE_FROM and one.derived_id in mine:
                 found[rows[one.derived_id]].append(one.source_id)
     return found
-
-
-def _ways(
-    store: KeepingStore,
-    cube_id: str,
-    ids: set[str],
-    live: Mapping[str, int],
-    deeds: Sequence[Deed],
-) -> dict[str, _Way]:
-    """Where each of the ids leads, by what was done before and by the deeds to be done now."""
-    up = {
-        one.source_id: one
-        for deed in deeds
-        for one in deed.lineage
-        if one.relation is not Relation.MADE_FROM
-    }
-    asked: set[str] = set()
-    todo = _next(ids, up, live, asked)
-    while todo:
-        asked |= todo
-        listed = sorted(todo)
-        for start in range(0, len(listed), _PAGE):
-            for one in store.lineage(cube_id, listed[start : start + _PAGE]):
-                if one.source_id in todo and one.relation is not Relation.MADE_FROM:
-                    up.setdefault(one.source_id, one)
-        todo = _next(ids | {one.derived_id for one in up.values()}, up, live, asked)
-    return {id: _way(id, up, live) for id in ids}
-
-
-def _next(
-    ids: set[str], up: Mapping[str, Lineage], live: Mapping[str, int], asked: set[str]
-) -> set[str]:
-    return {id for id in ids if id not in live and id not in up and id not in asked}
-
-
-def _way(id: str, up: Mapping[str, Lineage], live: Mapping[str, int]) -> _Way:
-    ended = False
-    for _ in range(len(up) + 1):
-        if id in live:
-            return _Way(id, ended)
-        one = up.get(id)
-        if one is None:
-            break
-        ended |= one.relation is Relation.SUPERSEDED
-        id = one.derived_id
-    return _Way(None, ended)
 
 
 def _again(held: Sequence[Held], vectors: Vector, row: int, left: set[int]) -> Recurring | None:

@@ -18,6 +18,7 @@ from memos.consolidation.families import Family, covered, families
 from memos.consolidation.made import MADE_BY, SOURCE
 from memos.consolidation.outdated import line, outdated, retirement
 from memos.consolidation.recurrence import Recurring, recurring
+from memos.consolidation.standing import ways
 from memos.protocols import Clock, Deed, Ended, Held, KeepingStore, Move, Said
 from memos.types import ActionKind, Cube, Kind, Policy, Relation, State
 
@@ -127,7 +128,7 @@ class Planner:
         for one in self._store.ended(cube.id, now=self._clock()):
             ended[one.memory_id].append(one)
         closers = {one.closer_id for found in ended.values() for one in found}
-        heads = self._heads(cube, closers, items)
+        heads = {id: way.head for id, way in ways(self._store, cube.id, closers, items).items()}
         retired: dict[str, _Retired] = {}
         for id, found in sorted(ended.items()):
             item, last = items.get(id), max(found, key=lambda one: one.at)
@@ -140,30 +141,6 @@ class Planner:
                 deed = retirement(item, about, reason, {"assertions": len(claims)})
                 retired[id] = _Retired(deed, about, last.at)
         return retired
-
-    def _heads(self, cube: Cube, ids: set[str], live: Mapping[str, Held]) -> dict[str, str]:
-        """By memory the live one that stands for it, by way of those it was merged into."""
-        up: dict[str, str] = {}
-        todo = {id for id in ids if id not in live}
-        while todo:
-            lines = self._store.lineage(cube.id, sorted(todo))
-            new = {
-                line.source_id: line.derived_id
-                for line in lines
-                if line.source_id in todo and line.relation is not Relation.MADE_FROM
-            }
-            up.update({id: to for id, to in new.items() if id not in up})
-            todo = {id for id in new.values() if id not in live and id not in up}
-        found = {}
-        for id in ids:
-            head: str | None = id
-            for _ in range(len(up) + 1):
-                if head is None or head in live:
-                    break
-                head = up.get(head)
-            if head is not None and head in live:
-                found[id] = head
-        return found
 
     def _recurring(
         self,

@@ -137,6 +137,7 @@ def test_who_comes_later_is_answered_as_alone(kind, every, grouping, monkeypatch
         assert "".join(event.text for event in crowd.events[i]) == other.text
     numbers = grouping.stats()
     assert (numbers["kv_answering"], numbers["kv_grouped"]) == (0, 5)
+    assert numbers["kv_group_failures"] == 0
     assert numbers["kv_grouped_late"] >= 3
     assert numbers["kv_pass_rows"] > 1.5 * numbers["kv_passes"]
     if kind == "llama":  # what others have read is not read again
@@ -176,6 +177,7 @@ def test_an_error_is_that_of_one_request(grouping, monkeypatch):
     crowd = Crowd(grouping, monkeypatch, every=1, burst=4)
     done = crowd.answers(reuse, PROMPTS, OPTIONS)
     assert together == [4, 1]
+    assert grouping.stats()["kv_group_failures"] == 1
     assert [i for i, one in enumerate(done) if one is None] == [2]
     assert isinstance(crowd.errors[2], ModelError)
     expected = [one.tokens for i, one in enumerate(alone()) if i != 2]
@@ -197,6 +199,22 @@ def test_after_a_pass_that_failed_each_goes_on_by_itself(grouping, monkeypatch):
     )
     assert failed
     assert [one.tokens for one in done if one] == [one.tokens for one in alone()]
+
+
+def test_rows_that_cannot_be_put_together_go_on_apart_and_a_fault_is_told(
+    grouping, monkeypatch, caplog
+):
+    def broken(rows, other):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(Together, "join", broken)
+    done = Crowd(grouping, monkeypatch, every=1).answers(
+        PrefixReuse(local.tiny()), PROMPTS, OPTIONS
+    )
+    assert [one.tokens for one in done if one] == [one.tokens for one in alone()]
+    assert grouping.stats()["kv_group_failures"] >= 1
+    assert "Traceback" in caplog.text
+    assert "shapes differ" in caplog.text
 
 
 def test_who_goes_away_frees_the_row_and_disturbs_nobody(grouping, monkeypatch):
