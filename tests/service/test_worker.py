@@ -122,14 +122,20 @@ def test_a_job_that_is_not_for_this_process_goes_back_uncounted(service, memos, 
 
 def test_patient_jobs_do_not_hold_up_the_others(service, memos):
     memos.add("so that the tenant exists")
-    go_on = threading.Event()
-    handlers = {"long": lambda context: go_on.wait(20), "short": lambda context: None}
+    started, go_on = threading.Event(), threading.Event()
+
+    def long_one(context):
+        started.set()
+        go_on.wait(20)
+
+    handlers = {"long": long_one, "short": lambda context: None}
     worker = Worker(
         service.stores.jobs, handlers, name="w", lease_seconds=30, patient={"long", "unknown"}
     )
     long, short = queue_job(service, kind="long"), queue_job(service, kind="short")
     worker.start()
     try:
+        assert started.wait(10)  # each kind has a thread of its own: either may be first
         memos.wait_for(short, timeout=10)
         assert memos.job(long).state is JobState.RUNNING
         assert worker.running
