@@ -127,10 +127,16 @@ class CostModel:
         """Whether to load rather than to run the tokens [done, hit). `held` are the bytes to load
         by the tier they are in; without it all are on disk, and not packed."""
         sizes = {"disk": self.layout.bytes_of(hit)} if held is None else held
-        taken = self.load_s(sizes)
-        saved = self.saved_s(done, hit, length)
-        gained = saved - taken
-        return taken <= self.share * saved and gained >= GAIN * self.run.run_s(done, length - done)
+        return self._pays(done, hit, length, self.load_s(sizes))
+
+    def fetches(self, done: int, hit: int, length: int, seconds: float | None) -> bool:
+        """Whether to wait until the tokens [done, hit) are brought to disk, which takes `seconds`
+        or nobody knows how long, and to load them then."""
+        if seconds is None:
+            return False
+        return self._pays(
+            done, hit, length, seconds + self.load_s({"disk": self.layout.bytes_of(hit)})
+        )
 
     def looks(self, done: int, most: int, length: int) -> bool:
         """Whether a hit of `most` tokens would be loaded if it lay where a load is fastest, and
@@ -138,6 +144,11 @@ class CostModel:
         saved = self.saved_s(done, most, length)
         taken = min(rate.open_s for rate in (self.load, *self.nearer.values()))
         return saved - taken >= GAIN * self.run.run_s(done, length - done)
+
+    def _pays(self, done: int, hit: int, length: int, taken: float) -> bool:
+        saved = self.saved_s(done, hit, length)
+        gained = saved - taken
+        return taken <= self.share * saved and gained >= GAIN * self.run.run_s(done, length - done)
 
     def load_s(self, sizes: Mapping[str, int]) -> float:
         """Seconds to load so many bytes from each tier."""

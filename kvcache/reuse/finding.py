@@ -37,6 +37,27 @@ def device_tiers(model: LocalModel, store: BlockStore | Tiers) -> Tiers | None:
     return store if model.has_rows and model.layout.croppable else None
 
 
+def longest(
+    store: BlockStore | Tiers,
+    root: bytes,
+    tokens: Sequence[int],
+    done: int,
+    length: int,
+    *,
+    codecs: Sequence[str],
+    cost: CostModel | None,
+) -> Hit | None:
+    """The longest stored prefix of `tokens`, for a prompt of `length` of which `done` tokens are
+    there. What is only elsewhere is waited for where the cost model says that it pays."""
+    if cost is None or not isinstance(store, Tiers):
+        return store.longest(root, tokens, codecs=codecs)
+
+    def pays(near: int, far: int, seconds: float | None) -> bool:
+        return cost.fetches(max(done, near), far, length, seconds)
+
+    return store.longest(root, tokens, codecs=codecs, pays=pays)
+
+
 def lent(store: BlockStore | Tiers, tiers: Tiers | None, hit: Hit, done: int) -> Found:
     """The hit's states after `done` tokens, each block where it lies if that is not slower. Errors
     are the store's."""

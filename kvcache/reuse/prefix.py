@@ -21,7 +21,7 @@ from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import running
 from memos.kvcache.reuse.begun import Begun, Counters, Draft, lay
 from memos.kvcache.reuse.beside import Beside, nearest, padded
-from memos.kvcache.reuse.finding import Found, device_tiers, lent, meets, met
+from memos.kvcache.reuse.finding import Found, device_tiers, lent, longest, meets, met
 from memos.kvcache.reuse.remembering import PIECE_BYTES, Remembering
 from memos.kvcache.reuse.tree import Node, order_of, shared_runs
 
@@ -196,8 +196,19 @@ class PrefixReuse:
         if not (compiling or self.cost is None or self.cost.looks(done, end, len(tokens))):
             self.count(declined=1)
             return
-        look = self.store.find if compiling else self.store.longest
-        hit = look(self.root, tokens[: end + 1], codecs=self.codecs)
+        sought = tokens[: end + 1]
+        if compiling:
+            hit = self.store.find(self.root, sought, codecs=self.codecs)
+        else:
+            hit = longest(
+                self.store,
+                self.root,
+                sought,
+                done,
+                len(tokens),
+                codecs=self.codecs,
+                cost=self.cost,
+            )
         if hit is None or hit.tokens <= done:
             self.count(misses=not compiling and not taken)
             return

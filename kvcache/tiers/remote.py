@@ -1,109 +1,124 @@
-"""Blocks elsewhere, by an fsspec URL: s3://…, file://…, memory://…
+"""Blocks elsewhere: found by an index of what is there, and fetched only as far as that pays.
 
-    <url>/<root key in hex>/<id>.safetensors
+What is elsewhere may be far, slow, or gone for a while, and no request is to wait for that. So a
+root key's files are listed in the background: when it is first looked up, for which a caller waits
+a second at most, and again when the list is a minute old, for which nobody waits. After an error
+nothing is asked for half a minute. How long a fetch takes is estimated from those before, the first
+time from a file read on trial.
 
-The files are those of the disk tier. They are looked for by their heads, which are fetched alone,
-and verified whole when they are fetched. fsspec's errors leave as StorageUnavailable; a damaged
-file is a BlockCorrupt and is deleted. It does not know when a block should be here.
+The files are those of the disk tier. They are verified whole when they are fetched; a damaged one
+is a BlockCorrupt and is deleted. Elsewhere does not know when a block should be here.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from threading import RLock
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Unfinished
+from threading import Lock, RLock
 from typing import Any
 
 from memos.errors import BlockCorrupt, BlockNotFound, MemosError, StorageUnavailable
 from memos.kvcache.blocks.block import BlockId, Header, Ids
-from memos.kvcache.blocks.file import LONGEST_HEAD, check_payload, parsed_head
-from memos.kvcache.store.folder import SUFFIX
+from memos.kvcache.blocks.file import head_bytes
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.tree import Tree, condemned
-
-FIRST_BYTES = 64 << 10
-"""Fetched to read a head; most are shorter, so that one request does."""
+from memos.kvcache.tiers.remote_files import RemoteFiles
 
 REFRESH_SECONDS = 60.0
+FIRST_SECONDS = 1.0
+"""That the first look-up under a root key waits for the list."""
+REST_SECONDS = 30.0
+"""Without a request after an error."""
+
+_TRIAL_BYTES = (4 << 10, 4 << 20)
 
 
 class RemoteTier:
-    """Thread-safe. What is there under a root is listed when that is first looked up, and again
-    after a minute; `clock` gives seconds. `options` are the file system's."""
+    """Thread-safe. `clock` gives seconds, `wait_s` is how long the first look-up waits. `options`
+    are the file system's. `failed`, if it is set, is called for each listing that fails."""
 
     def __init__(
-        self, url: str, *, clock: Callable[[], float] = time.monotonic, **options: Any
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait_s: float = FIRST_SECONDS,
+        **options: Any,
     ) -> None:
-        import fsspec
-
-        with _translated(url):
-            self._system, self._base = fsspec.core.url_to_fs(url, **options)
         self.url = url
+        self.failed: Callable[[], object] = lambda: None
+        self._wait_s = wait_s
+        self._files = RemoteFiles(url, **options)
+        self._pace = Pace()
         self._tree = Tree()
-        self._known: dict[bytes, float] = {}
+        self._sizes: dict[BlockId, int] = {}
+        self._listed: dict[bytes, float] = {}
+        self._listing: dict[bytes, Future[None]] = {}
+        self._resting_until = float("-inf")
         self._clock = clock
         self._lock = RLock()
+        self._refreshing = Lock()
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-remote")
 
     def longest(
         self, root: bytes, ids: Ids, codecs: Sequence[str], policy: str | None = None
     ) -> Hit | None:
-        """As the store's; the blocks it names are here."""
+        """As the store's; the blocks it names are here. None too while it is not known what is
+        here. StorageUnavailable if that was to be found out now and failed."""
         with self._lock:
-            if self._clock() - self._known.get(root, -REFRESH_SECONDS) >= REFRESH_SECONDS:
-                self.refresh(root)
+            if self._clock() < self._resting_until:
+                return None
+            known = root in self._listed
+            listing = self._listed_soon(root)
+        if listing and not known:
+            try:
+                listing.result(self._wait_s)
+            except Unfinished:
+                return None
+        with self._lock:
             return self._tree.longest(root, ids, codecs, policy)
-
-    def refresh(self, root: bytes) -> None:
-        """Takes over what others added or deleted under this root key."""
-        with self._lock:
-            there = set(self._listing(root.hex()))
-            mine = {header.id for header in self._tree.headers() if header.root == root}
-            for block in mine - there:
-                self._tree.remove(block)
-            for block in there - mine:
-                self._enter(root, block)
-            self._known[root] = self._clock()
 
     def header(self, block: BlockId) -> Header | None:
         with self._lock:
             return self._tree.header(block)
 
+    def seconds(self, headers: Iterable[Header]) -> float | None:
+        """What fetching these files one after the other will take; None if nothing was ever
+        fetched."""
+        with self._lock:
+            sizes = [self._size(header) for header in headers]
+        return self._pace.seconds(len(sizes), sum(sizes))
+
     def push(self, header: Header, content: bytes) -> None:
         """Stores a block's file; one that is there already is replaced by the same."""
-        path = self._path(header.root, header.id)
-        with _translated(path):
-            self._system.makedirs(self._system._parent(path), exist_ok=True)
-            self._system.pipe_file(path, content)
+        self._files.write(header, content)
         with self._lock:
-            self._tree.add(header)
+            self._enter(header, len(content))
 
     def pull(self, header: Header) -> bytes:
         """The block's whole file, verified."""
-        path = self._path(header.root, header.id)
+        with self._lock:
+            size = self._size(header)
+        began = time.perf_counter()
         try:
-            with _translated(path):
-                content: bytes = self._system.cat_file(path)
-            head = parsed_head(content)
-            check_payload(head.header, memoryview(content)[head.offset :])
-            if head.header.id != header.id:
-                raise BlockCorrupt(f"the file of block {header.id} holds {head.header.id}")
+            content = self._files.fetch(header, size)
         except (BlockNotFound, BlockCorrupt):
             self.remove([header])
             raise
+        except StorageUnavailable:
+            self._rest()
+            raise
+        self._pace.note(len(content), time.perf_counter() - began)
         return content
 
     def remove(self, headers: Collection[Header]) -> list[BlockId]:
         """Deletes these files; returns the blocks, also those that were gone."""
         for header in headers:
-            path = self._path(header.root, header.id)
-            try:
-                with _translated(path):
-                    self._system.rm_file(path)
-            except BlockNotFound:
-                pass
+            self._files.delete(header.root, header.id)
             with self._lock:
-                self._tree.remove(header.id)
+                self._leave(header.id)
         return [header.id for header in headers]
 
     def forget(
@@ -111,68 +126,113 @@ class RemoteTier:
     ) -> list[BlockId]:
         """Deletes all blocks of these sources, these blocks, and what follows from either, under
         every root key that is there."""
+        for root in self._files.roots():
+            self.refresh(root)
         with self._lock:
-            for name in self._roots():
-                self.refresh(bytes.fromhex(name))
             gone = condemned(self._tree, source_ids) | self._tree.descendants(blocks)
             found = [header for header in self._tree.headers() if header.id in gone]
         return self.remove(found)
 
-    def _enter(self, root: bytes, block: BlockId) -> None:
+    def refresh(self, root: bytes) -> None:
+        """Takes over what others added or deleted under this root key; deletes damaged files."""
+        with self._refreshing:
+            there = self._files.sizes(root)
+            with self._lock:
+                mine = {one.id: one for one in self._tree.headers() if one.root == root}
+            new = {block: size for block, size in there.items() if block not in mine}
+            heads = self._files.heads(root, new)
+            with self._lock:
+                for block in mine.keys() - there.keys():
+                    self._leave(block)
+                for block, head in heads.items():
+                    if isinstance(head, Header):
+                        self._enter(head, new[block])
+                self._listed[root] = self._clock()
+            for block, head in heads.items():
+                if isinstance(head, BlockCorrupt):
+                    self._files.delete(root, block)
+
+    def close(self) -> None:
+        """Waits for the request that is under way, if one is."""
+        self._background.shutdown(cancel_futures=True)
+
+    def _listed_soon(self, root: bytes) -> Future[None] | None:
+        """The listing under way, begun if the last one is too old; None if it is not."""
+        age = self._clock() - self._listed.get(root, float("-inf"))
+        if root not in self._listing and age >= REFRESH_SECONDS:
+            self._listing[root] = self._background.submit(self._list, root)
+        return self._listing.get(root)
+
+    def _list(self, root: bytes) -> None:
         try:
-            header = self._head(root, block)
+            self.refresh(root)
+            if self._pace.unknown:
+                self._try_out(root)
+        except MemosError:
+            self._rest()
+            self.failed()
+            raise
+        finally:
+            with self._lock:
+                self._listing.pop(root, None)
+
+    def _try_out(self, root: bytes) -> None:
+        """Reads a little of the largest file, then more, to know how fast this is."""
+        with self._lock:
+            sizes = {h.id: self._sizes[h.id] for h in self._tree.headers() if h.root == root}
+        if not sizes:
+            return
+        block = max(sizes, key=sizes.__getitem__)
+        try:
+            for most in _TRIAL_BYTES:
+                began = time.perf_counter()
+                content = self._files.read(root, block, min(most, sizes[block]))
+                self._pace.note(len(content), time.perf_counter() - began)
         except BlockNotFound:
             return
-        except BlockCorrupt:
-            with _translated(self.url):
-                self._system.rm_file(self._path(root, block))
-            return
+
+    def _rest(self) -> None:
+        with self._lock:
+            self._resting_until = self._clock() + REST_SECONDS
+
+    def _size(self, header: Header) -> int:
+        known = self._sizes.get(header.id)
+        return known or len(head_bytes(header)) + header.payload_bytes
+
+    def _enter(self, header: Header, size: int) -> None:
         self._tree.add(header)
+        self._sizes[header.id] = size
 
-    def _head(self, root: bytes, block: BlockId) -> Header:
-        path = self._path(root, block)
-        with _translated(path):
-            content: bytes = self._system.cat_file(path, start=0, end=FIRST_BYTES)
-            need = 8 + int.from_bytes(content[:8], "little")
-            if len(content) < need <= LONGEST_HEAD:
-                content = self._system.cat_file(path, start=0, end=need)
-        header = parsed_head(content).header
-        if (header.root, header.id) != (root, block):
-            raise BlockCorrupt(f"{path} holds block {header.id}")
-        return header
-
-    def _listing(self, folder: str) -> Iterator[BlockId]:
-        for name in self._names(f"{self._base}/{folder}"):
-            if name.endswith(SUFFIX):
-                yield name.removesuffix(SUFFIX)
-
-    def _roots(self) -> list[str]:
-        return [name for name in self._names(self._base) if _is_root(name)]
-
-    def _names(self, path: str) -> list[str]:
-        try:
-            with _translated(path):
-                self._system.invalidate_cache()
-                found = self._system.ls(path, detail=False)
-        except BlockNotFound:
-            return []
-        return [str(name).rstrip("/").rsplit("/", 1)[-1] for name in found]
-
-    def _path(self, root: bytes, block: BlockId) -> str:
-        return f"{self._base}/{root.hex()}/{block}{SUFFIX}"
+    def _leave(self, block: BlockId) -> None:
+        self._tree.remove(block)
+        self._sizes.pop(block, None)
 
 
-def _is_root(name: str) -> bool:
-    return len(name) == 64 and not set(name) - set("0123456789abcdef")
+class Pace:
+    """Seconds per request and bytes per second, as measured; the later the more it counts."""
 
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._request_s = 0.0
+        self._bytes_per_s = 0.0
 
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except MemosError:
-        raise
-    except FileNotFoundError as error:
-        raise BlockNotFound(f"{path} is gone") from error
-    except Exception as error:  # each file system of fsspec has errors of its own
-        raise StorageUnavailable(f"{path} can't be used: {error}; look at the URL") from error
+    @property
+    def unknown(self) -> bool:
+        return not self._bytes_per_s
+
+    def note(self, size: int, seconds: float) -> None:
+        """A request brought `size` bytes in so many seconds. A small one tells what any takes."""
+        with self._lock:
+            if size <= _TRIAL_BYTES[0] or not self._request_s:
+                self._request_s = (
+                    seconds if not self._request_s else (self._request_s + seconds) / 2
+                )
+            rate = size / max(seconds - self._request_s, seconds / 2, 1e-6)
+            self._bytes_per_s = (self._bytes_per_s or rate) / 2 + rate / 2
+
+    def seconds(self, requests: int, size: int) -> float | None:
+        """For so many requests and bytes in all; None if nothing was measured."""
+        with self._lock:
+            if not self._bytes_per_s:
+                return None
+            return requests * self._request_s + size / self._bytes_per_s

@@ -9,10 +9,12 @@ Whether a load is worth it is not decided here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
+from typing import TypeAlias
 
 import torch
 from typing_extensions import Unpack
@@ -33,6 +35,9 @@ from memos.kvcache.tiers.lazy import joined_later
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.reading import Reader
 from memos.kvcache.tiers.remote import RemoteTier
+
+Pays: TypeAlias = Callable[[int, int, "float | None"], bool]
+"""Whether to wait: (tokens that are on disk, tokens that would be, seconds that it takes)."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,15 @@ class Tiers:
         self._copies: DeviceCopies | None = None
         self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-tiers")
         self._copying: list[Future[None]] = []
+        self._on_their_way: set[BlockId] = set()
         self._lock = Lock()
         self._loads = dict.fromkeys(("device", "ram", "disk", "remote"), 0)
         if ram:
             store.on_removed(ram.shelf.remove)
         if device:
             self.attach(device)
+        if remote:
+            remote.failed = partial(store.counts.add, "remote_error")
 
     def attach(self, device: DeviceTier) -> None:
         """From now on states are loaded onto this device; once, before the first load. Apart from
@@ -82,13 +90,16 @@ class Tiers:
         *,
         codecs: Sequence[str] = tuple(CODECS),
         policy: str | None = None,
+        pays: Pays | None = None,
     ) -> Hit | None:
         """As the store's, but blocks that are only elsewhere are found too, and brought to disk.
 
-        If elsewhere can't be reached this is the store's answer; that is counted.
+        Where `pays` says that this takes longer than it saves, they are brought there in the
+        background, for the next one who asks. If elsewhere can't be reached this is the store's
+        answer; that is counted.
         """
         hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
-        if self.remote and self._pulled(self.remote, hit, root, tokens, codecs, policy):
+        if self.remote and self._pulled(self.remote, hit, root, tokens, codecs, policy, pays):
             hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
         self.store.note(hit)
         return hit
@@ -226,6 +237,8 @@ class Tiers:
     def close(self) -> None:
         """Finishes what is under way. The store stays open for who owns it."""
         self._background.shutdown()
+        if self.remote:
+            self.remote.close()
         if self._copies:
             self._copies.close()
         self._reader.close()
@@ -326,21 +339,53 @@ class Tiers:
         tokens: Sequence[int],
         codecs: Sequence[str],
         policy: str | None,
+        pays: Pays | None,
     ) -> bool:
-        """Whether more of the prompt was found elsewhere and brought to disk, parents first."""
-        born = self.store.generation
+        """Whether more of the prompt was found elsewhere and brought to disk."""
+        born, done = self.store.generation, near.tokens if near else 0
         try:
             far = remote.longest(root, ids_of(tokens), codecs, policy)
-            if far is None or (near and near.tokens >= far.tokens):
-                return False
-            for block in far.blocks:
-                header = remote.header(block)
-                if header and block not in self.store:
+        except MemosError:
+            return False
+        if far is None or far.tokens <= done:
+            return False
+        wanted = [
+            header
+            for block in far.blocks
+            if block not in self.store and (header := remote.header(block))
+        ]
+        if pays is None or pays(done, far.tokens, remote.seconds(wanted)):
+            self._adopt(remote, wanted, born)
+            return True
+        self._adopt_later(remote, wanted, born)
+        return False
+
+    def _adopt(self, remote: RemoteTier, headers: Sequence[Header], born: int) -> None:
+        """Brings blocks to disk, parents first."""
+        try:
+            for header in headers:
+                if header.id not in self.store:
                     self.store.adopt(remote.pull(header), born=born)
                     self._loads["remote"] += 1
         except MemosError:
             self.store.counts.add("remote_error")
-        return True
+
+    def _adopt_later(self, remote: RemoteTier, headers: Sequence[Header], born: int) -> None:
+        """The same in the background; what is on its way already is not asked for again."""
+        names = {header.id for header in headers}
+        with self._lock:
+            if names <= self._on_their_way:
+                return
+            self._on_their_way |= names
+
+        def bring() -> None:
+            try:
+                self._adopt(remote, headers, born)
+            finally:
+                with self._lock:
+                    self._on_their_way -= names
+
+        self._background.submit(bring)
 
     def _copy_away(self, block: BlockId | None) -> None:
         if self.remote and block:

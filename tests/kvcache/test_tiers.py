@@ -1,49 +1,26 @@
-"""RAM, elsewhere, parallel reads; and what a machine without CUDA says to the device tier."""
+"""RAM, parallel reads; and what a machine without CUDA says to the device tier."""
 
 import itertools
 import os
 import threading
 from pathlib import Path
 
-import fsspec
 import pytest
 import torch
 
 from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
-from memos.errors import BlockCorrupt, BlockNotFound, DeviceUnavailable, StorageUnavailable
+from memos.errors import BlockCorrupt, DeviceUnavailable
 from memos.kvcache.blocks.block import RecurrentState, Source
+from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.budget import Budget
 from memos.kvcache.tiers.device import DeviceCopies, DeviceTier, layer_ranges
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.reading import Reader
-from memos.kvcache.tiers.remote import RemoteTier
 from memos.kvcache.tiers.shelf import Shelf
 from memos.kvcache.tiers.tiers import Tiers
+from tests.kvcache.filling import TEXT, loaded, put
 from tests.local_model import tiny_model
-
-TEXT = list(range(500, 700))
-
-
-@pytest.fixture(params=["memory", "file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "file":
-        return f"file://{tmp_path}/far"
-    fsspec.filesystem("memory").store.clear()
-    return f"memory://{request.node.name}"
-
-
-def put(tiers: Tiers | BlockStore, tokens=TEXT, start=0, layout=FULL, **more):
-    return tiers.put(root(), tokens, start, states(layout, tokens, start), layout=layout, **more)
-
-
-def loaded(tiers: Tiers, tokens=TEXT, layout=FULL) -> int:
-    hit = tiers.longest(root(), [*tokens, 1])
-    if hit is None:
-        return 0
-    assert equal(tiers.load(hit), states(layout, tokens[: hit.tokens]))
-    return hit.tokens
-
 
 # RAM
 
@@ -57,17 +34,11 @@ def test_a_second_load_comes_from_ram_and_is_the_same(store: BlockStore, name: s
     assert loaded(tiers, layout=layout) == 200
     os.rename(store.path("x").parent, store.path("x").parent.with_name("away"))
     os.mkdir(store.path("x").parent)
-    hit = store._catalog.tree.longest(root(), states_ids([*TEXT, 1]), ("raw",))
+    hit = store._catalog.tree.longest(root(), ids_of([*TEXT, 1]), ("raw",))
     assert hit
     assert equal(tiers.load(hit), states(layout, TEXT))
     assert tiers.stats().loads["ram"] == 2
     tiers.close()
-
-
-def states_ids(tokens):
-    from memos.kvcache.blocks.hashing import ids_of
-
-    return ids_of(tokens)
 
 
 def test_writing_to_states_from_ram_reaches_nobody(store: BlockStore) -> None:
@@ -176,138 +147,6 @@ def test_states_have_what_adapters_leave(store: BlockStore) -> None:
     assert not shelf.add(headers[2], "c", 1)
     budget.take(0)
     assert shelf.add(headers[2], "c", 9)
-
-
-# Elsewhere
-
-
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_another_machine_finds_what_was_copied_away(tmp_path: Path, url: str, name: str) -> None:
-    layout = LAYOUTS[name]
-    with BlockStore(tmp_path / "a", budget_bytes=1 << 30) as here:
-        tiers = Tiers(here, remote=RemoteTier(url))
-        put(tiers, TEXT[:128], layout=layout)
-        put(tiers, TEXT, 128, layout=layout, codec="lossless")
-        tiers.flush()
-        tiers.close()
-    with BlockStore(tmp_path / "b", budget_bytes=1 << 30) as there:
-        tiers = Tiers(there, remote=RemoteTier(url))
-        assert loaded(tiers, layout=layout) == 200
-        assert loaded(tiers, layout=layout) == 200
-        assert tiers.stats().loads["remote"] == 2
-        assert there.stats().counts["hit"] == 2
-        assert there.stats().counts["miss"] == 0
-        tiers.close()
-
-
-def test_what_the_disk_evicts_comes_back_from_elsewhere(tmp_path: Path, url: str) -> None:
-    with BlockStore(tmp_path / "a", budget_bytes=200_000) as store:
-        tiers = Tiers(store, remote=RemoteTier(url))
-        prompts = [[first, *TEXT[:127]] for first in range(8)]
-        for tokens in prompts:
-            put(tiers, tokens)
-            tiers.flush()
-        assert store.stats().counts["evicted"] > 0
-        for tokens in prompts:
-            assert loaded(tiers, tokens) == 128
-            assert store.stats().bytes <= 200_000
-        tiers.close()
-
-
-def test_forgetting_reaches_elsewhere_and_what_was_on_its_way(tmp_path: Path, url: str) -> None:
-    with BlockStore(tmp_path / "a", budget_bytes=1 << 30) as store:
-        remote = RemoteTier(url)
-        tiers = Tiers(store, remote=remote)
-        shared = put(tiers, TEXT[:64])
-        secret = put(tiers, TEXT[:128], 64, sources=[Source("secret", 1)])
-        after = put(tiers, TEXT, 128)
-        gone = tiers.forget(["secret"])
-        assert set(gone) == {secret, after}
-        tiers.close()
-        fresh = RemoteTier(url)
-        left = fresh.longest(root(), states_ids([*TEXT, 1]), ("raw",))
-        assert left is None or left.blocks == (shared,)
-    with BlockStore(tmp_path / "b", budget_bytes=1 << 30) as other:
-        tiers = Tiers(other, remote=RemoteTier(url))
-        assert loaded(tiers) <= 64
-        tiers.close()
-
-
-def test_a_damaged_copy_is_deleted_and_not_served(tmp_path: Path) -> None:
-    url = f"file://{tmp_path}/far"
-    with BlockStore(tmp_path / "a", budget_bytes=1 << 30) as store:
-        tiers = Tiers(store, remote=RemoteTier(url))
-        put(tiers)
-        tiers.flush()
-        tiers.close()
-    [path] = (tmp_path / "far").rglob("*.safetensors")
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with BlockStore(tmp_path / "b", budget_bytes=1 << 30) as store:
-        tiers = Tiers(store, remote=RemoteTier(url))
-        assert loaded(tiers) == 0
-        assert store.stats().counts["remote_error"] == 1
-        assert not path.exists()
-        tiers.close()
-    path.write_bytes(b"no head")
-    assert RemoteTier(url).longest(root(), states_ids([*TEXT, 1]), ("raw",)) is None
-    assert not path.exists()
-
-
-def test_errors_of_elsewhere_are_ours_and_the_store_goes_on(
-    store: BlockStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    remote = RemoteTier("memory://broken")
-    tiers = Tiers(store, remote=remote)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise RuntimeError("the network is down")
-
-    monkeypatch.setattr(type(remote._system), "ls", refuse)
-    monkeypatch.setattr(type(remote._system), "pipe_file", refuse)
-    assert put(tiers)
-    with pytest.raises(StorageUnavailable, match="network is down"):
-        tiers.flush()
-    remote._known.clear()
-    put(store, [9, *TEXT])
-    assert loaded(tiers, [9, *TEXT]) == 201
-    assert store.stats().counts["remote_error"] >= 1
-    with pytest.raises(StorageUnavailable, match="can't be used"):
-        RemoteTier("nosuchprotocol://x")
-    tiers.close()
-
-
-def test_what_another_machine_copies_away_is_seen_within_a_minute(tmp_path: Path, url: str) -> None:
-    now = [1000.0]
-    with (
-        BlockStore(tmp_path / "a", budget_bytes=1 << 30) as a,
-        BlockStore(tmp_path / "b", budget_bytes=1 << 30) as b,
-    ):
-        reads = Tiers(b, remote=RemoteTier(url, clock=lambda: now[0]))
-        assert loaded(reads) == 0
-        writes = Tiers(a, remote=RemoteTier(url))
-        put(writes)
-        writes.flush()
-        assert loaded(reads) == 0
-        now[0] += 60
-        assert loaded(reads) == 200
-        reads.close()
-        writes.close()
-
-
-def test_a_copy_that_is_gone_is_not_found(tmp_path: Path) -> None:
-    url = f"file://{tmp_path}/far"
-    with BlockStore(tmp_path / "a", budget_bytes=1 << 30) as store:
-        remote = RemoteTier(url)
-        tiers = Tiers(store, remote=remote)
-        block = put(tiers)
-        tiers.flush()
-        [path] = (tmp_path / "far").rglob("*.safetensors")
-        path.unlink()
-        with pytest.raises(BlockNotFound):
-            remote.pull(store.header(block))
-        tiers.close()
 
 
 # Reads and the device
