@@ -2,9 +2,10 @@
 
 Parts, each a module: ttft (time to the first token beside a cold prefill and beside what libraries
 offer), exact (the same tokens after a reload in a new process), cost (never slower with the cost
-model on), crowd (several requests at once, put together and each alone). It runs on a CPU or a CUDA
-device; with --shape on random weights of a large model's shape, whose speed is that of the real
-one. With --llama-python llama.cpp's saved state is beside it.
+model on), crowd (several requests at once, put together and each alone), tenants (what times tell
+another tenant), remote (states on an S3 server; needs SeaweedFS, so only where it is named). It
+runs on a CPU or a CUDA device; with --shape on random weights of a large model's shape, whose speed
+is that of the real one. With --llama-python llama.cpp's saved state is beside it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ PARTS = {
     "exact": "memos.benchmarks.kv_exact",
     "cost": "memos.benchmarks.kv_cost",
     "crowd": "memos.benchmarks.kv_crowd",
+    "tenants": "memos.benchmarks.kv_tenants",
+    "remote": "memos.benchmarks.kv_remote",
 }
 """Modules with `run(options) -> (data, rows)` and `markdown(data)`."""
 
@@ -65,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="memos bench kv", description=__doc__)
     add = parser.add_argument
-    add("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}; default: all")
+    usual = [part for part in PARTS if part != "remote"]
+    add("--parts", type=_parts, default=usual, help=f"of {','.join(PARTS)}; default: not remote")
     add("--model", default="HuggingFaceTB/SmolLM2-135M-Instruct", help="Hub id, folder or package")
     add("--shape", help="random weights of this shape instead: llama-3-8b or qwen2.5-7b")
     add("--device", default="cpu", help="as torch names it: cpu, cuda, cuda:1")
@@ -80,6 +84,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--tokens", type=int, default=64, help="generated for each prompt in exact and crowd")
     add("--crowd", type=_numbers, default=[1, 2, 4, 8], help="requests at once in crowd")
     add("--opening", type=int, default=512, help="tokens that they have in common")
+    add("--pairs", type=int, default=40, help="texts of each sort in tenants")
     add("--llama-python", type=Path, help="of an environment with llama-requirements.txt")
     add("--cache-dir", type=Path, default=Path("out/models"), help="keeps the converted model")
     add("--store-dir", type=Path, help="on the disk to measure; default: a temporary folder")

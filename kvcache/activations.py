@@ -284,6 +284,7 @@ class LocalActivations:
                     codecs=_codecs(opening.codec),
                 )
                 made.counters = known.counters if known else Counters()
+                self._tiers.expect(made.root)
                 self._reuses[key] = known = made
             return known
 

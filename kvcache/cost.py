@@ -43,6 +43,9 @@ SHARE = 0.8
 GAIN = 0.1
 """Of the whole request's time that a load must gain: less is within what measurements err."""
 
+LOSS = 0.03
+"""Of the whole request's time that may be lost where there turns out to be nothing."""
+
 _ENOUGH_S = 0.12
 """A run as long as this tells the slope; more tokens would only take longer."""
 _LEAST_TOKENS = 16
@@ -137,6 +140,10 @@ class CostModel:
         return self._pays(
             done, hit, length, seconds + self.load_s({"disk": self.layout.bytes_of(hit)})
         )
+
+    def patience_s(self, done: int, length: int) -> float:
+        """Seconds that may be lost to hear whether there is something to fetch."""
+        return LOSS * self.run.run_s(done, length - done)
 
     def looks(self, done: int, most: int, length: int) -> bool:
         """Whether a hit of `most` tokens would be loaded if it lay where a load is fastest, and

@@ -19,6 +19,9 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
+# Tests start hundreds of processes, each of which would compile all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Python loads `sitecustomize` at its start, so servers and workers started by a test are
 # kept off the network by the same guard as the test itself.
 OFFLINE = str(TESTS / "offline")

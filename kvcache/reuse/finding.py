@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.reuse import meeting
-from memos.kvcache.tiers.tiers import Tiers
+from memos.kvcache.tiers.tiers import Patience, Tiers
 
 if TYPE_CHECKING:
     from memos.kvcache.cost import CostModel
@@ -55,7 +55,8 @@ def longest(
     def pays(near: int, far: int, seconds: float | None) -> bool:
         return cost.fetches(max(done, near), far, length, seconds)
 
-    return store.longest(root, tokens, codecs=codecs, pays=pays)
+    patience = Patience(cost.patience_s(done, length), pays)
+    return store.longest(root, tokens, codecs=codecs, patience=patience)
 
 
 def lent(store: BlockStore | Tiers, tiers: Tiers | None, hit: Hit, done: int) -> Found:

@@ -1,10 +1,10 @@
 """Blocks elsewhere: found by an index of what is there, and fetched only as far as that pays.
 
 What is elsewhere may be far, slow, or gone for a while, and no request is to wait for that. So a
-root key's files are listed in the background: when it is first looked up, for which a caller waits
-a second at most, and again when the list is a minute old, for which nobody waits. After an error
-nothing is asked for half a minute. How long a fetch takes is estimated from those before, the first
-time from a file read on trial.
+root key's files are listed in the background: when it is expected or first looked up, for which one
+caller waits a little, and again when the list is a minute old, for which nobody waits. After an
+error nothing is asked for half a minute. How long a fetch takes is estimated from those before, the
+first time from a file read on trial.
 
 The files are those of the disk tier. They are verified whole when they are fetched; a damaged one
 is a BlockCorrupt and is deleted. Elsewhere does not know when a block should be here.
@@ -28,7 +28,7 @@ from memos.kvcache.tiers.remote_files import RemoteFiles
 
 REFRESH_SECONDS = 60.0
 FIRST_SECONDS = 1.0
-"""That the first look-up under a root key waits for the list."""
+"""That the first look-up under a root key waits at most for the list."""
 REST_SECONDS = 30.0
 """Without a request after an error."""
 
@@ -56,29 +56,43 @@ class RemoteTier:
         self._sizes: dict[BlockId, int] = {}
         self._listed: dict[bytes, float] = {}
         self._listing: dict[bytes, Future[None]] = {}
+        self._waited: set[bytes] = set()
         self._resting_until = float("-inf")
         self._clock = clock
         self._lock = RLock()
         self._refreshing = Lock()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-remote")
 
+    def expect(self, root: bytes) -> None:
+        """Begins to find out what is here under a root key that will be looked up."""
+        with self._lock:
+            self._list_soon(root)
+
     def longest(
-        self, root: bytes, ids: Ids, codecs: Sequence[str], policy: str | None = None
+        self,
+        root: bytes,
+        ids: Ids,
+        codecs: Sequence[str],
+        policy: str | None = None,
+        *,
+        wait_s: float = float("inf"),
     ) -> Hit | None:
         """As the store's; the blocks it names are here. None too while it is not known what is
-        here. StorageUnavailable if that was to be found out now and failed."""
+        here: for that the first look-up waits, but no longer than `wait_s`. StorageUnavailable if
+        what it waited for failed."""
         with self._lock:
-            if self._clock() < self._resting_until:
-                return None
-            known = root in self._listed
-            listing = self._listed_soon(root)
+            known, waited = root in self._listed, root in self._waited
+            listing = self._list_soon(root)
+            self._waited.add(root)
         if listing and not known:
+            if waited:
+                return None
             try:
-                listing.result(self._wait_s)
+                listing.result(min(wait_s, self._wait_s))
             except Unfinished:
                 return None
         with self._lock:
-            return self._tree.longest(root, ids, codecs, policy)
+            return None if self._resting else self._tree.longest(root, ids, codecs, policy)
 
     def header(self, block: BlockId) -> Header | None:
         with self._lock:
@@ -156,10 +170,14 @@ class RemoteTier:
         """Waits for the request that is under way, if one is."""
         self._background.shutdown(cancel_futures=True)
 
-    def _listed_soon(self, root: bytes) -> Future[None] | None:
-        """The listing under way, begun if the last one is too old; None if it is not."""
+    @property
+    def _resting(self) -> bool:
+        return self._clock() < self._resting_until
+
+    def _list_soon(self, root: bytes) -> Future[None] | None:
+        """The listing under way, begun if the last one is too old; None if there is none."""
         age = self._clock() - self._listed.get(root, float("-inf"))
-        if root not in self._listing and age >= REFRESH_SECONDS:
+        if root not in self._listing and age >= REFRESH_SECONDS and not self._resting:
             self._listing[root] = self._background.submit(self._list, root)
         return self._listing.get(root)
 

@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
-from typing import TypeAlias
 
 import torch
 from typing_extensions import Unpack
@@ -36,8 +35,18 @@ from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.reading import Reader
 from memos.kvcache.tiers.remote import RemoteTier
 
-Pays: TypeAlias = Callable[[int, int, "float | None"], bool]
-"""Whether to wait: (tokens that are on disk, tokens that would be, seconds that it takes)."""
+
+@dataclass(frozen=True)
+class Patience:
+    """What a request waits for elsewhere: `list_s` seconds to hear what is there, and a fetch if
+    `pays` says so of (tokens that are on disk, tokens that would be, seconds that it takes, None if
+    nobody knows)."""
+
+    list_s: float
+    pays: Callable[[int, int, float | None], bool]
+
+
+ENDLESS = Patience(float("inf"), lambda near, far, seconds: True)
 
 
 @dataclass(frozen=True)
@@ -90,19 +99,24 @@ class Tiers:
         *,
         codecs: Sequence[str] = tuple(CODECS),
         policy: str | None = None,
-        pays: Pays | None = None,
+        patience: Patience = ENDLESS,
     ) -> Hit | None:
         """As the store's, but blocks that are only elsewhere are found too, and brought to disk.
 
-        Where `pays` says that this takes longer than it saves, they are brought there in the
-        background, for the next one who asks. If elsewhere can't be reached this is the store's
+        Where that is not worth waiting for they are brought there in the background, for the next
+        one who asks. If elsewhere can't be reached this is the store's
         answer; that is counted.
         """
         hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
-        if self.remote and self._pulled(self.remote, hit, root, tokens, codecs, policy, pays):
+        if self.remote and self._pulled(self.remote, hit, root, tokens, codecs, policy, patience):
             hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
         self.store.note(hit)
         return hit
+
+    def expect(self, root: bytes) -> None:
+        """What is elsewhere under a root key will be asked for."""
+        if self.remote:
+            self.remote.expect(root)
 
     def find(
         self,
@@ -339,12 +353,13 @@ class Tiers:
         tokens: Sequence[int],
         codecs: Sequence[str],
         policy: str | None,
-        pays: Pays | None,
+        patience: Patience,
     ) -> bool:
         """Whether more of the prompt was found elsewhere and brought to disk."""
         born, done = self.store.generation, near.tokens if near else 0
         try:
-            far = remote.longest(root, ids_of(tokens), codecs, policy)
+            ids = ids_of(tokens)
+            far = remote.longest(root, ids, codecs, policy, wait_s=patience.list_s)
         except MemosError:
             return False
         if far is None or far.tokens <= done:
@@ -354,7 +369,7 @@ class Tiers:
             for block in far.blocks
             if block not in self.store and (header := remote.header(block))
         ]
-        if pays is None or pays(done, far.tokens, remote.seconds(wanted)):
+        if patience.pays(done, far.tokens, remote.seconds(wanted)):
             self._adopt(remote, wanted, born)
             return True
         self._adopt_later(remote, wanted, born)

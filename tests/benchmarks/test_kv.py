@@ -24,6 +24,8 @@ def test_every_part_reports_its_targets(tmp_path, capsys):
         "cold-repeats": 1,
         "crowd": "1,2",
         "opening": 64,
+        "pairs": 3,
+        "parts": ",".join(kv.PARTS),
         "prompts": 4,
         "tokens": 6,
         "cache-dir": MODELS,

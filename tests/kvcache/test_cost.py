@@ -55,6 +55,15 @@ def test_nothing_is_looked_for_that_would_not_be_loaded():
             assert cost.looks(done, hit, hit + 10) or not wanted
 
 
+def test_what_is_elsewhere_is_waited_for_only_where_that_pays():
+    cost = CostModel(LAYOUT, RUN, LoadRate(0.05, 256_000.0))
+    assert cost.loads(0, 100, 110)  # saves 1 s, takes 150 ms
+    assert cost.fetches(0, 100, 110, 0.6)
+    assert not cost.fetches(0, 100, 110, 0.7)
+    assert not cost.fetches(0, 100, 110, None)
+    assert not cost.fetches(50, 100, 110, 0.6)
+
+
 @pytest.mark.parametrize("kind", ["llama", "gemma3", "lfm2"])
 def test_calibration_measures_the_model_at_hand(kind, tmp_path):
     cost = calibrate(local.tiny(kind), tmp_path / "store")

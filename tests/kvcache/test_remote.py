@@ -10,14 +10,14 @@ import fsspec
 import pytest
 
 from memos.benchmarks.kv_states import LAYOUTS, root
+from memos.benchmarks.s3_server import READ_SECONDS, S3Server, s3_server
 from memos.errors import BlockNotFound, StorageUnavailable
 from memos.kvcache.blocks.block import Source
 from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.remote import REFRESH_SECONDS, REST_SECONDS, RemoteTier
-from memos.kvcache.tiers.tiers import Tiers
+from memos.kvcache.tiers.tiers import Patience, Tiers
 from tests.kvcache.filling import TEXT, loaded, put
-from tests.s3 import READ_SECONDS, S3Server, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_what_does_not_pay_comes_in_the_background_for_the_next_one(
     with BlockStore(tmp_path / "b", budget_bytes=1 << 30) as store:
         tiers = Tiers(store, remote=elsewhere(url))
         for _ in range(3):
-            if tiers.longest(root(), [*TEXT, 1], pays=pays):
+            if tiers.longest(root(), [*TEXT, 1], patience=Patience(60, pays)):
                 break
         assert asked[0] == (0, 200, True)
         until(lambda: tiers.find(root(), [*TEXT, 1]) is not None)
@@ -203,7 +203,7 @@ def test_who_is_refused_is_told_and_asks_again_only_after_a_while(
         assert store.stats().counts["remote_error"] == 1
     now[0] += REST_SECONDS
     assert loaded(tiers, [9, *TEXT]) == 201
-    assert store.stats().counts["remote_error"] == 2
+    until(lambda: store.stats().counts["remote_error"] == 2)
     put(tiers, sources=[Source("secret", 1)])
     with pytest.raises(StorageUnavailable, match="can't be used"):
         tiers.flush()

