@@ -15,6 +15,7 @@ from memos.protocols.artifacts import (
     cube_name,
     memory_name,
 )
+from memos.protocols.derivation import Derivation, Standing, Stretch
 from memos.protocols.dumps import Arrived, DumpStore
 from memos.protocols.events import (
     EventStore,
@@ -25,18 +26,12 @@ from memos.protocols.events import (
 from memos.protocols.graph import (
     IMPORTED,
     NAME_LIMIT,
-    Covered,
-    Derivation,
     EntityMention,
     GraphChange,
     GraphStore,
     NewEntity,
-    NoteStore,
     Reading,
     Recorded,
-    Standing,
-    Stretch,
-    SummaryStore,
 )
 from memos.protocols.indexes import (
     VectorIndex,
@@ -76,6 +71,7 @@ from memos.protocols.models import (
     RunExtractor,
     Turns,
 )
+from memos.protocols.notes import Covered, NoteStore, SummaryStore
 from memos.protocols.stores import StoreHealth, Stores
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the core needs from the store of the graph, of notes and of summaries."""
+"""What the core needs from the store of the graph."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ from memos.types import (
     Entity,
     EntityType,
     Fact,
-    Granularity,
-    Link,
     Memory,
-    NewEvent,
-    Note,
     PredicateType,
     Ruling,
-    Summary,
-    SummaryKind,
 )
 
 if TYPE_CHECKING:
@@ -32,96 +26,6 @@ IMPORTED = "import"
 
 NAME_LIMIT = 500
 """Characters of a name, folded or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """One fact as derived from the assertions of its group: the ids of those that support it, from
-    when until when it was true, and the id of the assertion that closed it, with the rule."""
-
-    assertions: tuple[str, ...]
-    valid_at: datetime | None
-    granularity: Granularity | None
-    invalid_at: datetime | None
-    invalid_granularity: Granularity | None
-    closed_by: str | None
-    rule: str | None
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A fact as it stands, of which later assertions may be: `invalid_at` is an end that was
-    stated, None if it goes on. `assertions` are all that it rests on, unless it is certain or
-    nothing new may say the same."""
-
-    fact_id: str
-    object_id: str | None
-    value: str | None
-    negated: bool
-    valid_at: datetime | None
-    granularity: Granularity | None
-    invalid_at: datetime | None
-    invalid_granularity: Granularity | None
-    rule: str | None
-    confidence: float
-    assertions: tuple[Assertion, ...]
-
-
-class Derivation(Protocol):
-    """How assertions become facts: a pure function of them, whatever their order."""
-
-    @property
-    def version(self) -> str:
-        """Changes whenever the same assertions would become other facts; stored beside the facts,
-        so that those of former rules are found and derived anew."""
-        ...
-
-    def folded(self, value: str) -> str:
-        """The form in which values are compared; folding twice is folding once. Two values that
-        `derive` takes for the same must fold to the same."""
-        ...
-
-    def predicate(self, name: str) -> PredicateType:
-        """Of the built-in vocabulary; a name it does not know is a multi-valued state."""
-        ...
-
-    def derive(
-        self,
-        predicate: PredicateType,
-        assertions: Sequence[Assertion],
-        rulings: Sequence[Ruling],
-    ) -> tuple[Stretch, ...]:
-        """The facts of all active assertions of one subject and predicate. For a multi-valued one
-        those of one object are given alone where none of the others names no object or corrects:
-        what they amount to must be the same as among the others. An assertion in no stretch was
-        annulled, and none is in two. The first assertion of a stretch gives the fact its object,
-        value, numbers, place and negation.
-
-        `rulings` are the unrevoked `keep_open`s of the cube that name one of the assertions: the
-        assertions of a ruling that closes a fact do not close one that rests on another of them."""
-        ...
-
-    def plain(self, predicate: PredicateType, assertion: Assertion) -> bool:
-        """Whether `extend` can take the assertion: it begins or supports a fact at a time of its
-        own, and says nothing of others but by beginning."""
-        ...
-
-    def extend(
-        self,
-        predicate: PredicateType,
-        standing: Sequence[Standing],
-        assertions: Sequence[Assertion],
-    ) -> tuple[tuple[Standing | None, Stretch], ...]:
-        """What `derive` would change if it were given these plain assertions too: each fact that
-        is another then, or None for a new one, and as what. Of a standing one the stretch names
-        the new assertions only.
-
-        All assertions so far were stated before any of these, and those of a state, but events,
-        are of times before all of these; no ruling names any. `standing` are the facts of the
-        subject and predicate that go on after the first of these, of an event those of its time.
-        For a multi-valued predicate those of other objects are left out."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,101 +247,3 @@ class GraphStore(Protocol):
     def size(self, cube_id: str) -> tuple[int, int]:
         """(entities, present facts)."""
         ...
-
-
-class NoteStore(Protocol):
-    """Notes: one present revision per memory, former ones kept; a note goes with its memory."""
-
-    def put(
-        self,
-        cube_id: str,
-        notes: Sequence[Note],
-        *,
-        links: Sequence[Link] = (),
-        relinked: Sequence[str] = (),
-    ) -> tuple[Note, ...]:
-        """Stores each as the next revision of its memory's note (its `revision` is ignored), with
-        links, in one transaction. Those of erased memories are passed over. The memories `relinked`
-        have a new text: links that were drafted of the former one and are not among `links` are
-        removed."""
-        ...
-
-    def get(
-        self, cube_id: str, memory_ids: Sequence[str], *, known_as_of: datetime | None = None
-    ) -> dict[str, Note]: ...
-
-    def history(self, cube_id: str, memory_id: str) -> tuple[Note, ...]:
-        """Oldest first."""
-        ...
-
-    def caused_by(self, cube_id: str, memory_id: str) -> tuple[Note, ...]:
-        """Present revisions that this memory brought about in others."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Covered:
-    """What present summaries cover, and what those did that somebody took back."""
-
-    present: frozenset[str] = frozenset()
-    undone: frozenset[str] = frozenset()
-
-    @property
-    def either(self) -> frozenset[str]:
-        return self.present | self.undone
-
-
-class SummaryStore(Protocol):
-    """Summaries of sessions, segments and communities; those made from a forgotten memory are gone
-    with it until they are made anew."""
-
-    def replace(
-        self,
-        cube_id: str,
-        kind: SummaryKind,
-        summaries: Sequence[Summary],
-        *,
-        keys: Sequence[str],
-        told: Mapping[str, NewEvent] | None = None,
-    ) -> tuple[Summary, ...]:
-        """Puts `summaries` in the place of those with these keys (`keys` empty: of all of the
-        kind); gives those that are new. Of each key that has any `told` is recorded, their ids put
-        before its subjects, undone by taking them back."""
-        ...
-
-    def covered(
-        self, cube_id: str, kinds: Sequence[SummaryKind]
-    ) -> dict[tuple[SummaryKind, str], Covered]:
-        """By kind and key; those that have neither are left out."""
-        ...
-
-    def former(self, cube_id: str, kind: SummaryKind, key: str) -> list[tuple[Summary, bool]]:
-        """All that were ever made, oldest first, and whether each was taken back."""
-        ...
-
-    def get(self, cube_id: str, summary_id: str) -> Summary | None:
-        """Also if it holds no longer; None if there is none such."""
-        ...
-
-    def take_back(self, cube_id: str, ids: Sequence[str], *, told: NewEvent) -> None:
-        """These hold no longer, and what they cover is not summarised by itself again.
-        VersionConflict if one of them is not the present one any more."""
-        ...
-
-    def of(
-        self, cube_id: str, memory_ids: Sequence[str], *, known_as_of: datetime | None = None
-    ) -> list[Summary]:
-        """Those that some of these memories are told of in, by id; as they are, or as they were
-        known then."""
-        ...
-
-    def page(
-        self,
-        cube_id: str,
-        kind: SummaryKind | None = None,
-        *,
-        keys: Sequence[str] = (),
-        known_as_of: datetime | None = None,
-        after: str | None = None,
-        limit: int = 1000,
-    ) -> list[Summary]: ...

@@ -9,10 +9,11 @@ from memos.protocols.accounts import KeyStore, ReceiptStore
 from memos.protocols.artifacts import ArtifactStore
 from memos.protocols.dumps import DumpStore
 from memos.protocols.events import EventStore, Retention, RuleStore, Timetable
-from memos.protocols.graph import GraphStore, NoteStore, SummaryStore
+from memos.protocols.graph import GraphStore
 from memos.protocols.jobs import JobQueue
 from memos.protocols.keeping import KeepingStore
 from memos.protocols.memories import ChangeFeed, CubeStore, LinkStore, MemoryStore, PastStore
+from memos.protocols.notes import NoteStore, SummaryStore
 from memos.types import Finding
 
 
