@@ -2,10 +2,11 @@
 
 Parts, each a module: ttft (time to the first token beside a cold prefill and beside what libraries
 offer), exact (the same tokens after a reload in a new process), cost (never slower with the cost
-model on), crowd (several requests at once, put together and each alone), tenants (what times tell
-another tenant), remote (states on an S3 server; needs SeaweedFS, so only where it is named). It
-runs on a CPU or a CUDA device; with --shape on random weights of a large model's shape, whose speed
-is that of the real one. With --llama-python llama.cpp's saved state is beside it.
+model on), crowd (several requests at once, put together and each alone), newcomer (a long prompt
+that comes while an answer is made), tenants (what times tell another tenant), remote (states on an
+S3 server; needs SeaweedFS, so only where it is named). It runs on a CPU or a CUDA device; with
+--shape on random weights of a large model's shape, whose speed is that of the real one. With
+--llama-python llama.cpp's saved state is beside it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PARTS = {
     "exact": "memos.benchmarks.kv_exact",
     "cost": "memos.benchmarks.kv_cost",
     "crowd": "memos.benchmarks.kv_crowd",
+    "newcomer": "memos.benchmarks.kv_newcomer",
     "tenants": "memos.benchmarks.kv_tenants",
     "remote": "memos.benchmarks.kv_remote",
 }

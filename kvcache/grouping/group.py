@@ -16,6 +16,7 @@ from torch import Tensor
 from memos.kvcache.generator.generator import Answer, Event, generation_of
 from memos.kvcache.generator.request import Options
 from memos.kvcache.generator.running import InTurn, Together
+from memos.kvcache.reuse.begun import Between
 from memos.kvcache.reuse.beside import Beside
 from memos.kvcache.reuse.prefix import PrefixReuse
 
@@ -78,14 +79,21 @@ class Request:
 class Group:
     """Requests of one reuse that go on together; `requests` has the live ones, in rows' order.
 
-    Making one reads the prompts and tells the first tokens. A request that has said something
+    Making one reads the prompts, in parts if there is something to do `between` them, and tells the
+    first tokens. A request that has said something
     already goes on from there.
     """
 
-    def __init__(self, requests: Sequence[Request], beside: Sequence[Beside] = ()) -> None:
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        beside: Sequence[Beside] = (),
+        between: Between | None = None,
+    ) -> None:
         self.reuse = requests[0].reuse
         self.apart = any(request.alone for request in requests)
-        begun = self.reuse.begin([one.tokens for one in requests], room=_ROOM, beside=beside)
+        prompts = [one.tokens for one in requests]
+        begun = self.reuse.begin(prompts, room=_ROOM, beside=beside, between=between)
         assert isinstance(begun.running, Together | InTurn)
         self._running = begun.running
         self.requests = [requests[index] for index in begun.order]

@@ -3,7 +3,9 @@
 One thread runs the model, as long as there is work, in rounds: requests that wait are read, those
 of one reuse together; then each group makes one token for each of its requests. So a request joins
 those that are under way between two of their tokens (iteration-level scheduling: Orca, Yu et al.,
-OSDI 2022), and nobody waits for an answer to end. It does not know how prompts are read.
+OSDI 2022), and nobody waits for an answer to end. Long prompts are read in parts, between which the
+others go on (Sarathi, Agrawal et al., 2023), so that they do not fall silent either. It does not
+know how prompts are read.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from memos.errors import MemosError, ServiceUnavailable
 from memos.kvcache.generator.generator import Event, Prompt
 from memos.kvcache.generator.request import Options
 from memos.kvcache.grouping.group import Group, Request
+from memos.kvcache.reuse.begun import Between
 from memos.kvcache.reuse.prefix import PrefixReuse
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ class Grouping:
         self.rows = rows
         self._lock = threading.Lock()
         self._waiting: list[Request] = []
+        self._reading: list[Request] = []
         self._groups: list[Group] = []
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -63,7 +67,8 @@ class Grouping:
         failed together and went on apart, and passes that made tokens of answers, with the rows of
         each added up."""
         with self._lock:
-            now = len(self._waiting) + sum(len(group.requests) for group in self._groups)
+            now = len(self._waiting) + len(self._reading)
+            now += sum(len(group.requests) for group in self._groups)
             return {"kv_answering": now, **self._counts}
 
     def close(self) -> None:
@@ -105,8 +110,12 @@ class Grouping:
     def _round(self) -> None:
         """Read, put together, go on."""
         for requests in self._next():
-            self._begin(requests)
+            self._begin(requests, self._go_on if self._groups else None)
         self._unite()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """One token more for all that are under way; between two parts of a prompt too."""
         for group in [group for group in self._groups if group.requests]:
             self._step(group)
 
@@ -122,26 +131,32 @@ class Grouping:
                     self._waiting.append(request)
                 elif request.live:
                     chosen.append(request)
+            self._reading = [request for chosen in taken.values() for request in chosen]
         return [requests for requests in taken.values() if requests]
 
-    def _begin(self, requests: Sequence[Request]) -> None:
-        """One group of them. If they can't be read, each by itself, so that only those fail that
-        are the reason."""
+    def _begin(self, requests: Sequence[Request], between: Between | None = None) -> None:
+        """One group of them, read in parts if others go on `between` them. If they can't be read,
+        each by itself, so that only those fail that are the reason."""
         reuse = requests[0].reuse
         beside = [one for group in self._of(reuse) for one in group.beside()]
         try:
-            group = Group(requests, beside)
+            group = Group(requests, beside, between)
         except Exception as error:
             if len(requests) == 1:
                 requests[0].fail(error)
+                self._read(requests)
                 return
             self._failed(f"{len(requests)} requests are read one by one", error)
             for request in requests:
-                self._begin([request])
+                self._begin([request], between)
             return
-        with self._lock:
-            self._groups.append(group)
+        self._read(requests, group)
         self._note(group.requests)
+
+    def _read(self, requests: Sequence[Request], *groups: Group) -> None:
+        with self._lock:
+            self._reading = [one for one in self._reading if one not in requests]
+            self._groups += groups
 
     def _unite(self) -> None:
         """Groups that fit become one; the earlier goes on with the later's requests."""
@@ -207,8 +222,9 @@ class Grouping:
 
     def _end(self, error: Exception) -> None:
         with self._lock:
-            requests = [*self._waiting, *(one for g in self._groups for one in g.requests)]
-            self._waiting, self._groups = [], []
+            under_way = [one for group in self._groups for one in group.requests]
+            requests = [*self._waiting, *self._reading, *under_way]
+            self._waiting, self._reading, self._groups = [], [], []
         for request in requests:
             request.fail(error)
 

@@ -5,14 +5,18 @@ Plain values, of rows in the order of their prompts' tree; nothing is read or ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from torch import Tensor
 
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import Running
 from memos.kvcache.reuse.beside import Beside
+
+Between: TypeAlias = Callable[[], object]
+"""Called between two parts of a prompt that is being read."""
 
 
 @dataclass
@@ -56,6 +60,7 @@ class Draft:
     prompts: list[Sequence[int]]
     loading: bool = True
     beside: Sequence[Beside] = ()
+    between: Between | None = None
     prefixes: list[Prefix] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     cached: list[int] = field(default_factory=list)

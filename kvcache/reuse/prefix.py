@@ -19,7 +19,7 @@ from memos.kvcache.blocks.block import BlockId, Source, States
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import running
-from memos.kvcache.reuse.begun import Begun, Counters, Draft, lay
+from memos.kvcache.reuse.begun import Begun, Between, Counters, Draft, lay
 from memos.kvcache.reuse.beside import Beside, nearest, padded
 from memos.kvcache.reuse.finding import Found, device_tiers, lent, longest, meets, met
 from memos.kvcache.reuse.remembering import PIECE_BYTES, Remembering
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PART_TOKENS = {"cpu": 128, "cuda": 2048}
+"""Of a prompt that is read in parts. Fewer would use the device badly, more keep others waiting: on
+two cores 128 take a model of 135 million parameters as long as three or four passes for a token."""
+
 EXACT = ("raw", "lossless")
 """Codecs that change nothing."""
 
@@ -43,7 +47,8 @@ class PrefixReuse:
     Without a `store` only prompts of one batch share. With a `cost` model a hit is loaded only
     where that is faster than to run its tokens. Blocks are stored by `codec`; those of `codecs` are
     used, by default those that give back every bit. `later`: they are written in the background.
-    States of more than `piece_bytes` become several blocks.
+    States of more than `piece_bytes` become several blocks. While others go on a prompt is read in
+    parts of `part_tokens`, by default as many as suit the model's device.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class PrefixReuse:
         codecs: Sequence[str] = EXACT,
         later: bool = False,
         piece_bytes: int = PIECE_BYTES,
+        part_tokens: int | None = None,
     ) -> None:
         self.model = model
         self.store = store
@@ -65,6 +71,7 @@ class PrefixReuse:
         self.cost = cost
         self.codecs = tuple(dict.fromkeys([codec, *codecs]))
         self._remembering = Remembering(model.layout, codec, later=later, piece_bytes=piece_bytes)
+        self._part = part_tokens or PART_TOKENS["cpu" if model.device.type == "cpu" else "cuda"]
         self._counting = threading.Lock()
 
     def begin(
@@ -74,20 +81,23 @@ class PrefixReuse:
         room: int = 0,
         remember: bool = False,
         beside: Sequence[Beside] = (),
+        between: Between | None = None,
     ) -> Begun:
         """Reads all prompts up to their last token; `room` is for tokens to come.
 
         `remember` stores what was not stored yet. What requests of this reuse that run at the
-        moment, `beside`, have read of a prompt is not read again. InvalidInput for a prompt that
-        can't be run.
+        moment, `beside`, have read of a prompt is not read again. With `between` long prompts are
+        read in parts, after each of which it is called, so that others can use the model.
+        InvalidInput for a prompt that can't be run.
         """
+        read = partial(self._begun, prompts, room, remember, beside=beside, between=between)
         try:
-            return self._begun(prompts, room, remember, loading=True, beside=beside)
+            return read(loading=True)
         except ActivationError as error:
             # States that were still on their way when they were needed, and did not arrive.
             log.warning("stored states can't be used and are computed again: %s", error)
             self.count(recomputed=1)
-            return self._begun(prompts, room, remember, loading=False, beside=beside)
+            return read(loading=False)
 
     def _begun(
         self,
@@ -97,11 +107,13 @@ class PrefixReuse:
         *,
         loading: bool,
         beside: Sequence[Beside],
+        between: Between | None,
     ) -> Begun:
         born = self._born()
         order = order_of(prompts)
         near = beside if self.model.layout.croppable else ()
-        draft = Draft([prompts[index] for index in order], loading=loading, beside=near)
+        chosen = [prompts[index] for index in order]
+        draft = Draft(chosen, loading=loading, beside=near, between=between)
         for tokens in draft.prompts:
             self.model.check(tokens)
         draft.done, draft.cached, draft.shared, draft.computed = (
@@ -245,12 +257,16 @@ class PrefixReuse:
         return True
 
     def _level(self, draft: Draft) -> None:
-        """Runs long prompts by themselves where all others would be padded to their length."""
+        """Runs long prompts by themselves where all others would be padded to their length, or
+        where they are to be read in parts."""
         if self.model.has_rows:
             rests = [len(p) - done for p, done in zip(draft.prompts, draft.done, strict=True)]
-            for row in padded(rests):
+            for row in padded(rests) if draft.between is None else self._long(rests):
                 end = len(draft.prompts[row]) - 1
                 self._run(draft, Node(row, row + 1, draft.done[row], end, ()), None)
+
+    def _long(self, rests: Sequence[int]) -> list[int]:
+        return sorted({*padded(rests), *(row for row, n in enumerate(rests) if n > self._part)})
 
     def _found(self, draft: Draft, row: int, hit: Hit, compiling: bool) -> Found | None:
         """The hit's states for a row, in the way that is worth it; None if none is."""
@@ -273,7 +289,11 @@ class PrefixReuse:
         tokens = draft.prompts[node.first]
         under = [p for p in draft.prefixes if p.first <= node.first < p.last]
         one = running(self.model, 1, [replace(p, first=0, last=1) for p in under])
-        one.advance([tokens[done : node.end]])
+        step = node.end - done if draft.between is None else self._part
+        for begin in range(done, node.end, step):
+            one.advance([tokens[begin : min(begin + step, node.end)]])
+            if draft.between is not None:
+                draft.between()
         states = one.states(0, done if self.model.has_rows else 0, node.end)
         lay(draft, Prefix(states, done, node.end - done, node.first, node.last))
         draft.computed[node.first] += node.end - done

@@ -161,6 +161,41 @@ def test_of_more_than_fit_none_waits_for_an_answer_to_end(monkeypatch):
     grouping.close()
 
 
+@pytest.mark.parametrize("kind", ["llama", "gemma3"])
+def test_those_under_way_go_on_while_a_long_prompt_is_read(kind, grouping, monkeypatch):
+    """One token for each part of it; what is read in parts is answered as what is read whole."""
+    reuse = PrefixReuse(local.tiny(kind), part_tokens=16)
+    alone = LocalGenerator(PrefixReuse(local.tiny(kind)))
+    reading, during, step, begin = [], [], Group.step, PrefixReuse.begin
+
+    def read(*args, **more):
+        reading.append(len(args[1][0]))
+        try:
+            return begin(*args, **more)
+        finally:
+            reading.clear()
+
+    def counted(group: Group) -> int:
+        during.extend(reading)
+        return step(group)
+
+    monkeypatch.setattr(PrefixReuse, "begin", read)
+    monkeypatch.setattr(Group, "step", counted)
+    first = grouping.stream(reuse, ENDLESS, Options(max_new_tokens=60))
+    pieces = [next(first)]
+    assert not during
+    later = list(grouping.stream(reuse, PROMPTS[3], OPTIONS[3]))
+    pieces += list(first)
+    [length] = set(during)
+    assert len(during) == -(-(length - 1) // 16)
+    for events, prompt, options in (
+        (pieces, ENDLESS, Options(max_new_tokens=60)),
+        (later, PROMPTS[3], OPTIONS[3]),
+    ):
+        assert events[-1].done.tokens == alone.generate(prompt, options).tokens
+    assert grouping.stats()["kv_answering"] == 0
+
+
 def test_an_error_is_that_of_one_request(grouping, monkeypatch):
     reuse = PrefixReuse(local.tiny())
     with pytest.raises(InvalidInput, match="reads 4096"):
