@@ -32,46 +32,47 @@ from memos.protocols import (
 from memos.retrieval.reranking import Reranker
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground, Handler, Worker
-from memos.service.activation_jobs import ActivationDoctor, ActivationJobs
-from memos.service.activations import Activations
-from memos.service.adapters import DISTILL, Adapters
-from memos.service.adding import Adder
-from memos.service.admission import Admission
-from memos.service.answering import Answering
-from memos.service.choosing import Chooser
-from memos.service.compiling import COMPILE
-from memos.service.contexts import Contexts
+from memos.service.activation.activations import Activations
+from memos.service.activation.answering import Answering
+from memos.service.activation.compiling import COMPILE
+from memos.service.activation.jobs import ActivationDoctor, ActivationJobs
+from memos.service.background.handling import unless_cube_gone
+from memos.service.background.retention import PRUNE, Retention
+from memos.service.background.schedules import Schedules
 from memos.service.cubes import Cubes
 from memos.service.dumps import Dumps
-from memos.service.enriching import PATIENT, Enriching
-from memos.service.enrichment import Enrichment
-from memos.service.erasing import Eraser
+from memos.service.enriching.due import PATIENT, Enriching
+from memos.service.enriching.extraction import Extractions
+from memos.service.enriching.jobs import Enrichment
+from memos.service.enriching.notes import Notes
 from memos.service.explaining import Explainer
-from memos.service.extraction import Extractions
-from memos.service.following import REMAKE
-from memos.service.forgetting import Forgetter
-from memos.service.graph import Graph
-from memos.service.indexing import Indexer
-from memos.service.jobs import INDEX_KINDS, Handlers, sync_vectors, unless_cube_gone
-from memos.service.keeping import CONSOLIDATE, SWEEP
-from memos.service.keeping_jobs import KeepingJobs
+from memos.service.graph.graph import Graph
+from memos.service.keeping.jobs import KeepingJobs
+from memos.service.keeping.keeping import CONSOLIDATE, SWEEP
+from memos.service.keeping.promoting import Promoter
+from memos.service.keeping.sleeping import Sleep
 from memos.service.keys import Keys
-from memos.service.late_states import LateStates
-from memos.service.learning import Learning
-from memos.service.lifecycle import Lifecycle
+from memos.service.lifecycle.erasing import Eraser
+from memos.service.lifecycle.following import REMAKE
+from memos.service.lifecycle.forgetting import Forgetter
+from memos.service.lifecycle.lifecycle import Lifecycle
+from memos.service.lifecycle.sweeps import LIFECYCLE
+from memos.service.local_model.choosing import Chooser
+from memos.service.local_model.late_states import LateStates
+from memos.service.memories.adding import Adder
+from memos.service.memories.admission import Admission
+from memos.service.memories.reading import Reader
+from memos.service.memories.uses import Uses
+from memos.service.memories.writing import Writer
 from memos.service.memory_os import MemoryOS
-from memos.service.notes import Notes
-from memos.service.promoting import Promoter
-from memos.service.reading import Reader
-from memos.service.retention import PRUNE, Retention
-from memos.service.schedules import Schedules
-from memos.service.sleeping import Sleep
-from memos.service.summary_search import SummarySearch
-from memos.service.sweeps import LIFECYCLE
+from memos.service.parametric.adapters import DISTILL, Adapters
+from memos.service.parametric.learning import Learning
+from memos.service.retrieval.contexts import Contexts
+from memos.service.retrieval.indexing import Indexer
+from memos.service.retrieval.jobs import INDEX_KINDS, Handlers, sync_vectors
+from memos.service.retrieval.summaries import SummarySearch
+from memos.service.retrieval.vectors import LateVectorIndex
 from memos.service.upkeep import Doctor
-from memos.service.uses import Uses
-from memos.service.vectors import LateVectorIndex
-from memos.service.writing import Writer
 from memos.summaries.communities import CommunitySummaries
 from memos.summaries.sessions import SessionSummaries
 from memos.summaries.writing import SummaryWriter

@@ -30,7 +30,7 @@ from memos.errors import (
     TrainingFailed,
 )
 from memos.service import MemoryOS, Service
-from memos.service.learning import left_alone
+from memos.service.parametric.learning import left_alone
 from memos.testing import HashEmbedder, RecordedModel
 from memos.types import Adapter, Kind, LeftAlone, NewMemory, State
 from tests.local_model import tiny_model

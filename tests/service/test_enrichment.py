@@ -5,7 +5,7 @@ import pytest
 from memos.assembly import build
 from memos.config import load
 from memos.errors import NoteNotFound
-from memos.service import enrichment
+from memos.service.enriching import jobs as enrichment
 from memos.testing import HashEmbedder
 from memos.types import JobState, Message, SummaryKind
 

@@ -12,8 +12,8 @@ import pytest
 from memos.assembly import build, make_extractor
 from memos.config import load
 from memos.errors import FactNotFound, InvalidSetting, JobFailed
-from memos.service import extraction as jobs_of_extraction
-from memos.service.turns import CONTEXT, runs
+from memos.service.enriching import extraction as jobs_of_extraction
+from memos.service.enriching.turns import CONTEXT, runs
 from memos.testing import HashEmbedder
 from memos.types import Claim, Extraction, JobState, Message, Ref
 from tests.service.extractors import Faulty

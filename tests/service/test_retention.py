@@ -7,7 +7,7 @@ import pytest
 from memos.assembly import build
 from memos.config import load
 from memos.errors import InvalidSetting, JobNotFound
-from memos.service.retention import OF_NO_CUBE
+from memos.service.background.retention import OF_NO_CUBE
 from memos.testing import HashEmbedder
 from memos.types import JobState, NewJob
 
@@ -32,7 +32,7 @@ def pruned(service, clock) -> None:
 
 
 def test_what_is_old_goes_and_what_somebody_needs_stays(service, memos, clock, monkeypatch) -> None:
-    monkeypatch.setattr("memos.service.retention._PART", 3)
+    monkeypatch.setattr("memos.service.background.retention._PART", 3)
     living, erased = (m.id for m in memos.add(["The pier is closed.", "The code is 7."]).memories)
     memos.archive(living, reason="winter")
     memos.archive(erased, reason="it says 7")

@@ -7,7 +7,7 @@ import pytest
 
 from memos.assembly import build
 from memos.errors import CubeNotFound
-from memos.service.jobs import sync_vectors
+from memos.service.retrieval.jobs import sync_vectors
 from memos.testing import HashEmbedder
 from memos.types import JobState, State
 
