@@ -14,6 +14,7 @@ from memos.errors import InvalidInput, MemoryNotFound, StateConflict, VersionCon
 from memos.lifecycle import check_rule, check_way_back, due_step
 from memos.protocols import Clock, Replacement, Stores
 from memos.scheduler import Handler, JobContext
+from memos.service.background.handling import unless_cube_gone
 from memos.service.lifecycle.sweeps import LIFECYCLE, sweep
 from memos.service.memories.writing import Writer
 from memos.summaries.sessions import MADE
@@ -222,7 +223,7 @@ class Lifecycle:
         return kept
 
     def table(self) -> Mapping[str, Handler]:
-        return {LIFECYCLE: self._sweep}
+        return {LIFECYCLE: unless_cube_gone(self._sweep)}
 
     def _sweep(self, context: JobContext) -> None:
         """Once over the cube; while there are rules, again in an hour."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from memos.service.engine import Engine
 from memos.service.viewpoint import Viewpoint
 from memos.types import Cube, Job, NewJob
-
-if TYPE_CHECKING:
-    from memos.service.service import Service
 
 
 class Verbs:
     """Base of the groups of verbs that `memos.service.MemoryOS` is made of."""
 
     def __init__(
-        self, service: Service, tenant_id: str, *, actor: str | None = None, owns: bool = False
+        self, service: Engine, tenant_id: str, *, actor: str | None = None, owns: bool = False
     ) -> None:
         self._service = service
         self.tenant_id = tenant_id

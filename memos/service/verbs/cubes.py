@@ -44,7 +44,7 @@ class CubeVerbs(Verbs):
         """The cube with all that is in it, at once and for good."""
         target = self._cube(cube)
         self._service.cubes.delete(target)
-        self._service.drop(target.id)
+        self._service.purger.drop(target.id)
         self._service.activations.forget_cube(target.id)
         self._service.graph.drop(target.id)
         self._service.worker.wake()
