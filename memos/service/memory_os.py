@@ -12,6 +12,7 @@ from memos.service.verbs.adapters import AdapterVerbs
 from memos.service.verbs.cubes import CubeVerbs
 from memos.service.verbs.dumps import DumpVerbs
 from memos.service.verbs.events import EventVerbs
+from memos.service.verbs.facts import FactVerbs
 from memos.service.verbs.graph import GraphVerbs
 from memos.service.verbs.jobs import JobVerbs
 from memos.service.verbs.keeping import KeepingVerbs
@@ -24,6 +25,7 @@ from memos.service.verbs.writing import WriteVerbs
 class MemoryOS(
     WriteVerbs,
     ReadVerbs,
+    FactVerbs,
     GraphVerbs,
     NoteVerbs,
     ActivationVerbs,

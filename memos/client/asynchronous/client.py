@@ -15,6 +15,7 @@ from memos.client.asynchronous.adapters import AsyncAdapterVerbs
 from memos.client.asynchronous.cubes import AsyncCubeVerbs
 from memos.client.asynchronous.dumps import AsyncDumpVerbs
 from memos.client.asynchronous.events import AsyncEventVerbs
+from memos.client.asynchronous.facts import AsyncFactVerbs
 from memos.client.asynchronous.graph import AsyncGraphVerbs
 from memos.client.asynchronous.jobs import AsyncJobVerbs
 from memos.client.asynchronous.keeping import AsyncKeepingVerbs
@@ -36,6 +37,7 @@ T = TypeVar("T")
 class AsyncClient(
     AsyncWriteVerbs,
     AsyncReadVerbs,
+    AsyncFactVerbs,
     AsyncGraphVerbs,
     AsyncNoteVerbs,
     AsyncActivationVerbs,

@@ -18,6 +18,7 @@ from memos.client.sync.adapters import AdapterVerbs
 from memos.client.sync.cubes import CubeVerbs
 from memos.client.sync.dumps import DumpVerbs
 from memos.client.sync.events import EventVerbs
+from memos.client.sync.facts import FactVerbs
 from memos.client.sync.graph import GraphVerbs
 from memos.client.sync.jobs import JobVerbs
 from memos.client.sync.keeping import KeepingVerbs
@@ -36,6 +37,7 @@ T = TypeVar("T")
 class Client(
     WriteVerbs,
     ReadVerbs,
+    FactVerbs,
     GraphVerbs,
     NoteVerbs,
     ActivationVerbs,
