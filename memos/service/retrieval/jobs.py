@@ -1,4 +1,4 @@
-"""What the service's background jobs do. Each handler may run twice and does no harm then.
+"""The jobs that make and mend what a search looks at. Each may run twice and does no harm then.
 
 index         makes the indexed form of memories added with wait=False
 reindex       rebuilds what is derived from a cube's texts, with or without new vectors

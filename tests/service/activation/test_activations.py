@@ -540,7 +540,7 @@ def test_what_a_refresh_leaves_out_is_gone_from_the_disk(tmp_path: Path) -> None
 
 KILLED = """
 import os, signal, sys
-from tests.service.test_activations import LONG, Path, add, serving
+from tests.service.activation.test_activations import LONG, Path, add, serving
 with serving(Path(sys.argv[1])) as service:
     memory = service.tenant()
     ids = add(memory, LONG)
@@ -551,7 +551,7 @@ with serving(Path(sys.argv[1])) as service:
 
 
 def test_a_kill_between_files_and_sql_does_no_harm(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     dead = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, check=False)
     assert dead.returncode == -signal.SIGKILL
     with serving(tmp_path) as service:

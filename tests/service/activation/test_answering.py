@@ -18,7 +18,7 @@ from memos.errors import (
 )
 from memos.service import MemoryOS, Service
 from memos.types import Answers, Generated, State
-from tests.service.test_activations import BOAT, LONG, add, files, serving
+from tests.service.activation.test_activations import BOAT, LONG, add, files, serving
 
 TRAM = "The tram of line 28 is yellow too, and on Sundays it is full of people from elsewhere."
 QUESTIONS = ("What does Ana like?", "Who owns the boat?", "Which tram is it?")

@@ -16,7 +16,7 @@ from memos.service.enriching import extraction as jobs_of_extraction
 from memos.service.enriching.turns import CONTEXT, runs
 from memos.testing import HashEmbedder
 from memos.types import Claim, Extraction, JobState, Message, Ref
-from tests.service.extractors import Faulty
+from tests.service.enriching.extractors import Faulty
 
 
 @pytest.fixture(scope="session")

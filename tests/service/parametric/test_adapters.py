@@ -357,7 +357,7 @@ def test_a_killed_process_goes_on_and_a_dropped_one_ends(tmp_path: Path) -> None
     code = (
         "import sys, os, signal\n"
         "from pathlib import Path\n"
-        "from tests.service.test_adapters import serving, told\n"
+        "from tests.service.parametric.test_adapters import serving, told\n"
         "from memos.kvcache.lora import checkpoint\n"
         "write = checkpoint.Checkpoint.write\n"
         "def kill(self, saved):\n"
