@@ -176,7 +176,7 @@ def latency(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def _searched(service: Service, memory: MemoryOS, cube: str, told: Year) -> dict[str, Any]:
     """One consolidation by a worker of the process, searched beside for a minute at most."""
-    from memos.service.keeping import CONSOLIDATE
+    from memos.service.keeping.keeping import CONSOLIDATE
 
     questions = [
         f"What did {name} say about {word}?"

@@ -98,7 +98,7 @@ def _run(part: str, options: argparse.Namespace) -> dict[str, Any]:
 def simulate(arrivals: int, *, seed: int) -> dict[str, Any]:
     """Mean waits by load, and by kind at the highest; then a tenant that floods the queue."""
     from memos.config import Settings
-    from memos.service.queueing import queue_policy
+    from memos.service.background.queueing import queue_policy
 
     policy = queue_policy(Settings())
     rows = []

@@ -58,7 +58,7 @@ def build(
     """
     from memos.embedding import CachedEmbedder, LazyEmbedder
     from memos.graph.validity import Rules
-    from memos.service.queueing import queue_policy
+    from memos.service.background.queueing import queue_policy
     from memos.storage import open_stores
 
     new_id = new_id or UlidMaker()

@@ -3,7 +3,7 @@
 Importing it loads no HTTP library; that happens when a client is made.
 """
 
-from memos.client.async_ import AsyncClient
-from memos.client.sync import Client
+from memos.client.asynchronous.client import AsyncClient
+from memos.client.sync.client import Client
 
 __all__ = ["AsyncClient", "Client"]

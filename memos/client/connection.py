@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from memos.client.requests import Request
+from memos.client.requests.request import Request
 from memos.client.retries import Attempts, Policy
 from memos.config import client_environment
 from memos.errors import InvalidSetting, JobFailed, WaitTimeout

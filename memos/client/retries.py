@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from memos.client.problems import never_sent, problem, unanswered
-from memos.client.requests import Request
+from memos.client.requests.request import Request
 from memos.errors import InvalidSetting, MemosError, ServiceUnavailable, WaitTimeout
 
 RETRIED = frozenset({502, 503, 504})

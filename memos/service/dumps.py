@@ -14,10 +14,10 @@ from memos.dumpfile import Place, reading, writing
 from memos.errors import PayloadTooLarge
 from memos.protocols import RETRAIN, Arrived, Stores
 from memos.retrieval.analysis import ANALYZER
-from memos.service.activations import Activations
-from memos.service.enriching import Enriching
-from memos.service.uses import Uses
-from memos.service.writing import Writer
+from memos.service.activation.activations import Activations
+from memos.service.enriching.due import Enriching
+from memos.service.memories.uses import Uses
+from memos.service.memories.writing import Writer
 from memos.types import Cube, Dump, Loaded, NewJob
 from memos.validation import check_cube_name, check_metadata, check_text
 

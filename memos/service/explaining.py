@@ -7,7 +7,7 @@ from datetime import datetime
 
 from memos.errors import EventNotFound, FactNotFound, JobNotFound, MemoryNotFound, NotFound
 from memos.protocols import Stores
-from memos.service.graph import Graph
+from memos.service.graph.graph import Graph
 from memos.types import Cube, Event, Explanation, Job, MemoryVersion, State
 from memos.validation import check_label
 

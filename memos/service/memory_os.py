@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from memos.service.activation_verbs import ActivationVerbs
-from memos.service.adapter_verbs import AdapterVerbs
-from memos.service.cube_verbs import CubeVerbs
-from memos.service.dump_verbs import DumpVerbs
-from memos.service.event_verbs import EventVerbs
-from memos.service.graph_verbs import GraphVerbs
-from memos.service.job_verbs import JobVerbs
-from memos.service.keeping_verbs import KeepingVerbs
-from memos.service.lifecycle_verbs import LifecycleVerbs
-from memos.service.note_verbs import NoteVerbs
-from memos.service.read_verbs import ReadVerbs
-from memos.service.write_verbs import WriteVerbs
+from memos.service.verbs.activations import ActivationVerbs
+from memos.service.verbs.adapters import AdapterVerbs
+from memos.service.verbs.cubes import CubeVerbs
+from memos.service.verbs.dumps import DumpVerbs
+from memos.service.verbs.events import EventVerbs
+from memos.service.verbs.facts import FactVerbs
+from memos.service.verbs.graph import GraphVerbs
+from memos.service.verbs.jobs import JobVerbs
+from memos.service.verbs.keeping import KeepingVerbs
+from memos.service.verbs.lifecycle import LifecycleVerbs
+from memos.service.verbs.notes import NoteVerbs
+from memos.service.verbs.reading import ReadVerbs
+from memos.service.verbs.writing import WriteVerbs
 
 
 class MemoryOS(
     WriteVerbs,
     ReadVerbs,
+    FactVerbs,
     GraphVerbs,
     NoteVerbs,
     ActivationVerbs,

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 from memos.errors import IndexUnavailable, StorageUnavailable
 from memos.protocols import Extractor, Stores, VectorIndex
-from memos.service.activation_jobs import ActivationDoctor
-from memos.service.enriching import EXTRACT, Enriching
-from memos.service.indexing import Indexer
-from memos.service.jobs import VectorIndexSource, sync_vectors
+from memos.service.activation.jobs import ActivationDoctor
+from memos.service.enriching.due import EXTRACT, Enriching
+from memos.service.retrieval.indexing import Indexer
+from memos.service.retrieval.jobs import VectorIndexSource, sync_vectors
 from memos.types import Cube, Finding, JobState, Memory
 
 _PART = 256

@@ -39,3 +39,9 @@ class Viewpoint:
 
 
 NOW = Viewpoint()
+
+
+def in_utc(name: str, value: datetime | None) -> datetime | None:
+    """InvalidInput, by this name, for a time without a zone."""
+    check_time(name, value)
+    return None if value is None else to_utc(value)

@@ -27,7 +27,7 @@ def server() -> Iterator[Running]:
         "lora_harm": 1e9,
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memos.service.learning.ALONE", SHORT)
+        patch.setattr("memos.service.parametric.learning.ALONE", SHORT)
         with running_server(**open_gate) as running:
             yield running
 

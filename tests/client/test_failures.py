@@ -14,7 +14,7 @@ import pytest
 
 from memos.client import Client
 from memos.client.problems import problem as parse_problem
-from memos.client.requests import get
+from memos.client.requests.reading import get
 from memos.client.retries import Attempts, Policy, seconds_of
 from memos.errors import (
     CubeNotFound,

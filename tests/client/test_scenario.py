@@ -407,7 +407,7 @@ def story(memory: Any) -> list[Any]:
 def _little_to_leave_alone() -> Iterator[None]:
     """A model of bytes takes long for what is a moment for a real one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memos.service.learning.ALONE", SHORT)
+        patch.setattr("memos.service.parametric.learning.ALONE", SHORT)
         yield
 
 

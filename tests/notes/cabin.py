@@ -12,8 +12,8 @@ from memos.identity import UlidMaker
 from memos.notes.drafting import Drafts
 from memos.protocols import Stores
 from memos.retrieval.projection import Projections
-from memos.service.indexing import Indexer
-from memos.service.notes import Notes
+from memos.service.enriching.notes import Notes
+from memos.service.retrieval.indexing import Indexer
 from memos.storage import open_stores
 from memos.testing import HashEmbedder
 from memos.types import Cube, Image, Kind, Memory, Note, Provenance, State

@@ -33,7 +33,7 @@ from memos.storage.dumps.contents import LEFT_OUT, TABLES
 from memos.testing import HashEmbedder
 from memos.types import Kind, Message, Policy, State
 from memos.wire import to_builtins
-from tests.service.test_adapters import QUICK, files, serving, told
+from tests.service.parametric.test_adapters import QUICK, files, serving, told
 
 SECRET = "the code of the safe is 4711-zebra"
 Opener = Callable[..., Service]

@@ -1,0 +1,1 @@
+"""The async client: what sends, and a module for each group of verbs."""

@@ -1,0 +1,1 @@
+"""Activation memory: compiled, kept in step with its memories, and answered from."""

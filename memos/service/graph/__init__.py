@@ -1,0 +1,1 @@
+"""The graph as callers see it."""

@@ -1,0 +1,1 @@
+"""Consolidation: planned, run in small parts, and what it promotes."""

@@ -1,0 +1,1 @@
+"""How memories go through their lives: steps and rules, forgetting and erasing, what follows."""

@@ -1,0 +1,1 @@
+"""Memories: added, judged as they come in, read, changed, and their uses counted."""

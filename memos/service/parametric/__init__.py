@@ -1,0 +1,1 @@
+"""Parametric memory: adapters, what they learn, and how they are made."""
