@@ -9,7 +9,7 @@ import fsspec
 import pytest
 import torch
 
-from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
+from memos.benchmarks.activation.states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import BlockCorrupt, BlockNotFound, DeviceUnavailable, StorageUnavailable
 from memos.kvcache.blocks.block import RecurrentState, Source
 from memos.kvcache.store.store import BlockStore

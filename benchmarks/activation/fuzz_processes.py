@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from memos.benchmarks.kv_states import FULL, equal, root, states
+from memos.benchmarks.activation.states import FULL, equal, root, states
 from memos.errors import ActivationError, MemosError, StorageError, StorageFull
 from memos.kvcache.blocks.block import GRANULE, Source, States
 from memos.kvcache.store.store import BlockStore

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from memos.benchmarks.kv_timing import Timings
+from memos.benchmarks.activation.timing import Timings
 from memos.kvcache.generator.model import LocalModel
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
+from memos.benchmarks.activation.cuda_libraries import libraries
+from memos.benchmarks.activation.cuda_rendering import BOTH
+from memos.benchmarks.activation.models import random_tokens
+from memos.benchmarks.activation.timing import Timings, drop_page_cache
 from memos.benchmarks.kv_cuda import folder_of
-from memos.benchmarks.kv_cuda_libraries import libraries
-from memos.benchmarks.kv_cuda_report import BOTH
-from memos.benchmarks.kv_models import random_tokens
-from memos.benchmarks.kv_timing import Timings, drop_page_cache
 from memos.kvcache.cost import CostModel, calibrate
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.reuse.begun import Begun

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from memos.benchmarks.activation.cuda_ttft import opened
+from memos.benchmarks.activation.models import model_of, passages, random_tokens
 from memos.benchmarks.kv_cuda import SMALL, folder_of
-from memos.benchmarks.kv_cuda_ttft import opened
-from memos.benchmarks.kv_models import model_of, passages, random_tokens
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import Running, running

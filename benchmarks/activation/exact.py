@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from memos.benchmarks import report
-from memos.benchmarks.kv_models import model_of, passages, shaped
+from memos.benchmarks.activation.models import model_of, passages, shaped
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import running
@@ -152,7 +152,7 @@ def _greedy(rows: Any, logits: torch.Tensor, tokens: int) -> list[list[int]]:
 
 def _in_new_process(kind: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     given = {key: str(v) if isinstance(v, Path) else v for key, v in vars(options).items()}
-    code = "import sys; from memos.benchmarks import kv_exact; kv_exact.child(*sys.argv[1:])"
+    code = "import sys; from memos.benchmarks.activation import exact; exact.child(*sys.argv[1:])"
     subprocess.run([sys.executable, "-c", code, kind, str(folder), json.dumps(given)], check=True)
     found: dict[str, Any] = json.loads((folder / "again.json").read_text("utf-8"))
     return found

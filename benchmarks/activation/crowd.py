@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from memos.benchmarks import report
-from memos.benchmarks.kv_models import model_of, passages
+from memos.benchmarks.activation.models import model_of, passages
 from memos.errors import MemosError
 from memos.kvcache.generator.generator import Event, LocalGenerator
 from memos.kvcache.generator.model import LocalModel

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from memos.benchmarks import report
-from memos.benchmarks.kv_models import model_of, random_tokens
-from memos.benchmarks.kv_timing import Timings, drop_page_cache
+from memos.benchmarks.activation.models import model_of, random_tokens
+from memos.benchmarks.activation.timing import Timings, drop_page_cache
 from memos.kvcache.blocks.block import LayerStates, States
 from memos.kvcache.cost import blank_prefix
 from memos.kvcache.generator.model import LocalModel

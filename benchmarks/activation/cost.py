@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from memos.benchmarks import report
-from memos.benchmarks.kv_models import model_of, random_tokens
-from memos.benchmarks.kv_timing import Timings
+from memos.benchmarks.activation.models import model_of, random_tokens
+from memos.benchmarks.activation.timing import Timings
 from memos.kvcache.cost import calibrate
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.store import BlockStore

@@ -6,10 +6,10 @@ import argparse
 import statistics
 from typing import Any
 
+from memos.benchmarks.activation.cuda_ttft import BUDGET, cost_of, first
+from memos.benchmarks.activation.models import random_tokens
+from memos.benchmarks.activation.timing import Timings
 from memos.benchmarks.kv_cuda import folder_of
-from memos.benchmarks.kv_cuda_ttft import BUDGET, cost_of, first
-from memos.benchmarks.kv_models import random_tokens
-from memos.benchmarks.kv_timing import Timings
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.store.store import BlockStore
