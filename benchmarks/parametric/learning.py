@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from memos.benchmarks.kv_prose import sentences
-from memos.benchmarks.lora_people import Invented, facts
-from memos.benchmarks.lora_spread import spread
-from memos.benchmarks.lora_world import (
+from memos.benchmarks.parametric.people import Invented, facts
+from memos.benchmarks.parametric.spread import spread
+from memos.benchmarks.parametric.world import (
     SALT,
     World,
     prose_perplexity,

@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
-from memos.benchmarks.lora_form_activated import Activated, lone_states
-from memos.benchmarks.lora_form_keys import ProductKeys
-from memos.benchmarks.lora_form_prefix import Cartridge
-from memos.benchmarks.lora_people import facts
-from memos.benchmarks.lora_spread import spread
-from memos.benchmarks.lora_substrates import opening, sentence
-from memos.benchmarks.lora_world import World, exactly, training_set
+from memos.benchmarks.parametric.forms.activated import Activated, lone_states
+from memos.benchmarks.parametric.forms.cartridge import Cartridge
+from memos.benchmarks.parametric.forms.product_keys import ProductKeys
+from memos.benchmarks.parametric.people import facts
+from memos.benchmarks.parametric.spread import spread
+from memos.benchmarks.parametric.substrates import opening, sentence
+from memos.benchmarks.parametric.world import World, exactly, training_set
 from memos.kvcache.lora import forward
 from memos.kvcache.lora.judging import Neutral, share
 from memos.kvcache.lora.learning import Learner

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from memos.benchmarks.lora_learning import measured
-from memos.benchmarks.lora_people import facts
-from memos.benchmarks.lora_spread import spread
-from memos.benchmarks.lora_world import World, prose_perplexity, recall, train, with_changes
+from memos.benchmarks.parametric.learning import measured
+from memos.benchmarks.parametric.people import facts
+from memos.benchmarks.parametric.spread import spread
+from memos.benchmarks.parametric.world import World, prose_perplexity, recall, train, with_changes
 from memos.types import Recipe
 
 ASKED = 100

@@ -17,8 +17,8 @@ from typing import Any
 
 from memos.activation.opening import HEADING
 from memos.benchmarks import report
-from memos.benchmarks.lora_people import Invented, facts
-from memos.benchmarks.lora_world import World, exactly
+from memos.benchmarks.parametric.people import Invented, facts
+from memos.benchmarks.parametric.world import World, exactly
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Generation, Options

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from memos.benchmarks import report
-from memos.benchmarks.lora_people import facts
-from memos.benchmarks.lora_world import World
+from memos.benchmarks.parametric.people import facts
+from memos.benchmarks.parametric.world import World
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.request import Options
 from memos.kvcache.lora.adapters import base_parts

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from memos.benchmarks.lora_form import Form, by_peft
+from memos.benchmarks.parametric.forms.base import Form, by_peft
 from memos.types import Recipe
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from memos.benchmarks.lora_form import Form
+from memos.benchmarks.parametric.forms.base import Form
 from memos.types import Recipe
 
 HEADS = 4

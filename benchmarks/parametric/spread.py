@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any
 
-from memos.benchmarks.lora_world import World, world
+from memos.benchmarks.parametric.world import World, world
 
 Act = Callable[[World, Any], dict[str, Any]]
 _here: World | None = None

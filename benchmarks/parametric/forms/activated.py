@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memos.benchmarks.lora_form import by_peft
+from memos.benchmarks.parametric.forms.base import by_peft
 from memos.kvcache.lora.learning import Learner
 from memos.types import Recipe
 
