@@ -138,7 +138,7 @@ class _Run:
         )
 
     def _plots(self) -> list[str]:
-        """None where there is nothing to draw with: parametric/plots.py draws them of a report too."""
+        """None where there is nothing to draw with: `plots` draws them of a report too."""
         from memos.benchmarks.parametric.plots import plots
 
         if importlib.util.find_spec("matplotlib") is None:

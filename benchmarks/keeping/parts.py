@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import consolidation_probe as probe
 from memos.benchmarks import report
-from memos.benchmarks.consolidation_year import Year
+from memos.benchmarks.keeping import probe
+from memos.benchmarks.keeping.year import Year
 from memos.consolidation.wording import wording
 from memos.types import Policy
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks.consolidation_year import ASKED, Year
+from memos.benchmarks.keeping.year import ASKED, Year
 from memos.protocols import Held
 from memos.types import ActionKind, Kind
 
