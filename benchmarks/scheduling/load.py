@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from memos.benchmarks.scheduler_crew import crew
-from memos.benchmarks.scheduler_worker import handlers, open_queue
+from memos.benchmarks.scheduling.crew import crew
+from memos.benchmarks.scheduling.worker import handlers, open_queue
 from memos.protocols import Stores
 from memos.scheduler import Worker
 from memos.types import JobState, NewJob

@@ -16,9 +16,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from memos.benchmarks.scheduler_crew import Crew, crew
-from memos.benchmarks.scheduler_load import await_end, left, put
-from memos.benchmarks.scheduler_worker import LEDGER, open_queue
+from memos.benchmarks.scheduling.crew import Crew, crew
+from memos.benchmarks.scheduling.load import await_end, left, put
+from memos.benchmarks.scheduling.worker import LEDGER, open_queue
 from memos.protocols import Stores
 from memos.types import NewJob
 

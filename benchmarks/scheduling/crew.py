@@ -30,7 +30,7 @@ class Crew:
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "memos.benchmarks.scheduler_worker"),
+                *(sys.executable, "-m", "memos.benchmarks.scheduling.worker"),
                 *(self._url, name, str(self._lease)),
             ],
             env={**os.environ, "PYTHONPATH": path},

@@ -1,6 +1,6 @@
 """A worker process of the scheduler's benchmark: a plain queue and two kinds of jobs.
 
-    python -m memos.benchmarks.scheduler_worker URL NAME LEASE_SECONDS
+    python -m memos.benchmarks.scheduling.worker URL NAME LEASE_SECONDS
 
 `noop` does nothing. `deed` sleeps and then enters itself in a ledger, whose key is the job: to do
 it twice is to do it once, as it is for every job of the service.
