@@ -29,7 +29,7 @@ import numpy as np
 
 from memos.benchmarks import report
 from memos.benchmarks.conversations import Conversations
-from memos.benchmarks.graph_data import Facts
+from memos.benchmarks.temporal.facts import Facts
 from memos.errors import MemosError
 from memos.testing import HashEmbedder
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memos.benchmarks.graph_data import Fact, Facts
+from memos.benchmarks.temporal.facts import Fact, Facts
 from memos.identity import utc_now
 from memos.protocols import (
     IMPORTED,

@@ -23,7 +23,7 @@ from memos.types import Fact, JobState
 if TYPE_CHECKING:
     from memos.service import MemoryOS, Service
 
-LABELS = Path(__file__).parent / "data" / "supersession_labels.json"
+LABELS = Path(__file__).parents[1] / "data" / "supersession_labels.json"
 _SURE = 0.3
 VERDICTS = ("related", "unrelated")
 

@@ -15,15 +15,15 @@ from datetime import datetime
 from typing import Any
 
 from memos.benchmarks import report
-from memos.benchmarks.graph_data import FUNCTIONAL, Facts
 from memos.benchmarks.scale_probe import rss
+from memos.benchmarks.temporal.facts import FUNCTIONAL, Facts
 
 _BATCH = 10_000
 
 
 def measure(task: Mapping[str, Any]) -> dict[str, Any]:
     """Runs a task (`facts`, `seed`, `queries`: entity and time, `limit`) in its own process."""
-    return apart("memos.benchmarks.graph_baseline", task)
+    return apart("memos.benchmarks.temporal.networkx_baseline", task)
 
 
 def apart(module: str, task: Mapping[str, Any]) -> dict[str, Any]:
