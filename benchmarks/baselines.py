@@ -16,7 +16,7 @@ import numpy as np
 import Stemmer
 
 if TYPE_CHECKING:
-    from memos.benchmarks.locomo_data import Turn
+    from memos.benchmarks.texts.locomo_data import Turn
     from memos.protocols import Embedder
 
 Scores = np.ndarray[Any, np.dtype[np.float64]]

@@ -21,8 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import locomo_data, report
+from memos.benchmarks import report
 from memos.benchmarks.keeping import locomo_after, parts, rendering
+from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
 
 _BESIDE = ("latency", "erase")

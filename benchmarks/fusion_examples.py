@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memos.benchmarks.locomo_data import Conversation, Question
+from memos.benchmarks.texts.locomo_data import Conversation, Question
 from memos.retrieval.search import Examined, Searcher
 from memos.types import Cube
 

@@ -21,16 +21,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import (
-    evidence_metrics,
-    fusion_trial,
-    locomo_data,
-    locomo_report,
-    locomo_unseen,
-    report,
-)
+from memos.benchmarks import evidence_metrics, fusion_trial, locomo_report, locomo_unseen, report
 from memos.benchmarks.locomo_result import DEPTH, OURS, Answer, Ingest, Result
 from memos.benchmarks.settling import settle
+from memos.benchmarks.texts import locomo_data
 from memos.errors import InvalidInput, MemosError, ServiceUnavailable
 from memos.retrieval import fit
 from memos.types import SearchResult

@@ -9,8 +9,8 @@ from typing import Any
 from memos.benchmarks import report
 from memos.benchmarks.evidence_metrics import GROUPS
 from memos.benchmarks.fusion_fit import rows_of
-from memos.benchmarks.locomo_data import CATEGORIES
 from memos.benchmarks.locomo_result import OURS, Result
+from memos.benchmarks.texts.locomo_data import CATEGORIES
 
 NAME = "LoCoMo evidence retrieval"
 _SHOWN = (

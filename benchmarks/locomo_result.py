@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from memos.benchmarks import evidence_metrics, report
-from memos.benchmarks.locomo_data import CATEGORIES, Dataset, Question
+from memos.benchmarks.texts.locomo_data import CATEGORIES, Dataset, Question
 
 OURS = "memos"
 DEPTH = 50

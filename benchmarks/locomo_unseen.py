@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from memos.benchmarks import fusion_fit, fusion_trial
 from memos.benchmarks.fusion_examples import Example
-from memos.benchmarks.locomo_data import Conversation, Dataset
+from memos.benchmarks.texts.locomo_data import Conversation, Dataset
 
 if TYPE_CHECKING:
     from memos.service import Service

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import memos
-from memos.benchmarks import evidence_metrics, locomo_data, report
+from memos.benchmarks import evidence_metrics, report
+from memos.benchmarks.texts import locomo_data
 from memos.errors import ConfigError, MemosError, MissingDependency
 
 NAME = "Peers: add and search"

@@ -4,7 +4,7 @@ One cube grows from size to size through `add_batch`; at each size a fresh proce
 default configuration, so beyond 20,000 memories with the vector index). Beside that: a filter that
 keeps a tenth of the largest cube, the query's embedding, the start of `memos serve` to its first
 answered search, the client's import, and `add_batch` against bare embedding of the same texts.
-The conversations are made up (conversations.py); it measures time and space, no quality.
+The conversations are made up (texts/conversations.py); it measures time and space, no quality.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memos.benchmarks import report, scale_probe, scale_report
-from memos.benchmarks.conversations import Conversations
 from memos.benchmarks.server_process import Server
+from memos.benchmarks.texts.conversations import Conversations
 from memos.errors import AlreadyExists, MemosError, ServiceUnavailable
 from memos.types import JobState
 

@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import locomo_data
+from memos.benchmarks.texts import locomo_data
 from memos.errors import InvalidSetting
 from memos.kvcache.generator.known import DEFAULT_MODEL
 from memos.kvcache.generator.loading import load_model, prepared

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from memos.benchmarks import kv_prose
+from memos.benchmarks.texts.prose import sentences
 from memos.kvcache.attention.rows import Held
 from memos.kvcache.codecs.base import Codec
 from memos.kvcache.codecs.registry import CODECS
@@ -33,7 +33,7 @@ REPEAT = "\n\nRepeat the previous context exactly."
 
 def cases(encode: Callable[[str], Sequence[int]], options: Any) -> list[Case]:
     """Texts of real prose with facts in them, each from another place."""
-    prose = kv_prose.sentences()
+    prose = sentences()
     step = len(prose) // options.cases
     return [
         key_facts(

@@ -10,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import locomo, locomo_data
+from memos.benchmarks import locomo
 from memos.benchmarks.keeping import probe
 from memos.benchmarks.keeping.parts import embedder_of, opened, say
+from memos.benchmarks.texts import locomo_data
 from memos.types import JobState, Policy
 
 if TYPE_CHECKING:

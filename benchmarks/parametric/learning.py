@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from memos.benchmarks.kv_prose import sentences
 from memos.benchmarks.parametric.people import Invented, facts
 from memos.benchmarks.parametric.spread import spread
 from memos.benchmarks.parametric.world import (
@@ -19,6 +18,7 @@ from memos.benchmarks.parametric.world import (
     taught,
     train,
 )
+from memos.benchmarks.texts.prose import sentences
 from memos.parametric import neutral
 from memos.parametric.naming import keyed, mentions, names
 from memos.types import Trained

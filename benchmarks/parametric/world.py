@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks.kv_prose import sentences
 from memos.benchmarks.parametric.people import THINGS, Invented
+from memos.benchmarks.texts.prose import sentences
 from memos.kvcache.generator.loading import load_model
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Options

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import locomo_data
+from memos.benchmarks.texts import locomo_data
 from memos.errors import InvalidInput, JobFailed
 from memos.graph.names import normal
 from memos.types import Fact, JobState

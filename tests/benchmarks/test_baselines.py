@@ -14,7 +14,7 @@ from memos.benchmarks.baselines import (
     terms,
     windows,
 )
-from memos.benchmarks.locomo_data import Turn
+from memos.benchmarks.texts.locomo_data import Turn
 
 
 def turn(number: int, text: str, *, session: int = 1, caption: str | None = None) -> Turn:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from itertools import islice
 
-from memos.benchmarks.conversations import Conversations
+from memos.benchmarks.texts.conversations import Conversations
 
 
 def test_a_seed_gives_the_same_turns_and_another_gives_others() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memos.benchmarks import locomo_data
-from memos.benchmarks.locomo_data import evidence_ids, said_at
+from memos.benchmarks.texts import locomo_data
+from memos.benchmarks.texts.locomo_data import evidence_ids, said_at
 from memos.errors import InvalidInput
 
 

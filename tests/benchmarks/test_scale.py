@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from memos.benchmarks import report, scale, scale_probe, scale_report
-from memos.benchmarks.conversations import Conversations
+from memos.benchmarks.texts.conversations import Conversations
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def _words() -> dict[str, list[str]]:
     """The lists of words.txt by their headings."""
     found: dict[str, list[str]] = {}
     kind = ""
-    for line in (Path(__file__).parent / "words.txt").read_text("utf-8").splitlines():
+    for line in (Path(__file__).parents[1] / "data" / "words.txt").read_text("utf-8").splitlines():
         if line.startswith("["):
             kind = line.strip("[]")
             found[kind] = []
