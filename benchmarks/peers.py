@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import memos
-from memos.benchmarks import evidence_metrics, report
+from memos.benchmarks import report
+from memos.benchmarks.retrieval import evidence_metrics
 from memos.benchmarks.texts import locomo_data
 from memos.errors import ConfigError, MemosError, MissingDependency
 

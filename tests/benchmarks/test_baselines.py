@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
-from memos.benchmarks.baselines import (
+from memos.benchmarks.retrieval.baselines import (
     BM25,
     best_first,
     rankers,

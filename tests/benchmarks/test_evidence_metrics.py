@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from memos.benchmarks import evidence_metrics
-from memos.benchmarks.evidence_metrics import bootstrap, score, summarise
+from memos.benchmarks.retrieval import evidence_metrics
+from memos.benchmarks.retrieval.evidence_metrics import bootstrap, score, summarise
 
 RANKED = ["D1:1", "D2:3", "D1:2", "D3:1", "D2:4", "D4:1", "D5:1", "D6:1", "D7:1", "D8:1", "D2:9"]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import memos
-from memos.benchmarks import evidence_metrics, locomo
+from memos.benchmarks import locomo
+from memos.benchmarks.retrieval import evidence_metrics
 from memos.benchmarks.server_process import Server
 from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memos.benchmarks import evidence_metrics, listwise
-from memos.benchmarks.fusion_examples import Example
+from memos.benchmarks.retrieval import evidence_metrics, listwise
+from memos.benchmarks.retrieval.fusion_examples import Example
 from memos.retrieval.features import CHANNELS
 from memos.retrieval.fit import Fit
 from memos.retrieval.fusion import REPLACED

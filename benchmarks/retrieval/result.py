@@ -1,6 +1,6 @@
 """What a LoCoMo run found: answers, ingest times, and their summary as report.json has it.
 
-Knows no service and no layout; `locomo` measures, `locomo_report` shows.
+Knows no service and no layout; `locomo` measures, `rendering` shows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from memos.benchmarks import evidence_metrics, report
+from memos.benchmarks import report
+from memos.benchmarks.retrieval import evidence_metrics
 from memos.benchmarks.texts.locomo_data import CATEGORIES, Dataset, Question
 
 OURS = "memos"

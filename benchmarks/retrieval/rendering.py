@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from memos.benchmarks import report
-from memos.benchmarks.evidence_metrics import GROUPS
 from memos.benchmarks.fusion_fit import rows_of
-from memos.benchmarks.locomo_result import OURS, Result
+from memos.benchmarks.retrieval.evidence_metrics import GROUPS
+from memos.benchmarks.retrieval.result import OURS, Result
 from memos.benchmarks.texts.locomo_data import CATEGORIES
 
 NAME = "LoCoMo evidence retrieval"

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from memos.benchmarks import fusion_fit, fusion_trial
-from memos.benchmarks.fusion_examples import Example
+from memos.benchmarks import fusion_fit
+from memos.benchmarks.retrieval import fusion_trial
+from memos.benchmarks.retrieval.fusion_examples import Example
 from memos.benchmarks.texts.locomo_data import Conversation, Dataset
 
 if TYPE_CHECKING:
