@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from memos.benchmarks import report
-from memos.benchmarks.scale_probe import rss
+from memos.benchmarks.scaling.probe import rss
 from memos.benchmarks.temporal.facts import FUNCTIONAL, Facts
 
 _BATCH = 10_000

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from memos.benchmarks.scale_probe import rss
+from memos.benchmarks.scaling.probe import rss
 
 # Of a machine with room for any graph that is measured.
 _BUDGET = 1 << 40

@@ -35,7 +35,7 @@ def measure(task: Mapping[str, Any]) -> dict[str, Any]:
     root = str(Path(memos.__file__).resolve().parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-m", "memos.benchmarks.scale_probe"],
+        [sys.executable, "-m", "memos.benchmarks.scaling.probe"],
         input=json.dumps(dict(task)),
         stdout=subprocess.PIPE,
         text=True,
