@@ -25,7 +25,7 @@ from memos.benchmarks import report
 from memos.benchmarks.retrieval import evidence_metrics, fusion_trial, rendering
 from memos.benchmarks.retrieval.result import DEPTH, OURS, Answer, Ingest, Result
 from memos.benchmarks.retrieval.unseen import each_unseen, examined
-from memos.benchmarks.settling import settle
+from memos.benchmarks.service.settling import settle
 from memos.benchmarks.texts import locomo_data
 from memos.errors import InvalidInput, MemosError, ServiceUnavailable
 from memos.retrieval import fit

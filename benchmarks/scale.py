@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from memos.benchmarks import report
 from memos.benchmarks.scaling import probe, rendering
-from memos.benchmarks.server_process import Server
+from memos.benchmarks.service.server_process import Server
 from memos.benchmarks.texts.conversations import Conversations
 from memos.errors import AlreadyExists, MemosError, ServiceUnavailable
 from memos.types import JobState

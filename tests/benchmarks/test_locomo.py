@@ -10,7 +10,7 @@ import pytest
 import memos
 from memos.benchmarks import locomo
 from memos.benchmarks.retrieval import evidence_metrics
-from memos.benchmarks.server_process import Server
+from memos.benchmarks.service.server_process import Server
 from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
 

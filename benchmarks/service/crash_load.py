@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from memos.benchmarks.server_process import Server
+from memos.benchmarks.service.server_process import Server
 from memos.client import Client
 from memos.errors import ServiceUnavailable
 
