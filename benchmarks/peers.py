@@ -82,7 +82,7 @@ def contenders(peer_python: Path) -> list[Contender]:
     if not peer_python.exists():
         raise MissingDependency(
             f"no Python at {peer_python}; `make bench-peers` makes the peers' environment, or "
-            "install benchmarks/peers-requirements.txt in one and give --peer-python"
+            "install benchmarks/peer_systems/peers-requirements.txt in one and give --peer-python"
         )
     here = Path(sys.executable)
     return [

@@ -24,7 +24,7 @@ from memos.kvcache.generator.known import CARRIERS, DEFAULT_MODEL
 SCRIPT = Path(__file__).resolve().parents[1] / "peer_systems" / "llama_state.py"
 NOT_MEASURED = (
     "llama.cpp's saved state was not measured: `--llama-python` names the Python of an environment "
-    "with `benchmarks/llama-requirements.txt`."
+    "with `benchmarks/peer_systems/llama-requirements.txt`."
 )
 VOCABULARY = 49_152
 
