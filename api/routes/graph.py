@@ -11,15 +11,6 @@ from fastapi import Query as Parameters
 from starlette.responses import Response
 
 from memos.api.auth import Caller, Gate, needs
-from memos.api.graph_schemas import (
-    AddFactsIn,
-    ExtractIn,
-    MergeIn,
-    PredicateIn,
-    RecordsIn,
-    SplitIn,
-    TypeIn,
-)
 from memos.api.idempotency import Once, Recall, Repeatable, mark_replayed
 from memos.api.queries import (
     DiffQuery,
@@ -38,7 +29,16 @@ from memos.api.responses import (
     TypeName,
     WireResponse,
 )
-from memos.api.schemas import ReasonIn
+from memos.api.schemas.fields import ReasonIn
+from memos.api.schemas.graph import (
+    AddFactsIn,
+    ExtractIn,
+    MergeIn,
+    PredicateIn,
+    RecordsIn,
+    SplitIn,
+    TypeIn,
+)
 from memos.errors import RulingNotFound
 from memos.types import (
     AddedFacts,

@@ -1,6 +1,6 @@
 """What may be sent to the graph: facts, records, rulings and the words of its vocabulary.
 
-As strict as `memos.api.schemas`; knows shapes and nothing of how facts follow from each other.
+As strict as all of `memos.api.schemas`; knows shapes, and nothing of how facts follow from others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Discriminator, Field, Strict, Tag
 
-from memos.api.schemas import Body, Label, Priority, Time
+from memos.api.schemas.fields import Body, Label, Priority, Time
 from memos.types import Granularity, NewFact
 
 AnyGranularity = Annotated[Granularity, Strict(False)]

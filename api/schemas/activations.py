@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from memos.api.schemas import AnyKind, Body, Label
+from memos.api.schemas.fields import AnyKind, Body, Label
 from memos.types import JOIN_RATIOS, Recomputed
 
 _MOST_TOKENS = 1 << 20

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from memos.api.schemas import Body
+from memos.api.schemas.fields import Body
 
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Days = Annotated[float, Field(gt=0, le=36500, allow_inf_nan=False)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from memos.api.schemas import AnyKind, Body, Label
+from memos.api.schemas.fields import AnyKind, Body, Label
 
 
 class DistillIn(Body):

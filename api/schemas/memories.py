@@ -1,94 +1,16 @@
-"""What may be sent: the requests as pydantic models, and how they become the core's dataclasses.
-
-Strict: no unknown fields, no numbers for texts, no naive times. Limits that the settings set are
-checked by the service, so that all ways into it have the same.
-"""
+"""What may be sent to the memories: one, several, conversations, changes, links."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Strict,
-    Tag,
-    WithJsonSchema,
-)
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
+from memos.api.schemas.fields import AnyKind, Body, Label, Metadata, Priority, Time
 from memos.messages import Defaults, Item
-from memos.types import Image, Kind, Message, NewMemory, Provenance, Role
-from memos.types import Search as CoreSearch
-
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?\Z")
-
-
-def _time(value: Any) -> datetime:
-    """RFC 3339 text to an aware datetime in UTC."""
-    if not isinstance(value, str):
-        raise ValueError("must be a time as text, such as 2024-05-01T18:30:00Z")
-    found = _RFC3339.match(value) if value.isascii() else None
-    if found is None:
-        raise ValueError(f"{value[:40]!r} is no time; write it like 2024-05-01T18:30:00Z")
-    if found[3] is None:
-        raise ValueError(f"{value!r} has no time zone; add one, such as {value}Z")
-    try:
-        return _parsed(value, found[3])
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{value!r} is not in the calendar (years 1 to 9999 in UTC): {error}"
-        ) from error
-
-
-def _parsed(value: str, zone: str) -> datetime:
-    # fromisoformat of Python 3.10 reads neither Z nor +0100 nor other than 3 or 6 decimals.
-    plain = value[: -len(zone)].replace("t", "T").replace(" ", "T")
-    head, _, decimals = plain.partition(".")
-    if head.count(":") == 1:
-        head += ":00"
-    local = datetime.fromisoformat(head)
-    local = local.replace(microsecond=int(decimals[:6].ljust(6, "0")) if decimals else 0)
-    offset = timedelta(0)
-    if zone not in "Zz":
-        digits = zone[1:].replace(":", "")
-        offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-        if offset >= timedelta(hours=24):
-            raise ValueError(f"the zone {zone} is a day or more")
-        offset = -offset if zone[0] == "-" else offset
-    return (local - offset).replace(tzinfo=timezone.utc)
-
-
-Time = Annotated[
-    datetime,
-    BeforeValidator(_time),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "date-time",
-            "description": "RFC 3339 with a time zone.",
-        }
-    ),
-]
-AnyKind = Annotated[Kind, Strict(False)]
-AnyRole = Annotated[Role, Strict(False)]
-Priority = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Label = Annotated[str, Field(min_length=1, max_length=512)]
-Metadata = Annotated[
-    dict[str, Any], Field(description="Any JSON object; search and list can filter by it.")
-]
-
-
-class Body(BaseModel):
-    """Base of all request bodies."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+from memos.types import Image, Kind, Message, NewMemory, Provenance
 
 
 class ImageIn(Body):
@@ -313,28 +235,6 @@ class UpdateIn(Body):
         return sent
 
 
-class ReasonIn(Body):
-    """Why; kept in the history."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "asked for by Ana"}]})
-
-    reason: str | None = None
-
-
-class ScheduleIn(Body):
-    """Which job is queued when: five fields of cron, in a zone of the tz database."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"cron": "30 3 * * *", "kind": "lifecycle", "zone": "Europe/Lisbon"}]
-        }
-    )
-
-    cron: Label
-    kind: Label
-    zone: Label | None = None
-
-
 class LinkIn(Body):
     """A connection to another memory of the same cube."""
 
@@ -347,86 +247,6 @@ class LinkIn(Body):
     target_id: str
     relation: Label = "related"
     reason: str | None = None
-
-
-class SearchIn(Body):
-    """A search. `since` ≤ occurred_at < `until`; `as_of` and `known_as_of` answer as it was then,
-    and as it was known then."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "text": "Where does Ana live?",
-                    "limit": 5,
-                    "filter": {"topic": {"eq": "home"}},
-                    "since": "2024-01-01T00:00:00Z",
-                }
-            ]
-        }
-    )
-
-    text: str
-    limit: Annotated[int, Field(ge=1)] = 10
-    user_id: Label | None = None
-    agent_id: Label | None = None
-    session_id: Label | None = None
-    kinds: list[AnyKind] = []
-    filter: Annotated[
-        dict[str, Any] | None,
-        Field(description='Metadata filter, such as {"topic": {"in": ["home", "work"]}}.'),
-    ] = None
-    since: Time | None = None
-    until: Time | None = None
-    place: Annotated[
-        Label | None, Field(description="Only memories of this place, in any case.")
-    ] = None
-    as_of: Annotated[Time | None, Field(description="Only what had happened by then.")] = None
-    known_as_of: Annotated[
-        Time | None, Field(description="As the cube was known then, changes since undone.")
-    ] = None
-    mmr: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    token_budget: Annotated[int, Field(ge=1)] | None = None
-    explain: bool = False
-    summaries: Annotated[
-        int, Field(ge=0, description="Most summaries that are found besides; no hit changes.")
-    ] = 0
-
-    def core(self) -> CoreSearch:
-        given = {name: getattr(self, name) for name in type(self).model_fields}
-        return CoreSearch(**{**given, "kinds": tuple(self.kinds)})
-
-
-class CubeIn(Body):
-    """A cube to make. A name has letters, digits, '.', '_' and '-'."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "ana", "description": "What Ana told us"}]}
-    )
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-    description: str = ""
-    metadata: Metadata = {}
-
-
-class ReindexIn(Body):
-    """`embed`: also make the vectors anew, with the present model."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"embed": False}]})
-
-    embed: bool = False
-
-
-class KeyIn(Body):
-    """A key to issue. `cubes` are the only ones it reaches, by name or id; none: all."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "agent", "role": "writer", "cubes": []}]}
-    )
-
-    name: Label
-    role: AnyRole = Role.WRITER
-    cubes: list[Label] = []
 
 
 _SHARED = tuple(spec.name for spec in fields(Defaults) if spec.name in ItemFields.model_fields)

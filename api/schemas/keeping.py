@@ -1,6 +1,6 @@
 """What may be sent about keeping memories: a policy, a receipt to check, what a context is for.
 
-As strict as `memos.api.schemas`; what a policy means is the core's.
+As strict as all of `memos.api.schemas`; what a policy means is the core's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from memos.api.schemas import AnyKind, Body, Label, Time
+from memos.api.schemas.fields import AnyKind, Body, Label, Time
 from memos.types import ErasureReceipt, Kind, Policy
 from memos.wire import from_builtins
 
