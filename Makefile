@@ -68,7 +68,7 @@ $(VENV)/.installed-dev: pyproject.toml setup.py constraints.txt | $(BIN)/python
 	touch $@ $(VENV)/.installed-base
 
 # mem0ai needs an older protobuf than the pinned one; all else is what memos itself runs on.
-$(PEERS)/.installed: benchmarks/peers-requirements.txt constraints.txt
+$(PEERS)/.installed: benchmarks/peer_systems/peers-requirements.txt constraints.txt
 	$(PYTHON) -m venv --clear $(PEERS)
 	grep -v '^protobuf=' constraints.txt > $(PEERS)/constraints.txt
 	$(PEERS)/bin/python -m pip install -c $(PEERS)/constraints.txt torch

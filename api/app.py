@@ -26,7 +26,6 @@ from memos.api.routes import (
     cubes,
     dumps,
     events,
-    graph,
     health,
     jobs,
     keeping,
@@ -36,6 +35,7 @@ from memos.api.routes import (
     notes,
     search,
 )
+from memos.api.routes.graph import diff, entities, extraction, facts, rulings, vocabulary
 from memos.api.transfers import GZIP
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ ROUTERS = (
     dumps.router,
     memories.router,
     search.router,
-    graph.router,
+    facts.router,
+    entities.router,
+    rulings.router,
+    diff.router,
+    vocabulary.router,
+    extraction.router,
     notes.router,
     activations.router,
     adapters.router,

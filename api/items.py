@@ -16,7 +16,7 @@ from starlette.types import Receive
 
 from memos.api.bodies import decode, media_type
 from memos.api.errors import MalformedRequest, Problem, faults_of, problem_of, request_id
-from memos.api.schemas import ItemIn
+from memos.api.schemas.memories import ItemIn
 from memos.config import Settings
 from memos.errors import InvalidInput, MemosError, PayloadTooLarge, ServiceUnavailable
 from memos.messages import Defaults, Item, normalise

@@ -12,9 +12,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from memos.api.activation_examples import PIECE
 from memos.api.errors import PROBLEM_MEDIA, PROBLEM_TYPE
-from memos.api.examples import EXAMPLES, MEMORY
+from memos.api.examples.activations import PIECE
+from memos.api.examples.answers import EXAMPLES
+from memos.api.examples.memories import MEMORY
 from memos.api.items import NDJSON
 from memos.api.transfers import GZIP, SUMMARY
 from memos.config import Settings

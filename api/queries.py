@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from memos.api.schemas import Label, Time
+from memos.api.schemas.fields import Label, Time
 from memos.errors import InvalidFilter, InvalidInput
 from memos.graph.walking import MOST_HOPS
 from memos.types import LIVE, JobState, Kind, State, SummaryKind, Work

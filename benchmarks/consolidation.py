@@ -21,8 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import consolidation_locomo, consolidation_report, locomo_data, report
-from memos.benchmarks import consolidation_parts as parts
+from memos.benchmarks import report
+from memos.benchmarks.keeping import locomo_after, parts, rendering
+from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
 
 _BESIDE = ("latency", "erase")
@@ -40,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(report.describe(environment))
     print()
-    print(consolidation_report.markdown(data))
+    print(rendering.markdown(data))
     if options.out is not None:
-        print(f"\nreport: {consolidation_report.write(options.out, data, environment)}")
+        print(f"\nreport: {rendering.write(options.out, data, environment)}")
     return 0
 
 
@@ -87,12 +88,12 @@ def run(options: argparse.Namespace, environment: Mapping[str, Any]) -> dict[str
     def save(rows: list[dict[str, Any]]) -> None:
         if options.out is not None:
             so_far = {**data, "growth": rows}
-            so_far["targets"] = consolidation_report.targets(so_far)
-            consolidation_report.write(options.out, so_far, environment)
+            so_far["targets"] = rendering.targets(so_far)
+            rendering.write(options.out, so_far, environment)
 
     made: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
         "year": parts.year,
-        "locomo": consolidation_locomo.recall,
+        "locomo": locomo_after.recall,
         "growth": partial(parts.growth, save=save),
         "latency": parts.latency,
         "erase": parts.erasure,
@@ -112,7 +113,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, Any]) -> dict[str
             }
         finally:
             shutil.rmtree(folder)
-    data["targets"] = consolidation_report.targets(data)
+    data["targets"] = rendering.targets(data)
     return data
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memos.benchmarks import report
-from memos.benchmarks.crash_load import CUBES, MODES, Ledger, Load, Unit, content_of
-from memos.benchmarks.server_process import Server
+from memos.benchmarks.service.crash_load import CUBES, MODES, Ledger, Load, Unit, content_of
+from memos.benchmarks.service.server_process import Server
 from memos.errors import MemosError, NotFound
 
 if TYPE_CHECKING:

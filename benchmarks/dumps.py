@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memos.benchmarks import report
-from memos.benchmarks.conversations import Conversations
-from memos.benchmarks.graph_data import Facts
+from memos.benchmarks.temporal.facts import Facts
+from memos.benchmarks.texts.conversations import Conversations
 from memos.errors import MemosError
 from memos.testing import HashEmbedder
 

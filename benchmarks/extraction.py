@@ -1,9 +1,9 @@
 """The rule extractor: turns per second on one core, the temporal cases, and what it ends unduly.
 
 Three measurements in one run: speed over turns as they come, the temporal cases through a service
-(temporal_cases.py), and, where conversations in LoCoMo's format are given, every fact that another
-statement ended there, against labels made by hand (supersession.py). No text of the conversations
-is written anywhere.
+(temporal/cases.py), and, where conversations in LoCoMo's format are given, every fact that another
+statement ended there, against labels made by hand (temporal/supersession.py). No text of the
+conversations is written anywhere.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import locomo_data, report, supersession, temporal_cases
-from memos.benchmarks.conversations import Conversations
+from memos.benchmarks import report
+from memos.benchmarks.temporal import cases as temporal_cases
+from memos.benchmarks.temporal import supersession
+from memos.benchmarks.texts import locomo_data
+from memos.benchmarks.texts.conversations import Conversations
 from memos.errors import ExtractionFailed, MemosError
 from memos.types import Kind, Memory, NewMemory, State
 

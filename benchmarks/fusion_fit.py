@@ -17,9 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import evidence_metrics, fusion_trial, listwise, locomo_data, report
-from memos.benchmarks.fusion_examples import Example, examples
-from memos.benchmarks.settling import settle
+from memos.benchmarks import report
+from memos.benchmarks.retrieval import evidence_metrics, fusion_trial, listwise
+from memos.benchmarks.retrieval.fusion_examples import Example, examples
+from memos.benchmarks.service.settling import settle
+from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
 from memos.retrieval import fit as fitted
 

@@ -3,7 +3,7 @@
 Facts come in by the way that `add_facts` takes: a memory each, then a reading in batches. Then
 entities are asked for their surroundings as of a time, hubs among them. Beside it stands what one
 would otherwise write: everything in one networkx graph, filtered in Python. The facts are made up
-(graph_data.py); it measures time and space, no quality.
+(temporal/facts.py); it measures time and space, no quality.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memos.benchmarks import graph_baseline, graph_report, report
-from memos.benchmarks.graph_data import BEGIN, DAYS, PREDICATES, Facts
-from memos.benchmarks.graph_load import Loader
+from memos.benchmarks import report
+from memos.benchmarks.temporal import networkx_baseline, rendering
+from memos.benchmarks.temporal.facts import BEGIN, DAYS, PREDICATES, Facts
+from memos.benchmarks.temporal.loader import Loader
 from memos.errors import InvalidInput, MemosError
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment["load_1m_end"] = report.environment()["load_1m"]
     print(report.describe(environment))
     print()
-    print(graph_report.markdown(data))
+    print(rendering.markdown(data))
     if options.out is not None:
-        path = graph_report.write(options.out, data, rows, environment)
+        path = rendering.write(options.out, data, rows, environment)
         print(f"\nreport: {path}; raw rows beside it")
     return 0
 
@@ -126,8 +127,8 @@ def run(
         projection = None
         if "projection" in options.parts:
             _say("loading the graph into RAM")
-            projection = graph_baseline.apart(
-                "memos.benchmarks.graph_probe", {"url": url, "cube": loader.cube.id}
+            projection = networkx_baseline.apart(
+                "memos.benchmarks.temporal.probe", {"url": url, "cube": loader.cube.id}
             )
     finally:
         stores.health.close()
@@ -135,7 +136,7 @@ def run(
     if "networkx" in options.parts:
         _say("the same with networkx")
         asked = [(entity, name, at.isoformat()) for entity, name, at in questions]
-        plain = graph_baseline.measure(
+        plain = networkx_baseline.measure(
             {"facts": facts.count, "seed": options.seed, "queries": asked, "limit": LIMIT}
         )
     data: dict[str, Any] = {
@@ -147,13 +148,13 @@ def run(
         "unit": "ms",
         "ms": {
             kind: report.percentiles([row["ms"] for row in rows if row["question"] == kind])
-            for kind in graph_report.ASKED
+            for kind in rendering.ASKED
         },
         "load": load,
         "networkx": plain,
         "projection": projection,
     }
-    data["targets"] = graph_report.targets(data)
+    data["targets"] = rendering.targets(data)
     return data, rows
 
 

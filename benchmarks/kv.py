@@ -18,17 +18,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import kv_llama, report
+from memos.benchmarks import report
+from memos.benchmarks.activation import llama
 from memos.errors import MemosError
 
 PARTS = {
-    "ttft": "memos.benchmarks.kv_ttft",
-    "exact": "memos.benchmarks.kv_exact",
-    "cost": "memos.benchmarks.kv_cost",
-    "crowd": "memos.benchmarks.kv_crowd",
-    "newcomer": "memos.benchmarks.kv_newcomer",
-    "tenants": "memos.benchmarks.kv_tenants",
-    "remote": "memos.benchmarks.kv_remote",
+    "ttft": "memos.benchmarks.activation.ttft",
+    "exact": "memos.benchmarks.activation.exact",
+    "cost": "memos.benchmarks.activation.cost",
+    "crowd": "memos.benchmarks.activation.crowd",
+    "newcomer": "memos.benchmarks.activation.newcomer",
+    "tenants": "memos.benchmarks.activation.tenants",
+    "remote": "memos.benchmarks.activation.remote",
 }
 """Modules with `run(options) -> (data, rows)` and `markdown(data)`."""
 
@@ -44,15 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         environment |= _device(options)
         if options.llama_python is not None:
             print("… llama.cpp", file=sys.stderr, flush=True)
-            data["llama"], rows["llama"] = kv_llama.run(options)
-            texts.append(kv_llama.markdown(data["llama"]))
+            data["llama"], rows["llama"] = llama.run(options)
+            texts.append(llama.markdown(data["llama"]))
         for part in options.parts:
             print(f"… {part}", file=sys.stderr, flush=True)
             module = importlib.import_module(PARTS[part])
             data[part], rows[part] = module.run(options)
             texts.append(module.markdown(data[part]))
         if "ttft" in options.parts and options.llama_python is None:
-            texts.append(kv_llama.NOT_MEASURED)
+            texts.append(llama.NOT_MEASURED)
     except MemosError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1

@@ -59,7 +59,7 @@ class _Run:
 
     def model(self, name: str) -> None:
         """All parts of one model."""
-        from memos.benchmarks import kv_cuda_cost, kv_cuda_exact, kv_cuda_ttft
+        from memos.benchmarks.activation import cuda_cost, cuda_exact, cuda_ttft
 
         model = self._loaded(name)
         if model is None:
@@ -71,17 +71,15 @@ class _Run:
             "lengths": [],
         }
         if "exact" in self.options.parts:
-            self._step(
-                f"{name} exact", found, "exact", lambda: kv_cuda_exact.run(model, self.options)
-            )
+            self._step(f"{name} exact", found, "exact", lambda: cuda_exact.run(model, self.options))
         if "cost" in self.options.parts:
-            self._step(f"{name} cost", found, "cost", lambda: kv_cuda_cost.run(model, self.options))
+            self._step(f"{name} cost", found, "cost", lambda: cuda_cost.run(model, self.options))
         for stored in self.options.lengths if "ttft" in self.options.parts else ():
             self._step(
                 f"{name} {stored:,} tokens",
                 found,
                 None,
-                lambda: kv_cuda_ttft.run(model, stored, self.options),  # noqa: B023
+                lambda: cuda_ttft.run(model, stored, self.options),  # noqa: B023
             )
 
     def _step(
@@ -115,7 +113,7 @@ class _Run:
         self.write()
 
     def _loaded(self, name: str) -> Any:
-        from memos.benchmarks.kv_models import model_of
+        from memos.benchmarks.activation.models import model_of
 
         self.options.shape = "" if name == SMALL else name
         print(f"… {name}", file=sys.stderr, flush=True)
@@ -139,12 +137,12 @@ class _Run:
             torch.cuda.empty_cache()
 
     def text(self) -> str:
-        from memos.benchmarks.kv_cuda_report import markdown
+        from memos.benchmarks.activation.cuda_rendering import markdown
 
         return markdown(self.data)
 
     def write(self) -> None:
-        from memos.benchmarks.kv_cuda_report import plot, targets
+        from memos.benchmarks.activation.cuda_rendering import plot, targets
 
         self.data["targets"] = targets(self.data)
         self.environment["seconds"] = round(time.monotonic() - self._began)

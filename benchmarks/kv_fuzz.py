@@ -112,7 +112,7 @@ def run(*, cases: int, seed: int, place: Path | None = None) -> dict[str, Any]:
 def damaged(folder: Path, cases: int, chance: random.Random) -> Counter[str]:
     """Flipped bits, truncation, zeros, swaps, deletions: before a restart, or under a live store
     that has or has not read the file."""
-    from memos.benchmarks.kv_fuzz_crowd import put
+    from memos.benchmarks.activation.fuzz_processes import put
     from memos.kvcache.store.store import BlockStore
 
     prompts = [[at, *range(100, 260)] for at in range(2)]
@@ -132,7 +132,7 @@ def _harmed(
 ) -> str:
     """The worst outcome after one file was damaged: 0 and 2 before the store is opened, 1 after a
     prompt was read, 3 before."""
-    from memos.benchmarks.kv_fuzz_crowd import judged
+    from memos.benchmarks.activation.fuzz_processes import judged
     from memos.kvcache.store.store import BlockStore
 
     shutil.copytree(pristine, place)
@@ -179,7 +179,7 @@ def _harm(blocks: Path, chance: random.Random) -> None:
 
 def _healed(store: Any, tokens: list[int]) -> str:
     """After damage was found the prompt can be stored again, and is then right."""
-    from memos.benchmarks.kv_fuzz_crowd import judged, put
+    from memos.benchmarks.activation.fuzz_processes import judged, put
 
     put(store, "tenant a", tokens[:128], 0)
     put(store, "tenant a", tokens, 128)
@@ -193,7 +193,7 @@ def _healed(store: Any, tokens: list[int]) -> str:
 
 def changed(folder: Path, cases: int, chance: random.Random) -> Counter[str]:
     """Any part of the fingerprint, or the salt, other than when it was stored: nothing is found."""
-    from memos.benchmarks.kv_states import FULL, states
+    from memos.benchmarks.activation.states import FULL, states
     from memos.kvcache.fingerprint import PARTS, Fingerprint
     from memos.kvcache.store.store import BlockStore
 
@@ -226,7 +226,7 @@ def _altered(text: str, chance: random.Random) -> str:
 
 def prompts(folder: Path, cases: int, chance: random.Random) -> Counter[str]:
     """Equal to what is stored, shorter, longer, leaving it anywhere; of two tenants."""
-    from memos.benchmarks.kv_fuzz_crowd import KEYS, judged, prompt, put
+    from memos.benchmarks.activation.fuzz_processes import KEYS, judged, prompt, put
     from memos.kvcache.store.store import BlockStore
 
     outcomes: Counter[str] = Counter()
@@ -250,10 +250,10 @@ def prompts(folder: Path, cases: int, chance: random.Random) -> Counter[str]:
 
 def killed(folder: Path, cases: int, chance: random.Random) -> Counter[str]:
     """kill -9 of a process that writes; then nothing half-written is there, and all is right."""
-    from memos.benchmarks.kv_fuzz_crowd import write_until_killed
+    from memos.benchmarks.activation.fuzz_processes import write_until_killed
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["memos.benchmarks.kv_fuzz_crowd"])
+    context.set_forkserver_preload(["memos.benchmarks.activation.fuzz_processes"])
     outcomes: Counter[str] = Counter()
     for _ in range(cases):
         ready, signal = context.Pipe(duplex=False)
@@ -281,8 +281,8 @@ def _after_kill(folder: Path) -> str:
 
 
 def _opened(store: Any, header: Any) -> str:
-    from memos.benchmarks.kv_fuzz_crowd import KEYS, expected
-    from memos.benchmarks.kv_states import equal, root
+    from memos.benchmarks.activation.fuzz_processes import KEYS, expected
+    from memos.benchmarks.activation.states import equal, root
 
     [key] = [key for key in KEYS if root(key) == header.root]
     wanted = expected(key, tuple(header.tokens.tolist()))
@@ -348,7 +348,7 @@ def _held(folder: Path) -> int:
 def _child(what: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
     arguments = json.dumps({"folder": str(folder), **options})
     return subprocess.Popen(
-        [sys.executable, "-m", "memos.benchmarks.kv_fuzz_crowd", what, arguments],
+        [sys.executable, "-m", "memos.benchmarks.activation.fuzz_processes", what, arguments],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

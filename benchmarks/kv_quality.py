@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import kv_quality_report, report
+from memos.benchmarks import report
+from memos.benchmarks.activation import quality_rendering
 from memos.config import load
 from memos.errors import MemosError
 
@@ -39,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     print(report.describe(environment))
     print()
-    print(kv_quality_report.markdown(data, rows))
+    print(quality_rendering.markdown(data, rows))
     if options.out is not None:
-        path = kv_quality_report.write(options.out, data, rows, environment)
+        path = quality_rendering.write(options.out, data, rows, environment)
         print(f"\nreport: {path}; raw rows and plots beside it")
     return 0
 
@@ -84,7 +85,7 @@ def _earlier(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
 def measured(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """All rows of one model, as they come; what is done is told on stderr."""
-    from memos.benchmarks import kv_curves
+    from memos.benchmarks.activation import quality_curves
     from memos.kvcache.generator.loading import load_model
     from memos.kvcache.quality.harness import Harness
 
@@ -100,11 +101,11 @@ def measured(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]
 
     model = local.module
     _say(f"{name}: the full cache of {options.cases} texts")
-    harness = Harness(model, kv_curves.cases(encode, options))
+    harness = Harness(model, quality_curves.cases(encode, options))
     parts: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-        "policies": lambda: kv_curves.of_policies(model, harness, options, encode),
-        "codecs": lambda: kv_curves.of_codecs(harness, local.layout),
-        "reuse": lambda: kv_curves.of_reuse(model, harness, options),
+        "policies": lambda: quality_curves.of_policies(model, harness, options, encode),
+        "codecs": lambda: quality_curves.of_codecs(harness, local.layout),
+        "reuse": lambda: quality_curves.of_reuse(model, harness, options),
     }
     for part in options.parts:
         for row in parts[part]():

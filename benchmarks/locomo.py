@@ -21,16 +21,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import (
-    evidence_metrics,
-    fusion_trial,
-    locomo_data,
-    locomo_report,
-    locomo_unseen,
-    report,
-)
-from memos.benchmarks.locomo_result import DEPTH, OURS, Answer, Ingest, Result
-from memos.benchmarks.settling import settle
+from memos.benchmarks import report
+from memos.benchmarks.retrieval import evidence_metrics, fusion_trial, rendering
+from memos.benchmarks.retrieval.result import DEPTH, OURS, Answer, Ingest, Result
+from memos.benchmarks.retrieval.unseen import each_unseen, examined
+from memos.benchmarks.service.settling import settle
+from memos.benchmarks.texts import locomo_data
 from memos.errors import InvalidInput, MemosError, ServiceUnavailable
 from memos.retrieval import fit
 from memos.types import SearchResult
@@ -53,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemosError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
-    locomo_report.show(result)
+    rendering.show(result)
     if options.out is not None:
-        print(f"report: {locomo_report.write(result, options.out)}")
+        print(f"report: {rendering.write(result, options.out)}")
     return 0
 
 
@@ -102,9 +98,9 @@ def run(options: argparse.Namespace) -> Result:
                 answers += ask(service, conversation, cube)
         if options.leave_one_out:
             assert running is not None
-            unseen = locomo_unseen.examined(running, dataset, names)
+            unseen = examined(running, dataset, names)
             ablation = fusion_trial.summary(unseen, seed=options.seed)
-            for conversation in locomo_unseen.each_unseen(running, dataset, unseen):
+            for conversation in each_unseen(running, dataset, unseen):
                 answers += ask(service, conversation, names[conversation.id])
     # Afterwards, so that no baseline has warmed the embedder's cache for a timed search.
     if not options.no_baselines:
@@ -229,7 +225,7 @@ def _answer(question: locomo_data.Question, result: SearchResult, total: float) 
 
 def compare(conversation: locomo_data.Conversation, embedder: Embedder) -> Iterator[Answer]:
     """The baselines' answers to the same questions."""
-    from memos.benchmarks import baselines
+    from memos.benchmarks.retrieval import baselines
 
     for name, ranker in baselines.rankers(conversation.turns, embedder).items():
         for question in conversation.questions:

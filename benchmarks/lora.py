@@ -67,27 +67,22 @@ class _Run:
         self._began = time.monotonic()
 
     def all(self) -> None:
-        from memos.benchmarks import (
-            lora_forms,
-            lora_grids,
-            lora_learning,
-            lora_serving,
-            lora_substrates,
-        )
-        from memos.benchmarks.lora_world import world
+        from memos.benchmarks.parametric import grids, learning, serving, substrates
+        from memos.benchmarks.parametric.forms import comparison
+        from memos.benchmarks.parametric.world import world
 
         here = world(self.options)
         self.data["model"] = here.model.id
         acts: dict[str, Callable[[Any], dict[str, Any]]] = {
-            "recipes": lora_grids.recipes,
-            "learn": lora_learning.learn,
-            "second": lora_learning.second,
-            "erase": lora_learning.erase,
-            "curve": lora_grids.curve,
-            "unrelated": lora_grids.unrelated,
-            "forms": lora_forms.forms,
-            "serve": lora_serving.serve,
-            "substrates": lora_substrates.substrates,
+            "recipes": grids.recipes,
+            "learn": learning.learn,
+            "second": learning.second,
+            "erase": learning.erase,
+            "curve": grids.curve,
+            "unrelated": grids.unrelated,
+            "forms": comparison.forms,
+            "serve": serving.serve,
+            "substrates": substrates.substrates,
         }
         for name in PARTS:
             if name in self.options.parts:
@@ -120,12 +115,12 @@ class _Run:
         self.write()
 
     def text(self) -> str:
-        from memos.benchmarks.lora_report import markdown
+        from memos.benchmarks.parametric.rendering import markdown
 
         return markdown(self.data)
 
     def write(self, *, drawn: bool = True) -> None:
-        from memos.benchmarks.lora_report import targets
+        from memos.benchmarks.parametric.rendering import targets
 
         self.data["targets"] = targets(self.data)
         self.environment["seconds"] = round(time.monotonic() - self._began)
@@ -143,8 +138,8 @@ class _Run:
         )
 
     def _plots(self) -> list[str]:
-        """None where there is nothing to draw with: `lora_plots` draws them of a report too."""
-        from memos.benchmarks.lora_plots import plots
+        """None where there is nothing to draw with: `plots` draws them of a report too."""
+        from memos.benchmarks.parametric.plots import plots
 
         if importlib.util.find_spec("matplotlib") is None:
             missing = {"what": "plots", "why": "matplotlib is not installed"}
@@ -163,7 +158,7 @@ def _device(name: str) -> str:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    from memos.benchmarks.lora_world import RECIPE
+    from memos.benchmarks.parametric.world import RECIPE
     from memos.kvcache.generator.known import DEFAULT_MODEL
 
     parser = argparse.ArgumentParser(

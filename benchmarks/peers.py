@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import memos
-from memos.benchmarks import evidence_metrics, locomo_data, report
+from memos.benchmarks import report
+from memos.benchmarks.retrieval import evidence_metrics
+from memos.benchmarks.texts import locomo_data
 from memos.errors import ConfigError, MemosError, MissingDependency
 
 NAME = "Peers: add and search"
@@ -80,7 +82,7 @@ def contenders(peer_python: Path) -> list[Contender]:
     if not peer_python.exists():
         raise MissingDependency(
             f"no Python at {peer_python}; `make bench-peers` makes the peers' environment, or "
-            "install benchmarks/peers-requirements.txt in one and give --peer-python"
+            "install benchmarks/peer_systems/peers-requirements.txt in one and give --peer-python"
         )
     here = Path(sys.executable)
     return [

@@ -4,7 +4,7 @@ One cube grows from size to size through `add_batch`; at each size a fresh proce
 default configuration, so beyond 20,000 memories with the vector index). Beside that: a filter that
 keeps a tenth of the largest cube, the query's embedding, the start of `memos serve` to its first
 answered search, the client's import, and `add_batch` against bare embedding of the same texts.
-The conversations are made up (conversations.py); it measures time and space, no quality.
+The conversations are made up (texts/conversations.py); it measures time and space, no quality.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos.benchmarks import report, scale_probe, scale_report
-from memos.benchmarks.conversations import Conversations
-from memos.benchmarks.server_process import Server
+from memos.benchmarks import report
+from memos.benchmarks.scaling import probe, rendering
+from memos.benchmarks.service.server_process import Server
+from memos.benchmarks.texts.conversations import Conversations
 from memos.errors import AlreadyExists, MemosError, ServiceUnavailable
 from memos.types import JobState
 
@@ -65,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment["load_1m_end"] = report.environment()["load_1m"]
     print(report.describe(environment))
     print()
-    print(scale_report.markdown(data))
+    print(rendering.markdown(data))
     if options.out is not None:
-        path = scale_report.write(options.out, data, rows, environment)
+        path = rendering.write(options.out, data, rows, environment)
         print(f"\nreport: {path}; raw rows beside it")
     return 0
 
@@ -112,7 +113,7 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list
     conversations = Conversations(options.seed)
     queries = conversations.questions(options.queries)
     # The export of the model happens once per machine and belongs to no figure.
-    embedder = scale_probe.embedder_for(options.vectors, folder)
+    embedder = probe.embedder_for(options.vectors, folder)
     embedder.embed(["ready"])
     _say("ingest against the embedder")
     ingest = _ingest(folder, embedder, options, conversations)
@@ -132,8 +133,8 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list
             "queries": queries,
             "warm_up": WARM_UP,
         }
-        found = scale_probe.measure({**task, "variants": variants})
-        walked = scale_probe.measure(
+        found = probe.measure({**task, "variants": variants})
+        walked = probe.measure(
             {**task, "variants": {ALL_CHANNELS: {}}, "settings": {"graph_weight": 1.0}}
         )
         rows += [{"memories": size, **row} for row in (*found["rows"], *walked["rows"])]
@@ -151,7 +152,7 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list
         "cold_start": _cold_starts(folder, options, queries),
         "client_import_ms": _import_ms(),
     }
-    data["targets"] = scale_report.targets(data)
+    data["targets"] = rendering.targets(data)
     return data, rows
 
 
@@ -277,7 +278,7 @@ def _ingest(
     """
     texts = list(talks.turns(options.ingest))
     size = -(-len(texts) // INGEST_ROUNDS)
-    bare = scale_probe.embedder_for(options.vectors, folder)
+    bare = probe.embedder_for(options.vectors, folder)
     bare.embed(["ready"])
     seconds: dict[str, list[float]] = {"embed": [], "add": []}
     cpu = {"embed": 0.0, "add": 0.0}
@@ -310,7 +311,7 @@ def _cold_starts(
     """From starting the process to the first answered search, on a small cube and, with real
     vectors, on the grown one. The server runs the real model in any case."""
     small = folder / "start"
-    real = scale_probe.embedder_for("real", folder)
+    real = probe.embedder_for("real", folder)
     # The export is made once per machine; the small data folder gets the same files.
     shutil.copytree(folder / "models", small / "models", copy_function=os.link)
     with _opened(small, real) as memory:

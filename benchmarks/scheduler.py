@@ -16,10 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from memos.benchmarks import report, scheduler_kills
-from memos.benchmarks import scheduler_load as load
-from memos.benchmarks import scheduler_simulation as simulation
-from memos.benchmarks.scheduler_simulation import Served
+from memos.benchmarks import report
+from memos.benchmarks.scheduling import kills, load, simulation
+from memos.benchmarks.scheduling.simulation import Served
 from memos.errors import MemosError
 
 NAME = "Scheduler: waiting, throughput, fairness, kills"
@@ -80,7 +79,7 @@ def _run(part: str, options: argparse.Namespace) -> dict[str, Any]:
         if part == "throughput":
             return load.throughput(url, jobs=options.jobs, workers=options.workers)
         if part == "kills":
-            return scheduler_kills.kills(
+            return kills.kills(
                 url,
                 jobs=options.deeds,
                 times=options.kills,

@@ -1,1 +1,3 @@
-"""The routes, one module per noun. Each has a `router`; `memos.api.app` puts them together."""
+"""The routes, one module per noun, those of the graph in a folder. Each has a `router`;
+`memos.api.app` puts them together.
+"""

@@ -8,17 +8,17 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameters
 from starlette.responses import Response
 
-from memos.api.activation_schemas import (
+from memos.api.auth import Caller, Gate, needs
+from memos.api.idempotency import Recall, Repeatable
+from memos.api.queries import AddQuery, Paging
+from memos.api.responses import ActivationId, CubeName, WireResponse, nothing
+from memos.api.schemas.activations import (
     CompileIn,
     GenerateBatchIn,
     GenerateIn,
     GenerateJoinedIn,
     MeasureJoiningIn,
 )
-from memos.api.auth import Caller, Gate, needs
-from memos.api.idempotency import Recall, Repeatable
-from memos.api.queries import AddQuery, Paging
-from memos.api.responses import ActivationId, CubeName, WireResponse, nothing
 from memos.api.streams import streamed
 from memos.types import Activation, ActivationStats, Answers, Generated, JoinReport, Page, Role
 from memos.wire import from_json

@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from fastapi import Query as Parameters
 from starlette.responses import Response
 
-from memos.api.adapter_schemas import DistillIn, MergeAdaptersIn
 from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Repeatable
 from memos.api.queries import Paging, WaitQuery
 from memos.api.responses import AdapterId, CubeName, WireResponse, nothing
+from memos.api.schemas.adapters import DistillIn, MergeAdaptersIn
 from memos.types import Adapter, Page, Role
 
 router = APIRouter(prefix="/v1/cubes/{cube}", tags=["adapters"], route_class=Gate)

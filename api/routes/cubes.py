@@ -12,7 +12,7 @@ from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Repeatable
 from memos.api.queries import Paging
 from memos.api.responses import CubeName, WireResponse, nothing
-from memos.api.schemas import CubeIn, ReindexIn
+from memos.api.schemas.cubes import CubeIn, ReindexIn
 from memos.types import Cube, CubeDescription, Job, Page, Role
 
 router = APIRouter(prefix="/v1", tags=["cubes"], route_class=Gate)

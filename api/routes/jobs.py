@@ -15,7 +15,8 @@ from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Repeatable
 from memos.api.queries import JobQuery, JobsQuery, QueueQuery
 from memos.api.responses import CubeName, JobId, ScheduleName, WireResponse
-from memos.api.schemas import ReasonIn, ScheduleIn
+from memos.api.schemas.fields import ReasonIn
+from memos.api.schemas.jobs import ScheduleIn
 from memos.types import Job, JobState, Page, QueueReport, Role, Schedule
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=Gate)

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Repeatable
-from memos.api.keeping_schemas import ContextIn, PolicyIn, ReceiptIn
 from memos.api.queries import PlanQuery, SegmentsQuery
 from memos.api.responses import CubeName, MemoryId, WireResponse
 from memos.api.routes.memories import IfMatch, version_of
-from memos.api.schemas import ReasonIn
+from memos.api.schemas.fields import ReasonIn
+from memos.api.schemas.keeping import ContextIn, PolicyIn, ReceiptIn
 from memos.types import (
     Audit,
     Context,

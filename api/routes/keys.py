@@ -8,7 +8,7 @@ from starlette.responses import Response
 from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Repeatable
 from memos.api.responses import KeyId, WireResponse
-from memos.api.schemas import KeyIn
+from memos.api.schemas.keys import KeyIn
 from memos.types import ApiKey, IssuedKey, Role
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=Gate)

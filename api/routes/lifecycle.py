@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Recall, Repeatable
-from memos.api.lifecycle_schemas import RollbackIn, RuleIn
 from memos.api.responses import CubeName, EventId, MemoryId, WireResponse, versioned
 from memos.api.routes.memories import IfMatch, version_again, version_of
-from memos.api.schemas import ReasonIn
+from memos.api.schemas.fields import ReasonIn
+from memos.api.schemas.lifecycle import RollbackIn, RuleIn
 from memos.errors import EventNotFound
 from memos.types import Kind, LifecycleRule, Memory, Role
 

@@ -17,7 +17,8 @@ from memos.api.idempotency import Recall, Repeatable, mark_replayed
 from memos.api.items import NDJSON_NAMES, is_ndjson
 from memos.api.queries import AddQuery, BatchQuery, ForgetQuery, Known, MemoriesQuery, View
 from memos.api.responses import CubeName, MemoryId, WireResponse, nothing, versioned
-from memos.api.schemas import AddIn, LinkIn, ReasonIn, UpdateIn
+from memos.api.schemas.fields import ReasonIn
+from memos.api.schemas.memories import AddIn, LinkIn, UpdateIn
 from memos.errors import InvalidInput, MemoryNotFound, NotFound
 from memos.messages import Defaults, Item
 from memos.types import Added, Link, Memory, MemoryVersion, Page, Role

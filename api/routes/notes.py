@@ -12,7 +12,7 @@ from memos.api.auth import Caller, Gate, needs
 from memos.api.idempotency import Recall, Repeatable
 from memos.api.queries import Known, SummariesQuery
 from memos.api.responses import CubeName, MemoryId, WireResponse
-from memos.api.schemas import ReasonIn
+from memos.api.schemas.fields import ReasonIn
 from memos.errors import NoteNotFound
 from memos.types import Job, Note, Page, Role, Summary
 from memos.wire import from_json

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from memos.api.auth import Caller, Gate, needs
 from memos.api.responses import CubeName, WireResponse
-from memos.api.schemas import SearchIn
+from memos.api.schemas.search import SearchIn
 from memos.types import Role, SearchResult
 
 router = APIRouter(prefix="/v1/cubes/{cube}", tags=["search"], route_class=Gate)

@@ -1,7 +1,7 @@
 """Times llama.cpp's saved state: a cold prefill, saving, and going on after a load. Prints nothing.
 
-Run as a script by `memos.benchmarks.kv_llama`, in an environment that has llama.cpp by the package
-cyllama:
+Run as a script by `memos.benchmarks.activation.llama`, in an environment that has llama.cpp by the
+package cyllama:
 
     python llama_state.py TASK.json RESULT.json
 

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from memos.api.app import ROUTERS
 from memos.api.auth import Gate
-from memos.api.keeping_schemas import ReceiptIn
+from memos.api.schemas.keeping import ReceiptIn
 from memos.parametric.request import Distilling
 from memos.types import Role
 from tests.api.parcel import GZIP, PARCEL

@@ -76,7 +76,7 @@ def examples(document: dict, content: dict) -> list:
 
 
 def test_the_examples_of_the_answers_are_their_types(document):
-    from memos.api.examples import EXAMPLES
+    from memos.api.examples.answers import EXAMPLES
 
     for name, value in EXAMPLES.items():
         schema = document["components"]["schemas"][name]

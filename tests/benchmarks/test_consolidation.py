@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from memos.benchmarks import consolidation
-from memos.benchmarks.consolidation_year import Year
+from memos.benchmarks.keeping.year import Year
 
 
 def test_a_year_follows_from_its_seed_and_knows_its_truth() -> None:

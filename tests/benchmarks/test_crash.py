@@ -11,8 +11,8 @@ import pytest
 
 import memos
 from memos.benchmarks import crash
-from memos.benchmarks.crash_load import CUBES, Ledger, Unit, content_of, phrases
-from memos.benchmarks.server_process import Server
+from memos.benchmarks.service.crash_load import CUBES, Ledger, Unit, content_of, phrases
+from memos.benchmarks.service.server_process import Server
 from memos.embedding import load_embedder
 from memos.embedding.weights import DEFAULT_MODEL
 from memos.errors import ServiceUnavailable

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from memos.benchmarks import extraction, supersession
-from memos.benchmarks.supersession import Closing, Shown
+from memos.benchmarks import extraction
+from memos.benchmarks.temporal import supersession
+from memos.benchmarks.temporal.supersession import Closing, Shown
 from memos.errors import ExtractionFailed, InvalidInput
 from memos.types import Extraction, Memory, NewMemory
 

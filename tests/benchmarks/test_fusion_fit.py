@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memos.benchmarks import fusion_fit, fusion_trial, listwise, locomo, locomo_data
-from memos.benchmarks.fusion_examples import Example, exchanged
+from memos.benchmarks import fusion_fit, locomo
+from memos.benchmarks.retrieval import fusion_trial, listwise
+from memos.benchmarks.retrieval.fusion_examples import Example, exchanged
+from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
 from memos.retrieval import fit
 from memos.retrieval.features import CHANNELS

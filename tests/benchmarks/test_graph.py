@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from memos.benchmarks import graph, graph_baseline, graph_report
-from memos.benchmarks.graph_data import BEGIN, DENSITY, Facts
+from memos.benchmarks import graph
+from memos.benchmarks.temporal import networkx_baseline, rendering
+from memos.benchmarks.temporal.facts import BEGIN, DENSITY, Facts
 
 
 def test_the_same_seed_gives_the_same_facts_with_hubs_among_them() -> None:
@@ -53,7 +54,7 @@ def test_it_records_asks_and_reports(
         json.loads(line)
         for line in (tmp_path / "out" / "questions.jsonl").read_text("utf-8").splitlines()
     ]
-    assert Counter(row["question"] for row in rows) == dict.fromkeys(graph_report.ASKED, 12)
+    assert Counter(row["question"] for row in rows) == dict.fromkeys(rendering.ASKED, 12)
     near = {row["entity"]: row["facts"] for row in rows if row["question"] == "hop1"}
     far = {row["entity"]: row["facts"] for row in rows if row["question"] == "hop2"}
     assert sum(far.values()) > sum(near.values()) > 0
@@ -64,19 +65,19 @@ def test_it_records_asks_and_reports(
 
 def test_networkx_answers_the_same_questions() -> None:
     facts = Facts(400, seed=5)
-    held = graph_baseline._load(facts)
+    held = networkx_baseline._load(facts)
     assert held.number_of_edges() == 400
     late = BEGIN + timedelta(days=4000)
     told = [fact for batch in facts.batches(100) for fact in batch]
     touching = [fact for fact in told if 0 in (fact.subject, fact.object)]
-    assert graph_baseline._around(held, 0, late, 1, 10_000) <= len(touching)
-    assert graph_baseline._around(held, 0, BEGIN - timedelta(days=1), 2, 10_000) == 0
-    assert graph_baseline._around(held, 0, late, 2, 7) == 7
+    assert networkx_baseline._around(held, 0, late, 1, 10_000) <= len(touching)
+    assert networkx_baseline._around(held, 0, BEGIN - timedelta(days=1), 2, 10_000) == 0
+    assert networkx_baseline._around(held, 0, late, 2, 7) == 7
     likes = [f for f in told if (f.subject, f.predicate) == (0, "likes")]
-    assert graph_baseline._triple(held, 0, "likes", late) == len(likes)
+    assert networkx_baseline._triple(held, 0, "likes", late) == len(likes)
     moves = [f for f in told if f.predicate == "lives_in"]
     mover = Counter(f.subject for f in moves).most_common(1)[0][0]
-    assert graph_baseline._triple(held, mover, "lives_in", late) == 1
+    assert networkx_baseline._triple(held, mover, "lives_in", late) == 1
 
 
 def data(**changed: Any) -> dict[str, Any]:
@@ -100,4 +101,4 @@ def data(**changed: Any) -> dict[str, Any]:
     ],
 )
 def test_targets_are_judged(changed: dict[str, Any], met: list[bool | None]) -> None:
-    assert [item["met"] for item in graph_report.targets(data(**changed))] == met
+    assert [item["met"] for item in rendering.targets(data(**changed))] == met

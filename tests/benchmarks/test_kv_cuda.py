@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from memos.benchmarks import kv_cuda, kv_cuda_report
+from memos.benchmarks import kv_cuda
+from memos.benchmarks.activation import cuda_rendering
 from memos.kvcache.cost import _convex
 
 
@@ -17,7 +18,7 @@ def test_without_cuda_it_is_an_error_of_ours(tmp_path, capsys):
 def test_a_target_that_is_missed_says_so():
     cost = {"worst": 1.2, "lengths": [], "calibration": {}}
     data = {"models": {"x": {"lengths": [], "cost": cost}}, "not_run": []}
-    (target,) = kv_cuda_report.targets(data)
+    (target,) = cuda_rendering.targets(data)
     assert target["got"] == 1.2
     assert not target["met"]
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 import memos
-from memos.benchmarks import evidence_metrics, locomo, locomo_data
-from memos.benchmarks.server_process import Server
+from memos.benchmarks import locomo
+from memos.benchmarks.retrieval import evidence_metrics
+from memos.benchmarks.service.server_process import Server
+from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
 
 DEVELOPMENT = Path(__file__).resolve().parents[3] / "shared" / "locomo" / "locomo_dev.json"

@@ -8,10 +8,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from memos.benchmarks import lora_forms, lora_grids
-from memos.benchmarks.lora_form_activated import Activated, invoked, lone_states
-from memos.benchmarks.lora_form_keys import HALF, HEADS, NEAREST, ProductKeys, keys_for
-from memos.benchmarks.lora_form_prefix import Cartridge
+from memos.benchmarks.parametric import grids
+from memos.benchmarks.parametric.forms import comparison
+from memos.benchmarks.parametric.forms.activated import Activated, invoked, lone_states
+from memos.benchmarks.parametric.forms.cartridge import Cartridge
+from memos.benchmarks.parametric.forms.product_keys import (
+    HALF,
+    HEADS,
+    NEAREST,
+    ProductKeys,
+    keys_for,
+)
 from memos.kvcache.lora import forward
 from memos.kvcache.lora.packing import Tokeniser, packed
 from memos.kvcache.lora.training import Training
@@ -26,7 +33,7 @@ TAUGHT = [
 ]
 MAKERS = {
     "activated": lambda ours: partial(
-        Activated, invocation=lora_forms.invocation(ours), head=len(ours.head)
+        Activated, invocation=comparison.invocation(ours), head=len(ours.head)
     ),
     "cartridge": lambda _: partial(Cartridge, tokens=list(b"Ana is in Porto."), size=9),
     "product keys": lambda _: partial(ProductKeys, at=2, room=40_000),
@@ -76,13 +83,13 @@ def test_a_form_learns_and_can_be_put_aside(form):
 def test_an_activated_adapter_is_that_of_peft():
     learner, *_ = learnt("activated")
     ours = Tokeniser(tiny())
-    tokens, at = ours.question("Where is Ana?"), lora_forms.invocation(ours)
+    tokens, at = ours.question("Where is Ana?"), comparison.invocation(ours)
     base = copy.deepcopy(tiny().module)
     base.set_attn_implementation("sdpa")
     found = lone_states(base, RECIPE, learner.lora(), tokens, at)
     assert found["off_before"] == 0.0
     assert found["off_after"] > 0.01
-    part = lora_forms._open(tokens[len(ours.head) :])
+    part = comparison._open(tokens[len(ours.head) :])
     # Another text in the row, with an invocation of its own before it.
     row = packed(ours.head, [part, part], device=base.device, dtype=base.dtype)
     with torch.no_grad():
@@ -124,12 +131,12 @@ def test_answers_are_those_of_the_product():
     from memos.kvcache.lora.judging import answers
 
     asked = ["Where is Ana?", "Who is in Oslo today?"]
-    found = lora_forms.answers(here, tiny().module, ours, asked)
-    assert found == answers(tiny(), asked, Options(max_new_tokens=lora_forms.TOKENS))
+    found = comparison.answers(here, tiny().module, ours, asked)
+    assert found == answers(tiny(), asked, Options(max_new_tokens=comparison.TOKENS))
 
 
 def test_a_grid_is_every_combination():
-    found = lora_grids.grid("more=0,300 hold=2,10.5 targets=mlp")
+    found = grids.grid("more=0,300 hold=2,10.5 targets=mlp")
     assert found[1] == {"more": 0, "hold": 10.5, "targets": "mlp"}
     assert len(found) == 4
     recipe = dataclasses.replace(Recipe(), **{k: v for k, v in found[1].items() if k != "more"})

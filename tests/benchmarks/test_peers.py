@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from memos.benchmarks import locomo_data, peers
+from memos.benchmarks import peers
+from memos.benchmarks.texts import locomo_data
 from memos.errors import ConfigError, MissingDependency
 
 

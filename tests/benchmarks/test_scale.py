@@ -9,21 +9,22 @@ from typing import Any
 
 import pytest
 
-from memos.benchmarks import report, scale, scale_probe, scale_report
-from memos.benchmarks.conversations import Conversations
+from memos.benchmarks import report, scale
+from memos.benchmarks.scaling import probe, rendering
+from memos.benchmarks.texts.conversations import Conversations
 
 
 @pytest.fixture
 def grown(tmp_path: Path) -> tuple[Path, dict[str, float]]:
     """A folder whose cube has 600 memories with synthetic vectors."""
-    embedder = scale_probe.embedder_for("synthetic", tmp_path)
+    embedder = probe.embedder_for("synthetic", tmp_path)
     turns = Conversations(0).turns(600)
     return tmp_path, scale._grow(tmp_path, embedder, turns, 600)
 
 
 def test_a_size_is_measured_in_a_process_of_its_own(grown: tuple[Path, dict[str, float]]) -> None:
     folder, how = grown
-    found = scale_probe.measure(
+    found = probe.measure(
         {
             "data_dir": str(folder),
             "vectors": "synthetic",
@@ -41,7 +42,7 @@ def test_a_size_is_measured_in_a_process_of_its_own(grown: tuple[Path, dict[str,
     assert all(row["total_ms"] >= row["search_ms"] > 0 for row in plain)
     assert found["projection"]["projection_memories"] == 600
     assert found["rss"]["after"] > found["rss"]["model"] > 0
-    walked = scale_probe.measure(
+    walked = probe.measure(
         {
             "data_dir": str(folder),
             "vectors": "synthetic",
@@ -61,12 +62,12 @@ def test_a_size_is_measured_in_a_process_of_its_own(grown: tuple[Path, dict[str,
 def test_a_process_that_fails_is_an_error(tmp_path: Path) -> None:
     task = {"data_dir": str(tmp_path), "vectors": "synthetic", "cube": "none", "queries": []}
     with pytest.raises(RuntimeError, match="exit code 1"):
-        scale_probe.measure(task | {"variants": {}, "warm_up": 0})
+        probe.measure(task | {"variants": {}, "warm_up": 0})
 
 
 def test_ingest_is_compared_with_bare_embedding(tmp_path: Path) -> None:
     options: Any = SimpleNamespace(ingest=200, vectors="synthetic")
-    embedder = scale_probe.embedder_for("synthetic", tmp_path)
+    embedder = probe.embedder_for("synthetic", tmp_path)
     found = scale._ingest(tmp_path, embedder, options, Conversations(0))
     assert found["texts"] == 200
     assert len(found["rounds_s"]["add"]) == scale.INGEST_ROUNDS
@@ -110,8 +111,8 @@ def met(found: list[dict[str, Any]]) -> dict[str, bool | None]:
 
 
 def test_targets_are_judged() -> None:
-    assert set(met(scale_report.targets(data())).values()) == {True}
-    slow = met(scale_report.targets(data(p50=5.5, ratio=2.1, share=0.7)))
+    assert set(met(rendering.targets(data())).values()) == {True}
+    slow = met(rendering.targets(data(p50=5.5, ratio=2.1, share=0.7)))
     assert {name for name, ok in slow.items() if not ok} == {
         "search beyond embedding at 10,000, p50, ms",
         "search beyond embedding at 10,000, p95, ms",
@@ -126,7 +127,7 @@ def test_what_was_not_run_is_not_said_to_be_met() -> None:
     small["growth"] = small["growth"][:1]
     small["filter"]["memories"] = 10_000
     small |= {"vectors": "synthetic", "query_embedding_ms": None}
-    found = met(scale_report.targets(small))
+    found = met(rendering.targets(small))
     assert [name for name, ok in found.items() if ok is None] == [
         "search beyond embedding at 100,000, p50, ms",
         "search beyond embedding at 100,000, p95, ms",
@@ -138,8 +139,8 @@ def test_what_was_not_run_is_not_said_to_be_met() -> None:
 
 def test_the_report_has_plot_tables_and_rows(tmp_path: Path) -> None:
     measured = data()
-    measured["targets"] = scale_report.targets(measured)
-    path = scale_report.write(tmp_path, measured, [{"memories": 1}], report.environment(seed=0))
+    measured["targets"] = rendering.targets(measured)
+    path = rendering.write(tmp_path, measured, [{"memories": 1}], report.environment(seed=0))
     assert json.loads(path.read_text("utf-8"))["targets"] == measured["targets"]
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
     text = (tmp_path / "report.md").read_text("utf-8")

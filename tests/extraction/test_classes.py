@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memos.benchmarks import temporal_cases
+from memos.benchmarks.temporal import cases as temporal_cases
 from memos.extraction.rules import language
 from memos.extraction.rules.classes import WordClasses
 

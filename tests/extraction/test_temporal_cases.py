@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memos.benchmarks import temporal_cases
-from memos.benchmarks.temporal_cases import Case, Outcome, problems, run, summary, time
+from memos.benchmarks.temporal import cases as temporal_cases
+from memos.benchmarks.temporal.cases import Case, Outcome, problems, run, summary, time
 from memos.errors import InvalidInput
 
 CATEGORIES = {

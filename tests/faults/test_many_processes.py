@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from memos import assembly, config
-from memos.benchmarks.server_process import Server
+from memos.benchmarks.service.server_process import Server
 from memos.client import Client
 from memos.errors import (
     CubeNotFound,

@@ -1,6 +1,6 @@
 """States put into stores and tiers by tests, and looked for again."""
 
-from memos.benchmarks.kv_states import FULL, equal, root, states
+from memos.benchmarks.activation.states import FULL, equal, root, states
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.tiers import Tiers
 

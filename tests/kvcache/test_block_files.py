@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
+from memos.benchmarks.activation.states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import BlockCorrupt, InvalidInput
 from memos.kvcache.blocks.block import GRANULE
 from memos.kvcache.blocks.file import head_bytes

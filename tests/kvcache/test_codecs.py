@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memos.benchmarks.kv_states import equal
+from memos.benchmarks.activation.states import equal
 from memos.errors import BlockCorrupt, InvalidInput
 from memos.kvcache.blocks.block import Header, LayerRecord, LayerStates, RecurrentState
 from memos.kvcache.codecs.integers import CHANNELS, TOKENS, Grid, joined, split

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memos.benchmarks import kv_prose, kv_quality
+from memos.benchmarks import kv_quality
+from memos.benchmarks.texts import prose
 from tests.kvcache.real import smollm
 from tests.kvcache.tiny import llama
 
@@ -87,6 +88,6 @@ def test_an_unknown_model_is_an_error(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_prose_is_plain_sentences() -> None:
-    found = kv_prose.sentences()
+    found = prose.sentences()
     assert len(found) > 500
     assert all(part.endswith(".") and "\n" not in part for part in found)

@@ -9,7 +9,7 @@ import threading
 import pytest
 import torch
 
-from memos.benchmarks.kv_states import FULL
+from memos.benchmarks.activation.states import FULL
 from memos.kvcache.cost import CostModel, LoadRate, RunRate
 from memos.kvcache.layout import CacheLayout
 from memos.kvcache.reuse.meeting import expected_s, worth

@@ -9,8 +9,8 @@ from typing import Any
 import fsspec
 import pytest
 
-from memos.benchmarks.kv_states import LAYOUTS, root
-from memos.benchmarks.s3_server import READ_SECONDS, S3Server, s3_server
+from memos.benchmarks.activation.states import LAYOUTS, root
+from memos.benchmarks.service.s3_server import READ_SECONDS, S3Server, s3_server
 from memos.errors import BlockNotFound, StorageUnavailable
 from memos.kvcache.blocks.block import Source
 from memos.kvcache.blocks.hashing import ids_of

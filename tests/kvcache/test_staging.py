@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from memos.benchmarks.kv_states import FULL, LAYOUTS, equal, root, states
+from memos.benchmarks.activation.states import FULL, LAYOUTS, equal, root, states
 from memos.errors import BlockCorrupt
 from memos.kvcache.blocks.file import read_head
 from memos.kvcache.blocks.joining import joined

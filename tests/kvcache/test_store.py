@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
+from memos.benchmarks.activation.states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import (
     BlockCorrupt,
     BlockNotFound,

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from memos.benchmarks.kv_states import FULL, equal, root, states
+from memos.benchmarks.activation.states import FULL, equal, root, states
 from memos.kvcache.blocks.block import GRANULE, Source
 from memos.kvcache.store.store import BlockStore
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from memos.benchmarks.kv_states import FULL, LAYOUTS, MIXED, equal, root, states
+from memos.benchmarks.activation.states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import BlockCorrupt, DeviceUnavailable
 from memos.kvcache.blocks.block import RecurrentState, Source
 from memos.kvcache.blocks.hashing import ids_of

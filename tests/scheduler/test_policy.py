@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memos.benchmarks.scheduler_simulation import (
+from memos.benchmarks.scheduling.simulation import (
     Arrival,
     first_come,
     planned,

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 import memos
 from memos.assembly import build
-from memos.benchmarks.scheduler_worker import LEDGER
+from memos.benchmarks.scheduling.worker import LEDGER
 from memos.config import load
 from memos.scheduler import Worker
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
@@ -46,7 +46,7 @@ def worker(folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
     """A process that does deeds, naps, and what kills it; knows no other kinds."""
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "memos.benchmarks.scheduler_worker"),
+            *(sys.executable, "-m", "memos.benchmarks.scheduling.worker"),
             *(f"sqlite:///{folder / 'memos.db'}", name, LEASE),
         ],
         env={**os.environ, "PYTHONPATH": str(Path(memos.__file__).parents[1])},

@@ -1,0 +1,1 @@
+"""The graph: facts and why they are believed, entities, what people ruled, the vocabulary."""

@@ -1,0 +1,1 @@
+"""Forms of parametric memory other than low-rank weights, one per module, and their comparison."""

@@ -1,0 +1,1 @@
+"""A running service as benchmarks use it: started and killed, loaded, waited for."""

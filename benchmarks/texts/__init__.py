@@ -1,0 +1,1 @@
+"""Texts that benchmarks of several families read: made up, of LoCoMo, and prose."""
