@@ -289,7 +289,7 @@ def _name(cube_id: str) -> str:
 
 
 def _configuration() -> CreateCollectionConfiguration:
-    """Measured at 100,000 rows by benchmarks/vectors.py. The graph is written to disk every
+    """Measured at 100,000 rows. The graph is written to disk every
     `sync_threshold` rows; what came later is replayed from Chroma's log at the next open."""
     return {
         "hnsw": {

@@ -51,7 +51,7 @@ def test_a_key_for_a_cube_follows_that_cube_only(server, http, cube):
     last = told(server, 2)
     told(server, 1, mine)
     headers = server.key(cubes=(mine,))
-    with httpx.Client(base_url=server.url, headers=headers) as limited:
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60) as limited:
         messages = read(limited, after=last - 2)
         assert [json.loads(m["data"])["cube_id"] for m in messages[1:]] == [mine]
         listed = limited.get("/v1/events", params={"after": last - 2}).json()["items"]

@@ -24,7 +24,7 @@ def labels(**values: str) -> tuple[tuple[str, str], ...]:
 
 def test_requests_searches_memories_and_jobs_are_counted():
     with running_server(worker_in_process=False) as server:
-        with httpx.Client(base_url=server.url, headers=server.headers) as http:
+        with httpx.Client(base_url=server.url, headers=server.headers, timeout=60) as http:
             for text in ("one", "two"):
                 http.post("/v1/cubes/default/memories", json={"content": text})
             http.post("/v1/cubes/default/memories/batch", json=["three", "four"])
@@ -60,7 +60,7 @@ def test_requests_searches_memories_and_jobs_are_counted():
 
 def test_each_kind_of_job_is_measured():
     with running_server() as server:
-        with httpx.Client(base_url=server.url, headers=server.headers) as http:
+        with httpx.Client(base_url=server.url, headers=server.headers, timeout=60) as http:
             added = http.post("/v1/cubes/default/memories?wait=false", json={"content": "five"})
             job = added.json()["jobs"][0]
             assert http.get(f"/v1/jobs/{job}", params={"wait": 30}).json()["state"] == "succeeded"
@@ -95,7 +95,7 @@ def test_a_replayed_add_is_not_counted_again():
 
 def test_ids_never_become_labels():
     with running_server() as server:
-        with httpx.Client(base_url=server.url, headers=server.headers) as http:
+        with httpx.Client(base_url=server.url, headers=server.headers, timeout=60) as http:
             for number in range(20):
                 http.get(f"/v1/jobs/{number}")
                 http.get(f"/random/{number}")

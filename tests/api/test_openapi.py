@@ -11,7 +11,7 @@ from memos.wire import to_builtins
 
 @pytest.fixture(scope="module")
 def document(server) -> dict:
-    return httpx.get(f"{server.url}/openapi.json").json()
+    return httpx.get(f"{server.url}/openapi.json", timeout=60).json()
 
 
 def operations(document: dict) -> list[tuple[str, str, dict]]:
@@ -109,7 +109,7 @@ def graph_examples(http: httpx.Client, cube: str, schemas: dict) -> None:
 
 def test_the_examples_of_the_requests_are_accepted(server, document):
     """As they stand, on a fresh cube: what a reader copies works."""
-    with httpx.Client(base_url=server.url, headers=server.headers) as http:
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=60) as http:
         schemas = document["components"]["schemas"]
         assert http.post("/v1/cubes", json=schemas["CubeIn"]["examples"][0]).status_code == 201
         cube = "/v1/cubes/ana"

@@ -235,7 +235,7 @@ def test_keys_are_issued_listed_and_revoked(http, server):
     assert issued.headers["Cache-Control"] == "no-store"
     secret = issued.json()["secret"]
     assert secret not in http.get("/v1/keys").text
-    with httpx.Client(base_url=server.url, headers={"X-API-Key": secret}) as agent:
+    with httpx.Client(base_url=server.url, headers={"X-API-Key": secret}, timeout=60) as agent:
         assert agent.get("/v1/cubes").status_code == 200
         revoked = http.delete(f"/v1/keys/{issued.json()['key']['id']}").json()
         assert revoked["revoked_at"]

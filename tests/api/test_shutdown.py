@@ -34,6 +34,7 @@ from memos.types import NewJob
 class Slow(HashEmbedder):
     def embed(self, texts):
         if any("slowly" in text for text in texts):
+            print("at it", flush=True)
             time.sleep(1.0)
         return super().embed(texts)
 
@@ -61,6 +62,11 @@ class Process:
     running: subprocess.Popen[str]
     url: str
     headers: dict[str, str]
+
+    def told(self) -> str:
+        """The next line that it prints."""
+        assert self.running.stdout is not None
+        return self.running.stdout.readline().strip()
 
     def stop(self, sign: int = signal.SIGTERM) -> int:
         self.running.send_signal(sign)
@@ -116,7 +122,7 @@ def test_requests_are_finished_and_the_exit_is_a_success(data_dir, sign):
 
         thread = threading.Thread(target=add)
         thread.start()
-        time.sleep(0.4)
+        assert running.told() == "at it"
         assert running.stop(sign) == 0
         thread.join()
         assert answers[0].status_code == 201
@@ -151,7 +157,7 @@ def test_who_waits_for_a_job_is_answered_at_once(data_dir):
 
         thread = threading.Thread(target=wait)
         thread.start()
-        time.sleep(0.5)
+        time.sleep(2.0)  # more than it takes to be waiting, and much less than it would wait
         began = time.monotonic()
         assert running.stop() == 0
         assert time.monotonic() - began < 4
