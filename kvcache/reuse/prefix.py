@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PART_TOKENS = {"cpu": 128, "cuda": 2048}
-"""Of a prompt that is read in parts. Fewer would use the device badly, more keep others waiting: on
-two cores 128 take a model of 135 million parameters as long as three or four passes for a token."""
+"""Of a prompt that is read in parts. Fewer would use the device badly, more keep others waiting."""
 
 EXACT = ("raw", "lossless")
 """Codecs that change nothing."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Unfinished
 from threading import Lock, RLock
 from typing import Any
@@ -89,7 +89,7 @@ class RemoteTier:
                 return None
             try:
                 listing.result(min(wait_s, self._wait_s))
-            except Unfinished:
+            except (Unfinished, CancelledError):  # not known yet, or closing
                 return None
         with self._lock:
             return None if self._resting else self._tree.longest(root, ids, codecs, policy)
