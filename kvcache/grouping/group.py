@@ -15,6 +15,7 @@ from torch import Tensor
 
 from memos.kvcache.generator.generator import Answer, Event, generation_of
 from memos.kvcache.generator.request import Options
+from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.generator.running import InTurn, Together
 from memos.kvcache.reuse.begun import Between
 from memos.kvcache.reuse.beside import Beside
@@ -34,6 +35,7 @@ class Request:
         self.reuse = reuse
         self.answer = Answer(0, prompt, options, reuse.model)
         self.pieces: SimpleQueue[Event | Exception] = SimpleQueue()
+        self.group: Group | None = None
         self.counts = (0, 0, 0)
         self.gone = False
         self.alone = False
@@ -98,6 +100,7 @@ class Group:
         self._running = begun.running
         self.requests = [requests[index] for index in begun.order]
         for row, request in enumerate(self.requests):
+            request.group = self
             if not request.answer.tokens:
                 request.counts = (begun.cached[row], begun.shared[row], begun.computed[row])
         self._take(begun.logits)
@@ -115,14 +118,16 @@ class Group:
         then."""
         # Of both classes there is one per model.
         self._running.join(other._running)  # type: ignore[arg-type]
+        for request in other.requests:
+            request.group = self
         self.requests += other.requests
         other.requests = []
 
     def beside(self) -> list[Beside]:
-        """What its requests have read."""
+        """What its requests have read: good for as long as these run, in whatever row or group."""
         return [
-            Beside(one.tokens[:-1], one.counts[0], partial(self._running.prefixes, row))
-            for row, one in enumerate(self.requests)
+            Beside(one.tokens[:-1], one.counts[0], partial(_read, one), partial(_runs, one))
+            for one in self.requests
         ]
 
     def _take(self, logits: Tensor) -> None:
@@ -137,3 +142,14 @@ class Group:
         if left and len(left) < len(self.requests):
             self._running.keep(left)
         self.requests = [self.requests[row] for row in left]
+
+
+def _runs(request: Request) -> bool:
+    return request.group is not None and request in request.group.requests
+
+
+def _read(request: Request, start: int, end: int) -> Sequence[Prefix]:
+    """Its states of that range, from the row where it is now."""
+    assert request.group is not None
+    group = request.group
+    return group._running.prefixes(group.requests.index(request), start, end)

@@ -110,28 +110,37 @@ class Grouping:
     def _round(self) -> None:
         """Read, put together, go on."""
         for requests in self._next():
-            self._begin(requests, self._go_on if self._groups else None)
+            self._begin(requests, self._meanwhile if self._groups else None)
+        self._unite()
+        self._go_on()
+
+    def _meanwhile(self) -> None:
+        """Between two parts of a prompt: who comes with a short one is read, and all under way go
+        on."""
+        for requests in self._next(short=True):
+            self._begin(requests)
         self._unite()
         self._go_on()
 
     def _go_on(self) -> None:
-        """One token more for all that are under way; between two parts of a prompt too."""
+        """One token more for all that are under way."""
         for group in [group for group in self._groups if group.requests]:
             self._step(group)
 
-    def _next(self) -> list[list[Request]]:
+    def _next(self, *, short: bool = False) -> list[list[Request]]:
         """Of each reuse as many as go together: those under way wait for no more than that between
-        two tokens."""
+        two tokens. `short`: only those that are read in one part."""
         taken: dict[PrefixReuse, list[Request]] = {}
         with self._lock:
             waiting, self._waiting = self._waiting, []
             for request in waiting:
                 chosen = taken.setdefault(request.reuse, [])
-                if len(chosen) == self.rows:
+                late = short and len(request.tokens) > request.reuse.part_tokens
+                if late or len(chosen) == self.rows:
                     self._waiting.append(request)
                 elif request.live:
                     chosen.append(request)
-            self._reading = [request for chosen in taken.values() for request in chosen]
+            self._reading += [request for chosen in taken.values() for request in chosen]
         return [requests for requests in taken.values() if requests]
 
     def _begin(self, requests: Sequence[Request], between: Between | None = None) -> None:

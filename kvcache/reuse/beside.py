@@ -23,11 +23,13 @@ _MOST_PADDED = 2
 @dataclass(frozen=True)
 class Beside:
     """A request that is running. `tokens` are those it has read, the first `cached` of them from
-    stored states; `prefixes(start, end)` gives the states of that range, as those of row 0."""
+    stored states; `prefixes(start, end)` gives the states of that range, as those of row 0. It may
+    end while others are read: `there` says whether it has."""
 
     tokens: Sequence[int]
     cached: int
     prefixes: Callable[[int, int], Sequence[Prefix]]
+    there: Callable[[], bool] = lambda: True
 
 
 def nearest(
@@ -40,7 +42,7 @@ def nearest(
     best, until = None, done + LEAST
     for one in running:
         shared = common(one.tokens, tokens)
-        if shared >= until:
+        if shared >= until and one.there():
             best, until = one, shared
     return None if best is None else (best, until)
 

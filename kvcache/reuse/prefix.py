@@ -70,7 +70,8 @@ class PrefixReuse:
         self.cost = cost
         self.codecs = tuple(dict.fromkeys([codec, *codecs]))
         self._remembering = Remembering(model.layout, codec, later=later, piece_bytes=piece_bytes)
-        self._part = part_tokens or PART_TOKENS["cpu" if model.device.type == "cpu" else "cuda"]
+        device = "cpu" if model.device.type == "cpu" else "cuda"
+        self.part_tokens = part_tokens or PART_TOKENS[device]
         self._counting = threading.Lock()
 
     def begin(
@@ -265,7 +266,9 @@ class PrefixReuse:
                 self._run(draft, Node(row, row + 1, draft.done[row], end, ()), None)
 
     def _long(self, rests: Sequence[int]) -> list[int]:
-        return sorted({*padded(rests), *(row for row, n in enumerate(rests) if n > self._part)})
+        return sorted(
+            {*padded(rests), *(row for row, n in enumerate(rests) if n > self.part_tokens)}
+        )
 
     def _found(self, draft: Draft, row: int, hit: Hit, compiling: bool) -> Found | None:
         """The hit's states for a row, in the way that is worth it; None if none is."""
@@ -288,7 +291,7 @@ class PrefixReuse:
         tokens = draft.prompts[node.first]
         under = [p for p in draft.prefixes if p.first <= node.first < p.last]
         one = running(self.model, 1, [replace(p, first=0, last=1) for p in under])
-        step = node.end - done if draft.between is None else self._part
+        step = node.end - done if draft.between is None else self.part_tokens
         for begin in range(done, node.end, step):
             one.advance([tokens[begin : min(begin + step, node.end)]])
             if draft.between is not None:
