@@ -18,7 +18,7 @@ from typing import Any
 
 from memos.benchmarks import report
 from memos.benchmarks.activation.models import model_of, passages
-from memos.errors import MemosError
+from memos.errors import InvalidInput, MemosError
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Generation, Options
@@ -27,7 +27,7 @@ from memos.kvcache.reuse.prefix import PrefixReuse
 
 WHOLE = 1 << 30
 AFTER = 8
-"""Tokens of the first answer that are there when the newcomer comes."""
+"""Pieces of the first answer that are there when the newcomer comes; fewer of a short answer."""
 ANSWER = 16
 WAYS = {"in parts": None, "whole": WHOLE}
 SHORTER = 4
@@ -66,7 +66,7 @@ def _newcomer(
 ) -> dict[str, Any]:
     grouping = Grouping(2)
     reuse = PrefixReuse(model, part_tokens=part)
-    wanted = _wanted(options)
+    wanted, after = _wanted(options), min(AFTER, options.tokens // 3)
     done: list[Generation | None] = [None, None]
     passes: list[float] = []
     come = threading.Event()
@@ -75,7 +75,7 @@ def _newcomer(
         for event in grouping.stream(reuse, prompts[place], wanted[place]):
             if place == 0:
                 passes.append(time.perf_counter())
-                if len(passes) == AFTER:
+                if len(passes) == after:
                     come.set()
             done[place] = event.done
         come.set()
@@ -91,10 +91,14 @@ def _newcomer(
     first, later = done
     if first is None or later is None:
         raise MemosError("an answer had no end; this is a fault of memos")
-    silences = [after - before for before, after in pairwise(passes)]
+    silences = [end - begin for begin, end in pairwise(passes)]
+    if not 1 < after < len(silences):
+        raise InvalidInput(
+            f"an answer of {len(first.tokens)} tokens is too short to be disturbed; more --tokens"
+        )
     return {
-        "longest_s": round(max(silences[AFTER - 1 :]), 4),
-        "usual_s": round(statistics.median(silences[: AFTER - 1]), 4),
+        "longest_s": round(max(silences[after - 1 :]), 4),
+        "usual_s": round(statistics.median(silences[: after - 1]), 4),
         "newcomer_first_s": round(later.ttft_s, 4),
         "all_s": round(max(passes[-1], time.perf_counter()) - asked, 4),
         "answers": [list(one.tokens) for one in (first, later)],

@@ -27,7 +27,7 @@ def test_every_part_reports_its_targets(tmp_path, capsys):
         "pairs": 3,
         "parts": ",".join(kv.PARTS),
         "prompts": 4,
-        "tokens": 6,
+        "tokens": 18,
         "cache-dir": MODELS,
         "out": tmp_path / "out",
     }
