@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as Unfinished
-from threading import Lock, RLock
+from queue import SimpleQueue
+from threading import Lock, RLock, Thread
 from typing import Any
 
 from memos.errors import BlockCorrupt, BlockNotFound, MemosError, StorageUnavailable
@@ -31,6 +32,8 @@ FIRST_SECONDS = 1.0
 """That the first look-up under a root key waits at most for the list."""
 REST_SECONDS = 30.0
 """Without a request after an error."""
+CLOSE_SECONDS = 1.0
+"""That closing waits for a list under way."""
 
 _TRIAL_BYTES = (4 << 10, 4 << 20)
 
@@ -61,7 +64,9 @@ class RemoteTier:
         self._clock = clock
         self._lock = RLock()
         self._refreshing = Lock()
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-remote")
+        self._queue: SimpleQueue[tuple[bytes, Future[None]] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._closed = False
 
     def expect(self, root: bytes) -> None:
         """Begins to find out what is here under a root key that will be looked up."""
@@ -167,8 +172,16 @@ class RemoteTier:
                     self._files.delete(root, block)
 
     def close(self) -> None:
-        """Waits for the request that is under way, if one is."""
-        self._background.shutdown(cancel_futures=True)
+        """No list is made any more. One that is under way is left to itself soon: a server that
+        hangs must not keep a process from ending."""
+        with self._lock:
+            self._closed = True
+            for listing in self._listing.values():
+                listing.cancel()
+            thread = self._thread
+        if thread:
+            self._queue.put(None)
+            thread.join(CLOSE_SECONDS)
 
     @property
     def _resting(self) -> bool:
@@ -177,9 +190,24 @@ class RemoteTier:
     def _list_soon(self, root: bytes) -> Future[None] | None:
         """The listing under way, begun if the last one is too old; None if there is none."""
         age = self._clock() - self._listed.get(root, float("-inf"))
-        if root not in self._listing and age >= REFRESH_SECONDS and not self._resting:
-            self._listing[root] = self._background.submit(self._list, root)
+        idle = self._closed or self._resting or root in self._listing
+        if not idle and age >= REFRESH_SECONDS:
+            self._listing[root] = Future()
+            self._queue.put((root, self._listing[root]))
+            if self._thread is None:  # unlike an executor's it may be left behind at the end
+                self._thread = Thread(target=self._work, name="memos-kv-remote", daemon=True)
+                self._thread.start()
         return self._listing.get(root)
+
+    def _work(self) -> None:
+        while task := self._queue.get():
+            root, listing = task
+            if listing.set_running_or_notify_cancel():
+                try:
+                    self._list(root)
+                    listing.set_result(None)
+                except Exception as error:
+                    listing.set_exception(error)
 
     def _list(self, root: bytes) -> None:
         try:

@@ -222,10 +222,10 @@ def test_a_server_that_hangs_holds_nobody_up(store: BlockStore, s3: S3Server) ->
         for _ in range(3):
             assert loaded(tiers) == 200
             assert loaded(tiers, TEXT[100:]) == 0
+        tiers.close()
         assert time.monotonic() - began < READ_SECONDS / 2
     finally:
         s3.process.send_signal(signal.SIGCONT)
-        tiers.close()
 
 
 def test_a_url_that_no_file_system_knows_is_an_error() -> None:
