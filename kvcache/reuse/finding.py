@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.rows import Prefix
 from memos.kvcache.reuse import meeting
-from memos.kvcache.tiers.tiers import Patience, Tiers
+from memos.kvcache.tiers.exchange import Patience
+from memos.kvcache.tiers.tiers import Tiers
 
 if TYPE_CHECKING:
     from memos.kvcache.cost import CostModel

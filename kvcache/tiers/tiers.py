@@ -9,18 +9,16 @@ Whether a load is worth it is not decided here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Lock
 
 import torch
 from typing_extensions import Unpack
 
-from memos.errors import BlockNotFound, MemosError
+from memos.errors import MemosError
 from memos.kvcache.blocks.block import BlockId, Header, LayerStates, RecurrentState, States
-from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.blocks.joining import joined
 from memos.kvcache.codecs.coding import decoded
 from memos.kvcache.codecs.registry import CODECS
@@ -30,23 +28,11 @@ from memos.kvcache.store.hit import Hit, Segment
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.coming import Coming
 from memos.kvcache.tiers.device import Arriving, DeviceCopies, DeviceTier
+from memos.kvcache.tiers.exchange import ENDLESS, Exchange, Patience
 from memos.kvcache.tiers.lazy import joined_later
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.reading import Reader
 from memos.kvcache.tiers.remote import RemoteTier
-
-
-@dataclass(frozen=True)
-class Patience:
-    """What a request waits for elsewhere: `list_s` seconds to hear what is there, and a fetch if
-    `pays` says so of (tokens that are on disk, tokens that would be, seconds that it takes, None if
-    nobody knows)."""
-
-    list_s: float
-    pays: Callable[[int, int, float | None], bool]
-
-
-ENDLESS = Patience(float("inf"), lambda near, far, seconds: True)
 
 
 @dataclass(frozen=True)
@@ -74,16 +60,13 @@ class Tiers:
         self.device: DeviceTier | None = None
         self._copies: DeviceCopies | None = None
         self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-kv-tiers")
-        self._copying: list[Future[None]] = []
-        self._on_their_way: set[BlockId] = set()
         self._lock = Lock()
-        self._loads = dict.fromkeys(("device", "ram", "disk", "remote"), 0)
+        self._loads = dict.fromkeys(("device", "ram", "disk"), 0)
         if ram:
             store.on_removed(ram.shelf.remove)
         if device:
             self.attach(device)
-        if remote:
-            remote.failed = partial(store.counts.add, "remote_error")
+        self._exchange = Exchange(store, remote, self._background) if remote else None
 
     def attach(self, device: DeviceTier) -> None:
         """From now on states are loaded onto this device; once, before the first load. Apart from
@@ -108,7 +91,8 @@ class Tiers:
         answer; that is counted.
         """
         hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
-        if self.remote and self._pulled(self.remote, hit, root, tokens, codecs, policy, patience):
+        exchange = self._exchange
+        if exchange and exchange.pulled(hit, root, tokens, codecs, policy, patience):
             hit = self.store.find(root, tokens, codecs=codecs, policy=policy)
         self.store.note(hit)
         return hit
@@ -230,14 +214,15 @@ class Tiers:
     def flush(self) -> None:
         """Waits for all writes and copies; raises the first error of a write, then of a copy."""
         self.store.flush()
-        self._drain(raising=True)
+        if self._exchange:
+            self._exchange.drain(raising=True)
 
     def forget(self, source_ids: Collection[str]) -> list[BlockId]:
         """Deletes in every tier what carries one of the sources, and what follows from it."""
         gone = self.store.forget(source_ids)
-        if self.remote:
+        if self.remote and self._exchange:
             # A copy that was under way must not come to rest after this has looked.
-            self._drain(raising=False)
+            self._exchange.drain(raising=False)
             gone = sorted({*gone, *self.remote.forget(source_ids, gone)})
         return gone
 
@@ -245,7 +230,7 @@ class Tiers:
         return TierStats(
             ram_bytes=self.ram.shelf.bytes if self.ram else 0,
             device_bytes=self.device.shelf.bytes if self.device else 0,
-            loads=dict(self._loads),
+            loads={**self._loads, "remote": self._exchange.fetched if self._exchange else 0},
         )
 
     def close(self) -> None:
@@ -345,83 +330,9 @@ class Tiers:
             except MemosError:
                 self.store.counts.add("prefetch_error")
 
-    def _pulled(
-        self,
-        remote: RemoteTier,
-        near: Hit | None,
-        root: bytes,
-        tokens: Sequence[int],
-        codecs: Sequence[str],
-        policy: str | None,
-        patience: Patience,
-    ) -> bool:
-        """Whether more of the prompt was found elsewhere and brought to disk."""
-        born, done = self.store.generation, near.tokens if near else 0
-        try:
-            ids = ids_of(tokens)
-            far = remote.longest(root, ids, codecs, policy, wait_s=patience.list_s)
-        except MemosError:
-            return False
-        if far is None or far.tokens <= done:
-            return False
-        wanted = [
-            header
-            for block in far.blocks
-            if block not in self.store and (header := remote.header(block))
-        ]
-        if patience.pays(done, far.tokens, remote.seconds(wanted)):
-            self._adopt(remote, wanted, born)
-            return True
-        self._adopt_later(remote, wanted, born)
-        return False
-
-    def _adopt(self, remote: RemoteTier, headers: Sequence[Header], born: int) -> None:
-        """Brings blocks to disk, parents first."""
-        try:
-            for header in headers:
-                if header.id not in self.store:
-                    self.store.adopt(remote.pull(header), born=born)
-                    self._loads["remote"] += 1
-        except MemosError:
-            self.store.counts.add("remote_error")
-
-    def _adopt_later(self, remote: RemoteTier, headers: Sequence[Header], born: int) -> None:
-        """The same in the background; what is on its way already is not asked for again."""
-        names = {header.id for header in headers}
-        with self._lock:
-            if names <= self._on_their_way:
-                return
-            self._on_their_way |= names
-
-        def bring() -> None:
-            try:
-                self._adopt(remote, headers, born)
-            finally:
-                with self._lock:
-                    self._on_their_way -= names
-
-        self._background.submit(bring)
-
     def _copy_away(self, block: BlockId | None) -> None:
-        if self.remote and block:
-            with self._lock:
-                self._copying.append(self._background.submit(self._copied, block, self.remote))
-
-    def _copied(self, block: BlockId, remote: RemoteTier) -> None:
-        try:
-            header, content = self.store.content(block)
-            if remote.header(block) is None or header.sources:
-                remote.push(header, content)
-        except BlockNotFound:  # evicted or forgotten before its turn
-            return
-
-    def _drain(self, *, raising: bool) -> None:
-        with self._lock:
-            copying, self._copying = self._copying, []
-        errors = [error for future in copying if (error := future.exception())]
-        self.store.counts.add("remote_error", len(errors))
-        if errors and raising:
-            raise errors[0]
+        if self._exchange:
+            self._exchange.copy_away(block)
 
     def _layout(self, hit: Hit) -> CacheLayout:
         return self.store.header(hit.blocks[-1]).layout

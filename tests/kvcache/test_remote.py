@@ -15,8 +15,9 @@ from memos.errors import BlockNotFound, StorageUnavailable
 from memos.kvcache.blocks.block import Source
 from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.store.store import BlockStore
+from memos.kvcache.tiers.exchange import Patience
 from memos.kvcache.tiers.remote import REFRESH_SECONDS, REST_SECONDS, RemoteTier
-from memos.kvcache.tiers.tiers import Patience, Tiers
+from memos.kvcache.tiers.tiers import Tiers
 from tests.kvcache.filling import TEXT, loaded, put
 
 
