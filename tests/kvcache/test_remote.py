@@ -16,7 +16,8 @@ from memos.kvcache.blocks.block import Source
 from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.exchange import Patience
-from memos.kvcache.tiers.remote import REFRESH_SECONDS, REST_SECONDS, RemoteTier
+from memos.kvcache.tiers.remote import REFRESH_SECONDS, REST_SECONDS, Pace, RemoteTier
+from memos.kvcache.tiers.remote_files import RemoteFiles
 from memos.kvcache.tiers.tiers import Tiers
 from tests.kvcache.filling import TEXT, loaded, put
 
@@ -227,6 +228,31 @@ def test_a_server_that_hangs_holds_nobody_up(store: BlockStore, s3: S3Server) ->
         assert time.monotonic() - began < READ_SECONDS / 2
     finally:
         s3.process.send_signal(signal.SIGCONT)
+
+
+def test_a_fetch_is_estimated_from_small_and_large_ones() -> None:
+    pace = Pace()
+    assert pace.seconds(1, 1) is None
+    pace.note(4096, 0.01)
+    assert pace.unknown  # of a small one nearly all is the request
+    pace.note(4_000_000, 0.05)
+    assert pace.seconds(1, 4_000_000) == pytest.approx(0.05)
+    assert pace.seconds(2, 40_000_000) == pytest.approx(0.42)
+
+
+def test_a_fault_while_listing_is_counted_and_fails_no_request(
+    store: BlockStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def faulty(*_: object) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(RemoteFiles, "sizes", faulty)
+    tiers = Tiers(store, remote=elsewhere("memory://faulty"))
+    put(store)
+    assert loaded(tiers) == 200
+    assert store.stats().counts["remote_error"] == 1
+    assert "a fault of memos" in caplog.text
+    tiers.close()
 
 
 def test_a_url_that_no_file_system_knows_is_an_error() -> None:
