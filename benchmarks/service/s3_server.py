@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,7 +118,7 @@ def _answers(server: S3Server) -> bool:
         urllib.request.urlopen(server.endpoint, timeout=ASK_SECONDS)
     except urllib.error.HTTPError:
         return True  # it refuses who does not sign
-    except OSError:
+    except (OSError, HTTPException):
         return False
     return True
 
@@ -126,7 +127,7 @@ def _has_room(server: S3Server) -> bool:
     try:
         with urllib.request.urlopen(f"{server.master}/dir/status", timeout=ASK_SECONDS) as answer:
             return int(json.load(answer)["Topology"]["Max"]) > 0
-    except OSError:
+    except (OSError, HTTPException, KeyError, ValueError):  # it has just begun
         return False
 
 

@@ -9,20 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Any
 
 import pytest
-import torch
 
 from memos.errors import InvalidInput, ModelError, ServiceUnavailable
 from memos.kvcache.generator.generator import Event, LocalGenerator
 from memos.kvcache.generator.request import Generation, Options
-from memos.kvcache.generator.running import Together, running
-from memos.kvcache.generator.union import ASIDE
-from memos.kvcache.grouping.group import Group
+from memos.kvcache.generator.running import Together
+from memos.kvcache.grouping.group import Group, Request
 from memos.kvcache.grouping.grouping import Grouping
-from memos.kvcache.reuse.beside import Beside, padded
 from memos.kvcache.reuse.prefix import PrefixReuse
-from memos.kvcache.store.store import BlockStore
 from tests.kvcache import local_models as local
 
 NIGHT = "The keeper of the lighthouse wrote in her book every night: "
@@ -42,7 +39,7 @@ OPTIONS = [
     Options(max_new_tokens=20),
     Options(max_new_tokens=9),
 ]
-_PATIENCE = 20
+_PATIENCE = 60
 
 
 def until(told: Callable[[], bool]) -> None:
@@ -68,11 +65,11 @@ class Crowd:
         self.grouping = grouping
         self.events: dict[int, list[Event]] = {}
         self.errors: dict[int, Exception] = {}
-        self.order: list[int] = []
         self._every = every
         self._passes = 0
         self._threads: list[threading.Thread] = []
         self._come = 0
+        self._coming = threading.Lock()
         step = Group.step
 
         def held(group: Group) -> int:
@@ -100,22 +97,36 @@ class Crowd:
         return [self.events[i][-1].done if i in self.events else None for i in range(len(prompts))]
 
     def _next(self) -> None:
-        if self._come < len(self._threads):
-            before = self.grouping.stats()["kv_answering"]
-            self._threads[self._come].start()
-            if self._come:
-                until(lambda: self.grouping.stats()["kv_answering"] > before)
-            self._come += 1
+        with self._coming:  # the first may be at its first pass before it counts as come
+            if self._come < len(self._threads):
+                before = self.grouping.stats()["kv_answering"]
+                self._threads[self._come].start()
+                if self._come:
+                    until(lambda: self.grouping.stats()["kv_answering"] > before)
+                self._come += 1
 
     def _ask(self, i: int, reuse: PrefixReuse, prompt: str, options: Options) -> None:
         found = []
         try:
             for event in self.grouping.stream(reuse, prompt, options):
                 found.append(event)
-                self.order.append(i)
             self.events[i] = found
         except Exception as error:
             self.errors[i] = error
+
+
+def told_in_order(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The prompts of those who were told a token, in that order. When they hear of it is up to
+    their threads."""
+    found: list[tuple[int, ...]] = []
+    take = Request.take
+
+    def noted(request: Request, *given: Any) -> None:
+        found.append(tuple(request.answer.prompt))
+        take(request, *given)
+
+    monkeypatch.setattr(Request, "take", noted)
+    return found
 
 
 @cache
@@ -150,13 +161,15 @@ def test_of_more_than_fit_none_waits_for_an_answer_to_end(monkeypatch):
     """Three groups, of two at most, go on in turn."""
     grouping = Grouping(2)
     crowd = Crowd(grouping, monkeypatch, every=1, burst=4)
+    order = told_in_order(monkeypatch)
     options = [Options(max_new_tokens=16)] * 5
     reuse = PrefixReuse(local.tiny())
     done = crowd.answers(reuse, PROMPTS, options)
     expected = LocalGenerator(PrefixReuse(local.tiny())).generate_many(PROMPTS, options)
     assert [one.tokens for one in done if one] == [one.tokens for one in expected]
-    last = [len(crowd.order) - crowd.order[::-1].index(i) for i in range(5)]
-    assert max(crowd.order.index(i) for i in range(5)) < min(last)
+    assert len(set(order)) == 5
+    last = [len(order) - order[::-1].index(prompt) for prompt in set(order)]
+    assert max(order.index(prompt) for prompt in set(order)) < min(last)
     numbers = grouping.stats()
     assert 1 < numbers["kv_pass_rows"] / numbers["kv_passes"] <= 2
     grouping.close()
@@ -168,6 +181,12 @@ def test_those_under_way_go_on_while_a_long_prompt_is_read(kind, grouping, monke
     reuse = PrefixReuse(local.tiny(kind), part_tokens=16)
     alone = LocalGenerator(PrefixReuse(local.tiny(kind)))
     reading, during, step, begin = [], [], Group.step, PrefixReuse.begin
+    later: list[Event] = []
+
+    def ask() -> None:
+        later.extend(grouping.stream(reuse, PROMPTS[3], OPTIONS[3]))
+
+    newcomer = threading.Thread(target=ask)
 
     def read(*args, **more):
         reading.append(len(args[1][0]))
@@ -178,19 +197,19 @@ def test_those_under_way_go_on_while_a_long_prompt_is_read(kind, grouping, monke
 
     def counted(group: Group) -> int:
         during.extend(reading)
+        if newcomer.ident is None:
+            newcomer.start()
+            until(lambda: grouping.stats()["kv_answering"] == 2)
         return step(group)
 
     monkeypatch.setattr(PrefixReuse, "begin", read)
     monkeypatch.setattr(Group, "step", counted)
-    first = grouping.stream(reuse, ENDLESS, Options(max_new_tokens=60))
-    pieces = [next(first)]
-    assert not during
-    later = list(grouping.stream(reuse, PROMPTS[3], OPTIONS[3]))
-    pieces += list(first)
-    [length] = set(during)
+    first = list(grouping.stream(reuse, ENDLESS, Options(max_new_tokens=60)))
+    newcomer.join(_PATIENCE)
+    [length] = set(during)  # nothing went on while the first was read
     assert len(during) == -(-(length - 1) // 16)
     for events, prompt, options in (
-        (pieces, ENDLESS, Options(max_new_tokens=60)),
+        (first, ENDLESS, Options(max_new_tokens=60)),
         (later, PROMPTS[3], OPTIONS[3]),
     ):
         assert events[-1].done.tokens == alone.generate(prompt, options).tokens
@@ -199,22 +218,22 @@ def test_those_under_way_go_on_while_a_long_prompt_is_read(kind, grouping, monke
 
 def test_who_comes_with_a_short_prompt_does_not_wait_for_a_long_one(grouping, monkeypatch):
     reuse = PrefixReuse(local.tiny(), part_tokens=16)
-    begin, step, order, threads = PrefixReuse.begin, Group.step, [], []
+    begin, step, threads = PrefixReuse.begin, Group.step, []
+    order = told_in_order(monkeypatch)
 
-    def ask(name: str, prompt: str) -> None:
-        for _ in grouping.stream(reuse, prompt, Options(max_new_tokens=4)):
-            order.append(name)
+    def ask(prompt: str) -> None:
+        list(grouping.stream(reuse, prompt, Options(max_new_tokens=4)))
 
     def read(self, prompts, **more):
         if len(prompts[0]) > 64 and len(threads) == 1:
-            threads.append(threading.Thread(target=ask, args=("short", "Ships")))
+            threads.append(threading.Thread(target=ask, args=("Ships",)))
             threads[1].start()
             until(lambda: grouping.stats()["kv_answering"] == 3)
         return begin(self, prompts, **more)
 
     def held(group: Group) -> int:
         if not threads:
-            threads.append(threading.Thread(target=ask, args=("long", PROMPTS[3])))
+            threads.append(threading.Thread(target=ask, args=(PROMPTS[3],)))
             threads[0].start()
             until(lambda: grouping.stats()["kv_answering"] == 2)
         return step(group)
@@ -224,8 +243,8 @@ def test_who_comes_with_a_short_prompt_does_not_wait_for_a_long_one(grouping, mo
     list(grouping.stream(reuse, ENDLESS, Options(max_new_tokens=40)))
     for thread in threads:
         thread.join(_PATIENCE)
-    assert order.index("short") < order.index("long")
-    assert set(order) == {"short", "long"}
+    _, short, long = (tuple(local.tiny().tokens(p)) for p in (ENDLESS, "Ships", PROMPTS[3]))
+    assert order.index(short) < order.index(long)
 
 
 def test_what_a_request_has_read_is_taken_from_the_row_where_it_is_then(grouping, monkeypatch):
@@ -262,7 +281,9 @@ def test_what_a_request_has_read_is_taken_from_the_row_where_it_is_then(grouping
         return step(group)
 
     monkeypatch.setattr(Group, "step", held)
-    start(first)
+    [(prompt, tokens)] = first.items()
+    threads.append(threading.Thread(target=ask, args=(prompt, tokens)))
+    threads[0].start()
     until(lambda: len(found) == 5)
     for prompt, tokens in {**first, **second, **dict.fromkeys(late, 12)}.items():
         assert found[prompt] == list(alone.generate(prompt, Options(max_new_tokens=tokens)).tokens)
@@ -328,30 +349,55 @@ def test_rows_that_cannot_be_put_together_go_on_apart_and_a_fault_is_told(
 def test_who_goes_away_frees_the_row_and_disturbs_nobody(grouping, monkeypatch):
     reuse = PrefixReuse(local.tiny())
     leaving = grouping.stream(reuse, ENDLESS, Options(max_new_tokens=4000))
-    next(leaving)
+    heard = threading.Event()
+    staying: list[Event] = []
+
+    def ask() -> None:
+        staying.extend(grouping.stream(reuse, PROMPTS[3], OPTIONS[3]))
+
+    thread = threading.Thread(target=ask)
     rows = []
     step = Group.step
 
     def seen(group):
-        if not rows:
+        [first, *others] = group.requests
+        if not others and thread.ident is None and not first.pieces.empty():
+            assert heard.wait(_PATIENCE)  # whoever closes an iterator must not be in it
+            thread.start()
+            until(lambda: grouping.stats()["kv_answering"] == 2)
+        if others and not rows:
             leaving.close()
-        rows.append(len(group.requests))
+        if others or rows:
+            rows.append(len(group.requests))
         return step(group)
 
-    staying = grouping.stream(reuse, PROMPTS[3], OPTIONS[3])
-    next(staying)
     monkeypatch.setattr(Group, "step", seen)
-    [*_, last] = staying
+    next(leaving)
+    heard.set()
+    until(lambda: thread.ident is not None)
+    thread.join(_PATIENCE)
+    last = staying[-1]
     assert last.done is not None
     assert last.done.tokens == alone()[3].tokens
     until(lambda: grouping.stats()["kv_answering"] == 0)
+    assert rows[0] == 2
     assert set(rows[1:]) == {1}
 
 
-def test_closing_ends_what_is_under_way_and_the_thread():
+def test_closing_ends_what_is_under_way_and_the_thread(monkeypatch):
     grouping, reuse = Grouping(8), PrefixReuse(local.tiny())
     long = Options(max_new_tokens=4000)
     streams = [grouping.stream(reuse, ENDLESS, long) for _ in range(2)]
+    step = Group.step
+
+    def held(group: Group) -> int:
+        if not any(one.pieces.empty() for one in group.requests):  # nobody ends before that
+            until(lambda: grouping.stats()["kv_answering"] == 2)
+            if len(group.requests) == 2:
+                until(lambda: grouping._closed)
+        return step(group)
+
+    monkeypatch.setattr(Group, "step", held)
     for stream in streams:
         next(stream)
     grouping.close()
@@ -368,72 +414,3 @@ def test_no_thread_stays_when_there_is_nothing_to_do(grouping):
     for _ in range(2):
         list(grouping.stream(reuse, "Ships", Options(max_new_tokens=2)))
         until(lambda: not [t for t in threading.enumerate() if t.name == "answers"])
-
-
-def test_what_is_stored_is_held_once_by_rows_that_join(store: BlockStore):
-    """And a row that is long beyond it does not make the others as wide."""
-    model = local.tiny()
-    reuse = PrefixReuse(model, store)
-    text = local.some_tokens(260, seed=3)
-    reuse.compile(text[:128])
-    prompts = [text[:128] + [n + 1] * 9 for n in range(3)] + [text[:128] + [7] * (ASIDE + 50)]
-    rows = reuse.begin(prompts[:1]).running
-    assert isinstance(rows, Together)
-    near = Beside(prompts[0], 128, lambda start, end: rows.prefixes(0, start, end))
-    for prompt in prompts[1:]:
-        begun = reuse.begin([prompt], beside=[near])
-        assert (begun.cached, begun.shared) == ((128,), (0,))
-        rows.join(begun.running)
-    assert (reuse.counters.hits, reuse.counters.misses) == (4, 0)
-    layer = rows._cache.layers[0]
-    held = [(s.keys.shape[1], s.first, s.last) for s in layer.segments]
-    assert held == [(128, 0, 4), (ASIDE + 50, 3, 4)]
-    assert layer.filled == 9
-    far = (rows.advance([[5]] * 4) - full(model, prompts, range(4), [5])).abs().max()
-    rows.keep([1, 3])
-    later = (rows.advance([[6]] * 2) - full(model, prompts, [1, 3], [5, 6])).abs().max()
-    assert float(max(far, later)) < 1e-4
-
-
-@pytest.mark.parametrize("kind", ["gemma3", "mistral"])
-def test_windows_of_rows_that_join_are_whole(kind):
-    model = local.tiny(kind)
-    reuse = PrefixReuse(model)
-    prompts = [local.some_tokens(n, seed=n) for n in (70, 3, local.WINDOW)]
-    rows = reuse.begin(prompts[:2]).running
-    assert isinstance(rows, Together)
-    order = reuse.begin(prompts[:2]).order
-    prompts = [*(prompts[i] for i in order), prompts[2]]
-    rows.join(reuse.begin(prompts[2:]).running)
-    for more in ([5], [5, 6]):
-        logits = rows.advance([more[-1:]] * 3)
-        assert float((logits - full(model, prompts, range(3), more)).abs().max()) < 1e-4
-    assert min(layer.filled for layer in rows._cache.layers) <= local.WINDOW + 1
-
-
-def full(model, prompts, rows, more):
-    return torch.stack([model.prefill([*prompts[row], *more]).logits[-1] for row in rows])
-
-
-def test_what_a_running_request_has_read_is_lent_in_place():
-    model = local.tiny()
-    reuse, text = PrefixReuse(model), local.some_tokens(100, seed=4)
-    first = reuse.begin([[*text, 1], [*text, 2]])
-    group = first.running
-    assert isinstance(group, Together)
-    [segment] = group._cache.layers[0].segments
-    lent = group.prefixes(0, 40, 101)
-    assert [(p.start, p.tokens) for p in lent] == [(40, 60), (100, 1)]
-    assert lent[0].states[0].keys.data_ptr() == segment.keys.data_ptr()
-    whole = running(model, 1)
-    whole.advance([[*text, 1]])
-    for layer, expected in enumerate(whole.states(0, 100, 101)):
-        assert float((lent[1].states[layer].keys - expected.keys).abs().max()) < 1e-4
-
-
-@pytest.mark.parametrize(
-    ("rests", "apart"),
-    [([9, 9, 9], []), ([200, 210], []), ([20, 20, 900], [2]), ([900], []), ([5, 70, 5, 5], [1])],
-)
-def test_one_long_prompt_is_not_what_all_are_padded_to(rests, apart):
-    assert padded(rests) == apart
