@@ -19,6 +19,7 @@ from memos.errors import (
 from memos.kvcache.blocks.block import LayerStates, RecurrentState, Source
 from memos.kvcache.store import folder as folder_module
 from memos.kvcache.store.store import BlockStore
+from tests.kvcache.quick import within
 
 TEXT = list(range(1000, 1300))
 
@@ -501,7 +502,6 @@ def test_an_error_in_the_background_is_raised_by_flush(
 
 def test_a_root_with_thousands_of_children_is_still_looked_up_in_2_ms(store: BlockStore) -> None:
     from dataclasses import replace
-    from time import perf_counter
 
     from memos.kvcache.blocks.hashing import chain, ids_of
     from memos.kvcache.store.tree import Tree
@@ -513,11 +513,6 @@ def test_a_root_with_thousands_of_children_is_still_looked_up_in_2_ms(store: Blo
         ids = ids_of([first, *range(300)])
         tree.add(replace(header, tokens=ids, hashes=tuple(chain(root(), ids))))
     prompt = ids_of([4999, *range(4096)])
-    best = 1.0
-    for _ in range(10):
-        start = perf_counter()
-        hit = tree.longest(root(), prompt, ("raw",))
-        best = min(best, perf_counter() - start)
+    hit = within(0.002, lambda: tree.longest(root(), prompt, ("raw",)))
     assert hit is not None
     assert hit.tokens == 301
-    assert best < 0.002
