@@ -89,9 +89,17 @@ def _run(part: str, options: argparse.Namespace) -> dict[str, Any]:
         found = load.fairness(
             url, backlog=options.backlog, looks=options.looks, seconds=options.seconds
         )
-    idle, busy = (report.percentiles(found[name]) for name in ("idle_ms", "busy_ms"))
+    idle, busy, before = (
+        report.percentiles(found[name]) for name in ("idle_ms", "busy_ms", "before")
+    )
     ratios = {f"ratio_{p}": round(busy[p] / idle[p], 3) for p in ("mean", "p50", "p95")}
-    return {"backlog": options.backlog, "idle_ms": idle, "busy_ms": busy, **ratios}
+    return {
+        "backlog": options.backlog,
+        "idle_ms": idle,
+        "busy_ms": busy,
+        "begun_before": before,
+        **ratios,
+    }
 
 
 def simulate(arrivals: int, *, seed: int) -> dict[str, Any]:
@@ -161,6 +169,8 @@ def markdown(data: Mapping[str, Any]) -> str:
             f"**Fairness** on {data['database']}: a single job, from queueing to end, in ms; the"
             f" other tenant has {found['backlog']:,}\n\n"
             + report.table(("a single job while", "mean", "p50", "p95", "max"), rows)
+            + f"\n\nOf the backlog {found['begun_before']['p50']:g} jobs begin between its queueing"
+            " and its own beginning (median)."
         )
     if "kills" in data:
         found = data["kills"]

@@ -51,13 +51,16 @@ class Crew:
     def alive(self) -> set[str]:
         return {name for name, process in self._processes.items() if process.poll() is None}
 
+    def dead(self) -> list[str]:
+        return sorted(self._processes.keys() - self.alive())
+
     def kill(self, name: str) -> None:
         """SIGKILL; it is not replaced yet."""
         _kill(self._processes[name])
 
     def replace_dead(self) -> list[str]:
         """Starts others for those that have ended; whose place they take."""
-        dead = sorted(self._processes.keys() - self.alive())
+        dead = self.dead()
         for name in dead:
             _kill(self._processes.pop(name))
         self._processes |= dict(self._start() for _ in dead)

@@ -47,6 +47,7 @@ def kills(url: str, *, jobs: int, times: int, workers: int, seed: int) -> dict[s
             put(stores, [NewJob(tenant_id="t0", cube_id=None, kind="poison", max_attempts=2)])
             poisoned: list[str] = []
             await_end(stores, tick=lambda: poisoned.extend(made.replace_dead()))
+            poisoned += made.dead()  # since the last look
         return {
             "jobs": len(deeds.amounts),
             "kills": sum(map(bool, held)),
