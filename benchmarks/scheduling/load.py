@@ -97,7 +97,7 @@ def fairness(url: str, *, backlog: int, looks: int, seconds: float) -> dict[str,
                 raise TimeoutError(f"the backlog was gone before each look of {_PATIENCE:g} s")
             _fill(stores, backlog, seconds)
             job = _single(stores, worker, seconds)
-            if _begun(stores, after=job.started_at) or left(stores):
+            if _begun(stores, after=job.created_at) or left(stores):  # they were there
                 busy.append(job)
         return {
             "idle_ms": [_ms(job) for job in idle],
