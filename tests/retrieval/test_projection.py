@@ -237,9 +237,10 @@ def test_readers_see_whole_states_while_a_writer_works():
         world.add("alpha", session_id="s")
     projections = Projections(world, 1 << 30)
     wrong: list[object] = []
-    done = threading.Event()
+    done, begun = threading.Event(), threading.Barrier(4)
 
     def read() -> None:
+        begun.wait(60)
         while not done.is_set():
             least = world.seq
             with projections.fresh(CUBE) as projection:
@@ -251,6 +252,7 @@ def test_readers_see_whole_states_while_a_writer_works():
     for reader in readers:
         reader.start()
     try:
+        begun.wait(60)
         for _ in range(150):
             world.add("beta", session_id="s")
     finally:
