@@ -15,13 +15,15 @@ from memos.benchmarks.scaling import probe, rendering
 from memos.benchmarks.texts.conversations import Conversations
 from memos.service import MemoryOS
 
+COUNT = 200
+
 
 @pytest.fixture
 def grown(tmp_path: Path) -> tuple[Path, dict[str, float]]:
-    """A folder whose cube has 600 memories with synthetic vectors."""
+    """A folder whose cube has some memories with synthetic vectors, and facts read out of them."""
     embedder = probe.embedder_for("synthetic", tmp_path)
-    turns = Conversations(0).turns(600)
-    return tmp_path, scale._grow(tmp_path, embedder, turns, 600)
+    turns = Conversations(0).turns(COUNT)
+    return tmp_path, scale._grow(tmp_path, embedder, turns, COUNT)
 
 
 def test_a_size_is_measured_in_a_process_of_its_own(grown: tuple[Path, dict[str, float]]) -> None:
@@ -39,10 +41,10 @@ def test_a_size_is_measured_in_a_process_of_its_own(grown: tuple[Path, dict[str,
     plain = [row for row in found["rows"] if row["variant"] == "unfiltered"]
     session = [row for row in found["rows"] if row["variant"] == "session"]
     assert len(plain) == len(session) == 5
-    assert {row["considered"] for row in plain} == {600}
+    assert {row["considered"] for row in plain} == {COUNT}
     assert all(0 < row["considered"] < 60 for row in session)
     assert all(row["total_ms"] >= row["search_ms"] > 0 for row in plain)
-    assert found["projection"]["projection_memories"] == 600
+    assert found["projection"]["projection_memories"] == COUNT
     assert found["rss"]["after"] > found["rss"]["model"] > 0
     walked = probe.measure(
         {
@@ -55,10 +57,10 @@ def test_a_size_is_measured_in_a_process_of_its_own(grown: tuple[Path, dict[str,
             "warm_up": 1,
         }
     )
-    point = scale._point(600, found, walked, how, scale._disk(folder))
+    point = scale._point(COUNT, found, walked, how, scale._disk(folder))
     assert point["search_ms"]["n"] == 5
     assert point["all_channels_ms"]["n"] == 3
-    assert point["disk_bytes"]["SQL"] > 600 * 384 * 4  # it holds the vectors
+    assert point["disk_bytes"]["SQL"] > COUNT * 384 * 4  # it holds the vectors
 
 
 def test_a_process_that_fails_is_an_error(tmp_path: Path) -> None:
