@@ -92,7 +92,7 @@ def test_processes_may_start_together(url: str) -> None:
 
 
 def test_a_current_database_opens_without_alembic(url: str, stores: Stores) -> None:
-    out, err = start(url).communicate(timeout=60)
+    out, err = start(url).communicate(timeout=120)
     assert (out.strip(), err) == ("False False", "")
 
 
