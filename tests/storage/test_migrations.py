@@ -36,6 +36,13 @@ stores.health.close()
 """
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Of a database without tables."""
+    name = "sqlite_url" if request.param == "sqlite" else "empty_postgres_url"
+    return str(request.getfixturevalue(name))
+
+
 def opened(url: str) -> Stores:
     return open_stores(url, new_id=new_id, clock=Clock(), derivation=Rules())
 
