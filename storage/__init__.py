@@ -39,9 +39,11 @@ def open_stores(
     import os
 
     from memos.protocols import Stores
-    from memos.storage.artifacts import SqlArtifactStore
     from memos.storage.audit import AuditTrail
     from memos.storage.cubes import SqlCubeStore
+    from memos.storage.derived.artifacts import SqlArtifactStore
+    from memos.storage.derived.notes import SqlNoteStore
+    from memos.storage.derived.summaries import SqlSummaryStore
     from memos.storage.dumps.store import SqlDumpStore
     from memos.storage.engine import Database
     from memos.storage.events import EventLog, SqlEventStore
@@ -50,19 +52,17 @@ def open_stores(
     from memos.storage.graph.store import SqlGraphStore
     from memos.storage.graph.upkeep import GraphUpkeep
     from memos.storage.health import SqlStoreHealth
-    from memos.storage.jobs import SqlJobQueue
+    from memos.storage.jobs.queue import SqlJobQueue
+    from memos.storage.jobs.timetable import SqlTimetable
+    from memos.storage.keeping.rules import SqlRuleStore
     from memos.storage.keeping.store import SqlKeepingStore
     from memos.storage.keys import SqlKeyStore
-    from memos.storage.links import SqlLinkStore
-    from memos.storage.memories import SqlMemoryStore
+    from memos.storage.memories.links import SqlLinkStore
+    from memos.storage.memories.past import SqlPastStore
+    from memos.storage.memories.store import SqlMemoryStore
     from memos.storage.migrations import migrate
-    from memos.storage.notes import SqlNoteStore
-    from memos.storage.past import SqlPastStore
     from memos.storage.receipts import SqlReceiptStore
     from memos.storage.retention import SqlRetention
-    from memos.storage.rules import SqlRuleStore
-    from memos.storage.summaries import SqlSummaryStore
-    from memos.storage.timetable import SqlTimetable
 
     database = Database(url, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     try:

@@ -22,13 +22,11 @@ from sqlalchemy import (
 from memos.errors import AlreadyExists, CubeNotFound
 from memos.protocols import Clock
 from memos.storage.audit import AuditTrail
+from memos.storage.derived.leftovers import after_deletion
 from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.events import event, event_subject
-from memos.storage.jobs import SqlJobQueue
-from memos.storage.keeping.tables import CONTENTS as KEPT
-from memos.storage.leftovers import after_deletion
-from memos.storage.lifecycle import lifecycle_rule
+from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.records import (
     checked,
     cube_of,
@@ -37,8 +35,7 @@ from memos.storage.records import (
     moment_or_none,
     storable,
 )
-from memos.storage.schedules import schedule
-from memos.storage.tables import cube, indexed, memory, metadata
+from memos.storage.tables import KEPT, cube, indexed, lifecycle_rule, memory, metadata, schedule
 from memos.types import Cube, CubeDescription, EmbeddingModel, NewJob, State
 
 # Links first, for they refer to memories; jobs are cancelled, not deleted.

@@ -24,7 +24,6 @@ from memos.protocols import Clock
 from memos.storage.engine import Database
 from memos.storage.graph import health as graph
 from memos.storage.graph.deriving import Deriver
-from memos.storage.keeping.tables import lineage, memory_use
 from memos.storage.records import micros
 from memos.storage.tables import (
     artifact,
@@ -32,8 +31,10 @@ from memos.storage.tables import (
     assertion,
     cube,
     indexed,
+    lineage,
     link,
     memory,
+    memory_use,
     memory_version,
     mention,
     note,

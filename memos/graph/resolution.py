@@ -7,74 +7,42 @@ the cube knows. Knows the store of the graph; not how names were found in a text
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from memos.extraction.structured import given
 from memos.graph import names
+from memos.graph.claims import Claims
 from memos.graph.known import Known, KnownNames
 from memos.graph.names import normal
+from memos.graph.naming import PERSON, Name, names_of, replaced_name
 from memos.graph.vocabulary import ANY, Vocabulary
 from memos.protocols import (
     IMPORTED,
     Clock,
     Embedder,
-    EntityMention,
     GraphStore,
     NewEntity,
     NewId,
     Reading,
 )
 from memos.types import (
-    Assertion,
-    Claim,
     Cube,
     Entity,
     Extraction,
-    Granularity,
     Memory,
-    MentionDraft,
-    Period,
-    PredicateType,
-    Ref,
 )
 
 if TYPE_CHECKING:
     from memos.protocols.models import Vector
-
-log = logging.getLogger(__name__)
-
-PERSON = "person"
-_LONGEST_VALUE = 10_000
-_ROLES = {"user": "user_id", "assistant": "agent_id"}
-"""Speakers who are named after their part in a conversation are told apart by whom it was with."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """A name to be resolved. `speaker`: it is who says something, whom nobody else stands for."""
-
-    text: str
-    normal: str
-    type: str
-    speaker: bool
-
-
-class _Refused(Exception):
-    """A claim that can't be kept; the text says why."""
 
 
 @dataclass
 class _Resolution:
     """What names mean, as far as they are resolved."""
 
-    meant: dict[_Name, str] = field(default_factory=dict)
+    meant: dict[Name, str] = field(default_factory=dict)
     new: list[NewEntity] = field(default_factory=list)
 
 
@@ -99,12 +67,12 @@ class Resolver:
         """
         vocabulary = Vocabulary(*self._store.definitions(cube.id))
         wanted = {
-            name: None for memory, found in read for name in _names(memory, found, vocabulary)
+            name: None for memory, found in read for name in names_of(memory, found, vocabulary)
         }
         resolution = self._meanings(cube, list(wanted), vocabulary)
         self._replaced(cube, read, vocabulary, resolution)
         readings = [
-            _Memory(cube, memory, vocabulary, resolution, self._clock()).reading(
+            Claims(cube, memory, vocabulary, resolution.meant, self._clock()).reading(
                 found, IMPORTED if _was_given(memory) else extractor
             )
             for memory, found in read
@@ -116,7 +84,7 @@ class Resolver:
         self._known.drop(cube_id)
         names.forget()
 
-    def _meanings(self, cube: Cube, wanted: Sequence[_Name], vocabulary: Vocabulary) -> _Resolution:
+    def _meanings(self, cube: Cube, wanted: Sequence[Name], vocabulary: Vocabulary) -> _Resolution:
         named = self._store.by_alias(cube.id, sorted({name.normal for name in wanted}))
         done = _Resolution()
         left = []
@@ -144,7 +112,7 @@ class Resolver:
             name
             for memory, found in read
             for claim in found.claims
-            if (name := _replaced_name(memory, claim, vocabulary)) is not None
+            if (name := replaced_name(memory, claim, vocabulary)) is not None
         }
         left = sorted(wanted - resolution.meant.keys(), key=lambda name: name.normal)
         if not left:
@@ -156,7 +124,7 @@ class Resolver:
                 resolution.meant[name] = found
 
     def _unknown(
-        self, cube: Cube, left: Sequence[_Name], vocabulary: Vocabulary, done: _Resolution
+        self, cube: Cube, left: Sequence[Name], vocabulary: Vocabulary, done: _Resolution
     ) -> None:
         known = self._known.of(cube.id)
         vectors = self._vectors(left)
@@ -184,7 +152,7 @@ class Resolver:
             done.meant[name] = new.id
             known.add(new)
 
-    def _vectors(self, left: Sequence[_Name]) -> dict[str, Vector]:
+    def _vectors(self, left: Sequence[Name]) -> dict[str, Vector]:
         """Of names of several words, people's excepted: their names have no meaning."""
         texts = {name.normal: name.text for name in left if _is_worded(name)}
         if not texts:
@@ -194,7 +162,7 @@ class Resolver:
     def _like(
         self,
         cube: Cube,
-        name: _Name,
+        name: Name,
         known: Known,
         vector: Vector | None,
         vocabulary: Vocabulary,
@@ -214,7 +182,7 @@ class Resolver:
         return None
 
 
-def _alike(name: _Name, known: Known, vector: Vector | None) -> Iterator[list[str]]:
+def _alike(name: Name, known: Known, vector: Vector | None) -> Iterator[list[str]]:
     person = name.type == PERSON
     if person:
         yield known.short(name.text)
@@ -226,15 +194,15 @@ def _alike(name: _Name, known: Known, vector: Vector | None) -> Iterator[list[st
         yield known.meaning(name.normal, name.type, vector)
 
 
-def _is_worded(name: _Name) -> bool:
+def _is_worded(name: Name) -> bool:
     return name.type != PERSON and " " in name.normal and not name.speaker
 
 
-def _fits(name: _Name, type: str, vocabulary: Vocabulary) -> bool:
+def _fits(name: Name, type: str, vocabulary: Vocabulary) -> bool:
     return vocabulary.compatible(name.type, type)
 
 
-def _of_alias(name: _Name, named: Sequence[Entity], vocabulary: Vocabulary) -> str | None:
+def _of_alias(name: Name, named: Sequence[Entity], vocabulary: Vocabulary) -> str | None:
     """Of those that go by a name the one of the same type, else whose own name it is, else the
     eldest."""
     fitting = [entity for entity in named if _fits(name, entity.type, vocabulary)]
@@ -245,204 +213,5 @@ def _of_alias(name: _Name, named: Sequence[Entity], vocabulary: Vocabulary) -> s
     return min(fitting, key=order).id if fitting else None
 
 
-def _names(memory: Memory, found: Extraction, vocabulary: Vocabulary) -> Iterator[_Name]:
-    refs = [(mention.ref, ANY) for mention in found.mentions]
-    for claim in found.claims:
-        kind = vocabulary.predicate(claim.predicate)
-        refs.append((claim.subject, _only(kind.subject_types)))
-        if claim.object is not None:
-            refs.append((claim.object, _only(kind.object_types)))
-    for ref, expected in refs:
-        name = _name(memory, ref, expected)
-        if name is not None:
-            yield name
-
-
-def _name(memory: Memory, ref: Ref, expected: str = ANY) -> _Name | None:
-    """None for what is no name."""
-    text = ref.name.strip()
-    folded = normal(text) if len(text) <= names.LONGEST else ""
-    if not folded or "\x00" in text:
-        return None
-    speaker = memory.speaker is not None and folded == normal(memory.speaker)
-    if folded in _ROLES and (whom := getattr(memory, _ROLES[folded])):
-        whom = whom[: names.LONGEST]
-        return _Name(whom, normal(whom), PERSON, True)
-    return _Name(text, folded, ref.type if ref.type != ANY else expected, speaker)
-
-
-def _replaced_name(memory: Memory, claim: Claim, vocabulary: Vocabulary) -> _Name | None:
-    if claim.replaces is None:
-        return None
-    type = claim.object.type if claim.object is not None else ANY
-    expected = _only(vocabulary.predicate(claim.predicate).object_types)
-    return _name(memory, Ref(name=claim.replaces, type=type), expected)
-
-
-def _only(types: Sequence[str]) -> str:
-    return types[0] if len(types) == 1 else ANY
-
-
 def _was_given(memory: Memory) -> bool:
     return given(memory) is not None
-
-
-class _Memory:
-    """One memory's extraction on its way to a reading."""
-
-    def __init__(
-        self,
-        cube: Cube,
-        memory: Memory,
-        vocabulary: Vocabulary,
-        resolution: _Resolution,
-        now: datetime,
-    ) -> None:
-        self._cube = cube
-        self._memory = memory
-        self._vocabulary = vocabulary
-        self._meant = resolution.meant
-        self._now = now
-        self._stated = memory.occurred_at or memory.created_at
-        self._ids: Counter[str] = Counter()
-
-    def reading(self, found: Extraction, extractor: str) -> Reading:
-        mentions = [made for draft in found.mentions if (made := self._mention(draft))]
-        assertions: list[Assertion] = []
-        refused: list[str] = []
-        for claim in found.claims:
-            try:
-                assertions.append(self._assertion(claim, extractor))
-            except _Refused as why:
-                refused.append(str(why))
-        if refused:
-            log.info("memory %s: %d claims left out: %s", self._memory.id, len(refused), refused[0])
-        return Reading(
-            memory_id=self._memory.id,
-            version=self._memory.version,
-            extractor=extractor,
-            mentions=tuple(mentions),
-            assertions=tuple(assertions),
-            error=refused[0] if refused and not assertions and not mentions else None,
-        )
-
-    def _mention(self, draft: MentionDraft) -> EntityMention | None:
-        name = _name(self._memory, draft.ref)
-        if name is None:
-            return None
-        surface = self._memory.content[draft.start : draft.end] or draft.ref.name
-        return EntityMention(
-            entity_id=self._meant[name],
-            surface=surface[: names.LONGEST],
-            normal=name.normal,
-            start=draft.start,
-            end=draft.end,
-        )
-
-    def _entity(self, ref: Ref, expected: str, what: str) -> tuple[str, str]:
-        name = _name(self._memory, ref, expected)
-        if name is None:
-            raise _Refused(f"its {what} is no name: {ref.name[:40]!r} ({len(ref.name)} characters)")
-        return self._meant[name], name.normal
-
-    def _assertion(self, claim: Claim, extractor: str) -> Assertion:
-        kind = self._vocabulary.predicate(claim.predicate)
-        if not kind.name or len(kind.name) > names.LONGEST:
-            raise _Refused(f"its predicate is no name: {claim.predicate[:40]!r}")
-        subject_id, subject = self._entity(claim.subject, _only(kind.subject_types), "subject")
-        object_id, thing = None, ""
-        if claim.object is not None:
-            object_id, thing = self._entity(claim.object, _only(kind.object_types), "object")
-        value = None if object_id is not None else _value(claim)
-        if object_id == subject_id:
-            raise _Refused(f"{claim.subject.name!r} {kind.name} itself")
-        if not 0.0 <= claim.confidence <= 1.0:
-            raise _Refused(f"a confidence of {claim.confidence}")
-        said = (subject, kind.name, thing or normal(value or ""), claim.negated)
-        valid_at, grain, invalid_at, end_grain = self._times(claim, kind)
-        replaced = _replaced_name(self._memory, claim, self._vocabulary)
-        return Assertion(
-            id=self._id(said),
-            cube_id=self._cube.id,
-            memory_id=self._memory.id,
-            subject_id=subject_id,
-            predicate=kind.name,
-            object_id=object_id,
-            value=value,
-            quantity=_quantity(claim),
-            unit=claim.unit,
-            negated=claim.negated,
-            corrects=claim.corrects,
-            replaces=None if replaced is None else self._meant.get(replaced, claim.replaces),
-            valid_at=valid_at,
-            granularity=grain,
-            invalid_at=invalid_at,
-            invalid_granularity=end_grain,
-            stated_at=self._stated,
-            place=claim.place or self._memory.place,
-            confidence=claim.confidence,
-            extractor=extractor,
-            start=claim.start,
-            end=claim.end,
-            created_at=self._now,
-        )
-
-    def _id(self, said: tuple[object, ...]) -> str:
-        """The same for the same claim of the same memory, so that what people ruled over it holds
-        when it is read again. It begins with a digest of what is said alone: what is otherwise
-        equal sorts the same, whatever the order in which memories arrived."""
-        text = repr(said)
-        self._ids[text] += 1
-        one = f"{self._memory.id} {text} {self._ids[text]}"
-        bits = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") << 80
-        bits |= int.from_bytes(hashlib.sha256(one.encode()).digest()[:10], "big")
-        return "".join(_ALPHABET[bits >> shift & 31] for shift in range(125, -1, -5))
-
-    def _times(
-        self, claim: Claim, kind: PredicateType
-    ) -> tuple[datetime | None, Granularity | None, datetime | None, Granularity | None]:
-        since, grain = _start(claim.since)
-        until, end_grain = _start(claim.until)
-        if claim.until is not None and until is None:
-            until = claim.until.end
-            end_grain = claim.until.granularity if until else None
-        if kind.event:
-            return (since or self._stated), grain, None, None
-        if since is not None and until is not None and until <= since:
-            # "From March to May 2020" in years: both begin with the year.
-            assert claim.until is not None
-            until = claim.until.end
-            if until is None or until <= since:
-                raise _Refused(
-                    f"it ended before it began: {claim.predicate} since {since.isoformat()}"
-                )
-        begun_before = until is not None and until <= self._stated
-        if since is None and not begun_before and not (claim.corrects and until is None):
-            since = self._stated
-        return since, grain, until, end_grain
-
-
-def _start(period: Period | None) -> tuple[datetime | None, Granularity | None]:
-    if period is None or period.start is None:
-        return None, None
-    return period.start, period.granularity
-
-
-def _value(claim: Claim) -> str | None:
-    value = claim.value
-    if value is None:
-        return None
-    if not normal(value) or "\x00" in value:
-        raise _Refused(f"its value is no text: {value[:40]!r}")
-    if len(value) > _LONGEST_VALUE:
-        raise _Refused(f"its value has {len(value)} characters")
-    return value.strip()
-
-
-def _quantity(claim: Claim) -> float | None:
-    if claim.quantity is not None and not math.isfinite(claim.quantity):
-        raise _Refused(f"a quantity of {claim.quantity}")
-    return claim.quantity
-
-
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 from sqlalchemy import Column, Table
 
-from memos.storage.keeping.tables import lineage, memory_use, policy
-from memos.storage.lifecycle import lifecycle_rule
 from memos.storage.tables import (
     artifact,
     artifact_source,
@@ -23,11 +21,15 @@ from memos.storage.tables import (
     fact_source,
     graph_gone,
     indexed,
+    lifecycle_rule,
+    lineage,
     link,
     memory,
+    memory_use,
     memory_version,
     mention,
     note,
+    policy,
     predicate_type,
     reading,
     reading_mark,

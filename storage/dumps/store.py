@@ -19,7 +19,7 @@ from memos.storage.dumps.loading import Loading, check_all, readers_of
 from memos.storage.dumps.writing import write
 from memos.storage.engine import Database
 from memos.storage.errors import is_misfit, taken
-from memos.storage.jobs import SqlJobQueue
+from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.records import micros
 from memos.storage.tables import cube
 from memos.types import Cube, Dump, Loaded, NewJob

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from memos.storage import notes, summaries
 from memos.storage.bulk import change, matching, remove
+from memos.storage.derived import notes, summaries
 from memos.storage.graph import rulings
 from memos.storage.graph.deriving import Deriver
 from memos.storage.graph.edit import Edit

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from memos.protocols import Clock
-from memos.storage import summaries
 from memos.storage.bulk import change, matching
+from memos.storage.derived import summaries
 from memos.storage.graph import erasure
 from memos.storage.graph.deriving import Deriver
 from memos.storage.graph.edit import Edit, edit

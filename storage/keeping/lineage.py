@@ -11,8 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from memos.storage.bulk import by_ids, load, matching, remove
-from memos.storage.keeping.tables import lineage, memory_use
-from memos.storage.tables import memory
+from memos.storage.tables import lineage, memory, memory_use
 from memos.types import Lineage, Relation, State
 
 _COLUMNS = "derived_id, source_id, source_version, relation"

@@ -18,9 +18,8 @@ from memos.storage.bulk import matching
 from memos.storage.engine import Database
 from memos.storage.graph.records import END
 from memos.storage.keeping.records import use_of
-from memos.storage.keeping.tables import memory_use
 from memos.storage.records import memory_of, micros, moment, storable, vector_of
-from memos.storage.tables import assertion, indexed, memory
+from memos.storage.tables import assertion, indexed, memory, memory_use
 from memos.types import LIVE, Memory, State
 
 _CHUNK = 500

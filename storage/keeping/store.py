@@ -15,19 +15,17 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, text, upda
 
 from memos.protocols import Clock, Deed, Indexed, Use
 from memos.storage.bulk import by_ids, change, load, matching
+from memos.storage.derived.leftovers import after_forgetting
 from memos.storage.engine import Database
 from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
-from memos.storage.jobs import SqlJobQueue
+from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.keeping import deeds as deeds_of
 from memos.storage.keeping import lineage
 from memos.storage.keeping.reads import KeepingReads
 from memos.storage.keeping.records import policy_of, policy_text, use_of
-from memos.storage.keeping.tables import memory_use
-from memos.storage.keeping.tables import policy as policy_table
-from memos.storage.leftovers import after_forgetting
-from memos.storage.memories import memory_missing
+from memos.storage.memories.rows import memory_missing
 from memos.storage.records import (
     checked,
     indexed_row,
@@ -36,7 +34,8 @@ from memos.storage.records import (
     small_vector,
     version_row,
 )
-from memos.storage.tables import artifact_source, indexed, memory, memory_version
+from memos.storage.tables import artifact_source, indexed, memory, memory_use, memory_version
+from memos.storage.tables import policy as policy_table
 from memos.types import (
     LIVE,
     Lineage,

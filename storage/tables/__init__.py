@@ -22,11 +22,15 @@ from memos.storage.tables.graph import (
     ruling,
 )
 from memos.storage.tables.jobs import audit, job, receipt
+from memos.storage.tables.keeping import KEPT, lineage, memory_use, policy
+from memos.storage.tables.lifecycle import lifecycle_rule
 from memos.storage.tables.memories import indexed, link, memory, memory_version, removed_link
 from memos.storage.tables.notes import note, summary, summary_source
 from memos.storage.tables.readings import reading, reading_mark
+from memos.storage.tables.schedules import schedule
 
 __all__ = [
+    "KEPT",
     "Id",
     "api_key",
     "artifact",
@@ -42,18 +46,23 @@ __all__ = [
     "graph_gone",
     "indexed",
     "job",
+    "lifecycle_rule",
+    "lineage",
     "link",
     "memory",
+    "memory_use",
     "memory_version",
     "mention",
     "metadata",
     "note",
+    "policy",
     "predicate_type",
     "reading",
     "reading_mark",
     "receipt",
     "removed_link",
     "ruling",
+    "schedule",
     "summary",
     "summary_source",
     "tenant",

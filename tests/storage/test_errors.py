@@ -201,7 +201,7 @@ def test_no_permission(tmp_path: Path, file: Path, sqlite_url: str, filled: Cube
         "import gzip, os, sys\n"
         "from datetime import datetime\n"
         "from memos.storage import open_stores\n"
-        "import memos.storage.engine, memos.storage.health, memos.storage.memories\n"
+        "import memos.storage.engine, memos.storage.health, memos.storage.memories.store\n"
         "from memos.graph.validity import Rules\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try:\n"

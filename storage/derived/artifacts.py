@@ -23,10 +23,10 @@ from memos.errors import (
 )
 from memos.protocols import Clock, artifact_name, cube_name, memory_name
 from memos.storage.bulk import by_ids, load, matching, remove
+from memos.storage.derived.leftovers import forgetting
 from memos.storage.engine import Database
 from memos.storage.feed import take_numbers
-from memos.storage.jobs import SqlJobQueue
-from memos.storage.leftovers import forgetting
+from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.records import (
     checked,
     json_text,

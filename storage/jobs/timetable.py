@@ -12,9 +12,9 @@ from sqlalchemy import delete, or_, select, text, update
 from memos.errors import ScheduleNotFound
 from memos.protocols import Clock
 from memos.storage.engine import Database
-from memos.storage.jobs import SqlJobQueue
+from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.records import checked, json_text, micros, moment, moment_or_none, storable
-from memos.storage.schedules import schedule
+from memos.storage.tables import schedule
 from memos.types import NewJob, Schedule
 
 _names = [column.name for column in schedule.c]

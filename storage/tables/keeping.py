@@ -1,6 +1,6 @@
 """Tables of where memories come from, how they are used, and how cubes keep them.
 
-Written as those of `memos.storage.tables`, and part of the same schema. No text of a memory is
+No text of a memory is
 kept here: an erase has to remove rows by their ids only.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Table, Text
 
-from memos.storage.tables import Id, metadata
+from memos.storage.tables.base import Id, metadata
 
 lineage = Table(
     "lineage",
@@ -43,5 +43,5 @@ policy = Table(
     PrimaryKeyConstraint("cube_id", name="pk_policy"),
 )
 
-CONTENTS = (lineage, memory_use, policy)
+KEPT = (lineage, memory_use, policy)
 """What goes with a cube."""

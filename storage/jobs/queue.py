@@ -22,9 +22,9 @@ from sqlalchemy import (
 )
 
 from memos.errors import JobNotFound, StateConflict
-from memos.storage import accounts
-from memos.storage.lanes import WAITING, set_waiting
-from memos.storage.leases import Leases
+from memos.storage.jobs import accounts
+from memos.storage.jobs.lanes import WAITING, set_waiting
+from memos.storage.jobs.leases import Leases
 from memos.storage.records import checked, job_of, json_text, micros
 from memos.storage.tables import job
 from memos.types import Job, JobState, KindReport, NewEvent, NewJob

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table, Text
 
-from memos.storage.tables import Id, metadata
+from memos.storage.tables.base import Id, metadata
 
 # Spans in microseconds; null: never by itself.
 lifecycle_rule = Table(

@@ -16,11 +16,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, update
 
 from memos.protocols import Clock, NewId, QueuePolicy
-from memos.storage import accounts
-from memos.storage.accounts import Measured
 from memos.storage.engine import Database
 from memos.storage.events import EventLog
-from memos.storage.lanes import FirstCome, lane_name, set_waiting
+from memos.storage.jobs import accounts
+from memos.storage.jobs.accounts import Measured
+from memos.storage.jobs.lanes import FirstCome, lane_name, set_waiting
 from memos.storage.records import micros
 from memos.storage.tables import job
 from memos.types import JobState, NewEvent, Outcome

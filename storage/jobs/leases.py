@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
-from memos.storage import accounts
-from memos.storage.accounts import Measured
-from memos.storage.lanes import WAITING, begin, due_lanes, set_waiting, take
+from memos.storage.jobs import accounts
+from memos.storage.jobs.accounts import Measured
+from memos.storage.jobs.lanes import WAITING, begin, due_lanes, set_waiting, take
+from memos.storage.jobs.settling import Settling, held_by, span, told_of
 from memos.storage.records import job_of, micros
-from memos.storage.settling import Settling, held_by, span, told_of
 from memos.storage.tables import job
 from memos.types import Job, JobState, Plan
 

@@ -9,9 +9,9 @@ from sqlalchemy import delete, insert, select
 
 from memos.storage.engine import Database
 from memos.storage.feed import take_numbers
-from memos.storage.jobs import SqlJobQueue
-from memos.storage.lifecycle import lifecycle_rule
+from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.records import checked, micros, moment
+from memos.storage.tables import lifecycle_rule
 from memos.types import Kind, LifecycleRule, NewJob
 
 _DAY = 86_400_000_000

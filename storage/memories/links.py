@@ -12,7 +12,7 @@ from memos.storage.bulk import by_ids
 from memos.storage.engine import Database
 from memos.storage.errors import taken
 from memos.storage.feed import take_numbers
-from memos.storage.memories import memory_missing
+from memos.storage.memories.rows import memory_missing
 from memos.storage.records import link_of, link_row, micros
 from memos.storage.tables import link, memory, removed_link
 from memos.types import Link, State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
 
-from memos.storage.tables import Id, metadata
+from memos.storage.tables.base import Id, metadata
 
 schedule = Table(
     "schedule",

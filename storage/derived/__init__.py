@@ -1,0 +1,1 @@
+"""What is made of memories, in SQL: notes, summaries and files, each with what it was made from."""
