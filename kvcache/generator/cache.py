@@ -101,9 +101,26 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._rebuffered()
 
 
+class CountedCache(DynamicCache):
+    """Of recurrent layers only: no rows tell how many tokens were read, so whoever runs them says
+    it in `read`."""
+
+    read = 0
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self.read
+
+
+def has_attention(config: PreTrainedConfig) -> bool:
+    """Whether any layer of such a model keeps rows of tokens."""
+    return _has_rows(DynamicCache(config=config))
+
+
 def empty_cache(config: PreTrainedConfig, *, room: int = 0) -> DynamicCache:
     """The cache that the model's layers ask for, with `room` tokens of reserve in full layers."""
     cache = DynamicCache(config=config)
+    if not _has_rows(cache):
+        return CountedCache(config=config)
     cache.layers = [
         RoomyLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
@@ -111,7 +128,8 @@ def empty_cache(config: PreTrainedConfig, *, room: int = 0) -> DynamicCache:
 
 
 def layout_of(cache: Any, bases: Sequence[float | None]) -> CacheLayout:
-    """The layout of a cache that has seen a token. `bases`: rope base of each model layer.
+    """The layout of a cache that has seen a token. `bases`: rope base of each model layer. The
+    dtype is that of rows, or of the convolutions of a model that keeps none.
 
     InvalidInput for a kind of layer that can't be stored, such as one with an index of its own.
     """
@@ -119,18 +137,16 @@ def layout_of(cache: Any, bases: Sequence[float | None]) -> CacheLayout:
     dtypes = set()
     for (layer, kind), base in zip(_parts(cache), _per_part(cache, bases), strict=True):
         if kind == "recurrent":
-            shapes = tuple(tuple(state.shape[1:]) for state in _states(layer).values())
+            states = _states(layer)
+            shapes = tuple(tuple(state.shape[1:]) for state in states.values())
             found.append(LayerLayout("recurrent", 0, 0, 0, state_shapes=shapes))
+            if isinstance(cache, CountedCache):
+                dtypes.add(_name(next(iter(states.values()))))
             continue
-        dtypes.add(str(layer.keys.dtype).removeprefix("torch."))
+        dtypes.add(_name(layer.keys))
         window = layer.sliding_window if kind == "sliding" else None
         heads, width = layer.keys.shape[1], layer.keys.shape[-1]
         found.append(LayerLayout(kind, heads, width, layer.values.shape[-1], window, base))
-    if not dtypes:
-        raise InvalidInput(
-            "no layer of this model has attention whose states can be stored; use a model with "
-            "attention layers, hybrid ones included"
-        )
     if len(dtypes) != 1:
         raise InvalidInput(
             f"a cache whose layers have the dtypes {', '.join(sorted(dtypes))}; only "
@@ -186,6 +202,8 @@ def to_cache(
             _restore(layer, state, device)
         else:
             _fill(layer, kind, state, tokens, device)
+    if isinstance(cache, CountedCache):
+        cache.read = tokens
     return cache
 
 
@@ -221,6 +239,15 @@ def _restore(layer: Any, state: RecurrentState, device: torch.device) -> None:
         layer.dtype, layer.device = value.dtype, value.device
         if family == "conv":
             layer.conv_kernel_size[int(index)] = value.shape[-1]
+
+
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _has_rows(cache: DynamicCache) -> bool:
+    layers = cache.layers
+    return not layers or any(isinstance(layer, CacheLayerMixin) for layer in layers)
 
 
 def _states(layer: Any) -> dict[str, Tensor]:

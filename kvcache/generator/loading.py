@@ -35,7 +35,8 @@ def load_model(
 
     `cache_dir` keeps converted models. `device` is what torch calls it: cpu, cuda, cuda:1. `dtype`
     is of the weights and of the cache: float32 (exact, the default), bfloat16, float16. With
-    `attention` sdpa stored prefixes are shared in place. `threads` 0 leaves torch's own choice;
+    `attention` sdpa stored prefixes are shared in place; it says nothing to a model without
+    attention. `threads` 0 leaves torch's own choice;
     else it is set for the whole process. `offline` never asks the Hub.
 
     ModelNotFound, ModelDigestMismatch, ModelCorrupt for the files; ModelUnsupported if the model
@@ -96,14 +97,20 @@ def _device(name: str) -> Any:
 
 def _load(files: ModelFiles, place: Any, dtype: str, attention: str) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
+
+    from memos.kvcache.generator.cache import has_attention
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(files.folder, local_files_only=True)
+        if not has_attention(config.get_text_config(decoder=True)):
+            attention = "eager"  # the only one that transformers lets such a model have
         module = AutoModelForCausalLM.from_pretrained(
             files.folder,
+            config=config,
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
             local_files_only=True,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -67,12 +68,15 @@ class LocalModel:
         self.attention = str(self.config._attn_implementation)
         self.norms = kind_of(module)
         self.joint = is_joint(module)
+        # Models without attention have another name for it.
+        named = inspect.signature(type(module).forward).parameters
+        self._past = "past_key_values" if "past_key_values" in named else "cache_params"
         self._lock = threading.Lock()
         self._one_by_one = False
         self._applying: Applying | None = None
         self._rows: Rows = ()
         self.layout = self._probe()
-        if any(layer.kind == "recurrent" for layer in self.layout.layers):
+        if self.recurrent:
             self._one_by_one = not self._continues()
         self.fingerprint = Fingerprint(self._parts())
 
@@ -123,8 +127,12 @@ class LocalModel:
     def has_rows(self) -> bool:
         """Whether prefixes can be shared in place: attention layers only, run by our attention."""
         soft = getattr(self.config, "attn_logit_softcapping", None)
-        recurrent = any(layer.kind == "recurrent" for layer in self.layout.layers)
-        return self.attention == attention.NAME and not soft and not recurrent
+        return self.attention == attention.NAME and not soft and not self.recurrent
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether any layer mixes all that it has read into states of a fixed shape."""
+        return any(layer.kind == "recurrent" for layer in self.layout.layers)
 
     @property
     def eos(self) -> frozenset[int]:
@@ -186,6 +194,8 @@ class LocalModel:
             first = before + at
             positions = torch.arange(first, first + ids.shape[1], device=self.device)[None]
             found.append(self._forward(ids, positions, grown, keep=0 if all_logits else 1)[0])
+            if isinstance(grown, cache.CountedCache):
+                grown.read = first + ids.shape[1]
         return Prefill(torch.cat(found) if all_logits else found[-1], grown)
 
     def run_rows(self, rows: RowsCache, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -242,9 +252,9 @@ class LocalModel:
                 out = self.module(
                     input_ids=ids,
                     position_ids=positions,
-                    past_key_values=past,
                     use_cache=True,
                     logits_to_keep=keep,
+                    **{self._past: past},
                 )
                 logits: Tensor = out.logits.float()
                 return logits

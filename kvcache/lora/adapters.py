@@ -18,20 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memos.errors import AdapterCorrupt, AdapterMismatch, AdapterNotFound
-from memos.kvcache.generator.generator import LocalGenerator
+from memos.errors import AdapterCorrupt, AdapterMismatch, AdapterNotFound, ModelUnsupported
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Options
 from memos.kvcache.lora.applying import Applying
 from memos.kvcache.lora.checkpoint import Checkpoint, replaced, sources_of
-from memos.kvcache.lora.judging import Neutral, prompt, report
+from memos.kvcache.lora.judging import Between, Neutral, answered, nothing, report
 from memos.kvcache.lora.learning import Learner, check
 from memos.kvcache.lora.merging import merged
 from memos.kvcache.lora.packing import Tokenised, Tokeniser
 from memos.kvcache.lora.shelf import Shelf
 from memos.kvcache.lora.training import Outcome, Progress, Training
 from memos.kvcache.lora.weights import About, Weights, made, of_pairs, to_lora
-from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.kvcache.tiers.budget import Budget
 from memos.types import (
     AdapterReport,
@@ -87,9 +85,9 @@ class LocalAdapters:
         told: Callable[[float, float | None], None] = lambda share, recall: None,
     ) -> Trained:
         check(recipe)
-        base = self._model()
+        base = self._trainable()
         tokeniser = Tokeniser(base)
-        held, neutral = self._left_alone(base, tokeniser, wanted)
+        held, neutral = self._left_alone(base, tokeniser, wanted, lambda: told(0.0, None))
         begin = self.weights(wanted.begin) if wanted.begin else None
         identity = _identity(base, wanted, recipe, begin)
         ids = [source.memory_id for source in sources]
@@ -123,7 +121,15 @@ class LocalAdapters:
         learner.begin(to_lora(weights))
         view = base.adapted(weights)
         judged = report(
-            learner.module, learner.without, base, view, tokeniser, wanted, neutral, gate
+            learner.module,
+            learner.without,
+            base,
+            view,
+            tokeniser,
+            wanted,
+            neutral,
+            gate,
+            between=lambda: told(1.0, None),
         )
         base.applying.release(weights.digest)
         size = self._kept(name, weights, judged)
@@ -233,7 +239,7 @@ class LocalAdapters:
         }
 
     def _judged(self, weights: Weights, wanted: TrainingSet, gate: Gate) -> AdapterReport:
-        base = self._model()
+        base = self._trainable()
         tokeniser = Tokeniser(base)
         _, neutral = self._left_alone(base, tokeniser, wanted)
         module = self._module()
@@ -264,12 +270,27 @@ class LocalAdapters:
         module.set_attn_implementation("sdpa")
         return module
 
+    def _trainable(self) -> LocalModel:
+        """The model that answers. Examples share a row, and only attention keeps them apart."""
+        model = self._model()
+        if model.recurrent:
+            raise ModelUnsupported(
+                f"model {model.id!r} has recurrent layers, and adapters are made for models of "
+                "attention layers only; its texts can be compiled",
+                model=model.id,
+            )
+        return model
+
     def _left_alone(
-        self, base: LocalModel, tokeniser: Tokeniser, wanted: TrainingSet
+        self,
+        base: LocalModel,
+        tokeniser: Tokeniser,
+        wanted: TrainingSet,
+        between: Between = nothing,
     ) -> tuple[list[Tokenised], Neutral]:
         """What is held in training, and what is asked afterwards."""
         alone = wanted.alone
-        answers = self._answers(base, (*alone.held, *alone.asked))
+        answers = self._answers(base, (*alone.held, *alone.asked), between)
         held = [tokeniser.begun(q, answers[q]) for q in alone.held if answers[q]]
         held += [
             tokeniser.example(Example(prompt="", answer=text, form=Form.REPLAY, chat=False))
@@ -283,17 +304,19 @@ class LocalAdapters:
             asked_at_work=tuple(question not in wanted.idle for question in asked),
         )
 
-    def _answers(self, base: LocalModel, questions: Sequence[str]) -> dict[str, list[int]]:
-        """Token ids of what the model says without an adapter, kept on disk per model."""
+    def _answers(
+        self, base: LocalModel, questions: Sequence[str], between: Between
+    ) -> dict[str, list[int]]:
+        """Token ids of what the model says without an adapter, kept on disk per model, also those
+        that were there when `between` ended it."""
         key = hashlib.sha256(base.fingerprint.to_json().encode()).hexdigest()[:32]
         path = self._folder / f"answers-{key}.json"
         known = _json(path)
         new = [question for question in dict.fromkeys(questions) if question not in known]
-        if new:
-            generator = LocalGenerator(PrefixReuse(base, None, salt=b""))
-            prompts = [prompt(base, question) for question in new]
-            done = generator.generate_many(prompts, Options(max_new_tokens=_ANSWER_TOKENS))
-            known |= {q: list(answer.tokens) for q, answer in zip(new, done, strict=True)}
+        options = Options(max_new_tokens=_ANSWER_TOKENS)
+        for part in answered(base, new, options, between):
+            known |= {q: list(answer.tokens) for q, answer in zip(new, part, strict=False)}
+            new = new[len(part) :]
             replaced(path, json.dumps(known).encode())
         return {question: list(known[question]) for question in questions}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from memos.kvcache.generator.generator import LocalGenerator, Prompt
+from memos.kvcache.generator.generator import Answer, LocalGenerator, Prompt
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.generator.request import Options
 from memos.kvcache.lora import forward
@@ -18,6 +18,7 @@ from memos.kvcache.reuse.prefix import PrefixReuse
 from memos.types import AdapterReport, Gate, InUse, Probe, TrainingSet
 
 T = TypeVar("T")
+Between = Callable[[], None]
 ANSWER_TOKENS = 32
 _ROWS = 16
 _ROWS_ON_DEVICE = 128
@@ -36,15 +37,33 @@ class Neutral:
     asked_at_work: tuple[bool, ...]
 
 
+def nothing() -> None:
+    """Nobody is asked between two parts of the work."""
+
+
 def answers(
-    model: LocalModel, questions: Sequence[str], options: Options | None = None
+    model: LocalModel,
+    questions: Sequence[str],
+    options: Options | None = None,
+    *,
+    between: Between = nothing,
 ) -> list[str]:
     """What the model says to each question by itself."""
+    wanted = options or Options(max_new_tokens=ANSWER_TOKENS)
+    return [answer.text for part in answered(model, questions, wanted, between) for answer in part]
+
+
+def answered(
+    model: LocalModel, questions: Sequence[str], options: Options, between: Between
+) -> Iterator[list[Answer]]:
+    """The answers to so many questions at a time as suit the device; `between` is called before
+    each time and may raise to end it."""
     rows = _ROWS_ON_DEVICE if model.device.type == "cuda" else _ROWS
     generator = LocalGenerator(PrefixReuse(model, None, salt=b""), rows=rows)
-    wanted = options or Options(max_new_tokens=ANSWER_TOKENS)
-    done = generator.generate_many([prompt(model, text) for text in questions], wanted)
-    return [answer.text for answer in done]
+    for at in range(0, len(questions), rows):
+        between()
+        part = [prompt(model, text) for text in questions[at : at + rows]]
+        yield generator.generate_many(part, options)
 
 
 def prompt(model: LocalModel, question: str) -> Prompt:
@@ -71,22 +90,26 @@ def report(
     wanted: TrainingSet,
     neutral: Neutral,
     gate: Gate,
+    between: Between = nothing,
 ) -> AdapterReport:
     """`module` computes with the weights that `adapted` works with, but in `bare`. Probes are
     answered by greedy decoding; that an answer stayed the same is told place by place, which comes
-    to the same."""
+    to the same. `between` is called now and then and may raise to end it."""
     held = [probe for probe in wanted.probes if not probe.trained]
     known = [probe for probe in wanted.probes if probe.trained]
-    right, without = _right(adapted, held), _right(base, held)
+    right, without = _right(adapted, held, between), _right(base, held, between)
     at_work = [probe.prompt not in wanted.idle for probe in held]
+    between()
     with bare():
         before = forward.surprise(module, neutral.texts)
+    between()
     after = forward.surprise(module, neutral.texts)
+    between()
     same = forward.right(module, tokeniser.head, neutral.asked)
     found = AdapterReport(
         recall=share(right),
         base_recall=share(without),
-        trained=share(_right(adapted, known)),
+        trained=share(_right(adapted, known, between)),
         perplexity=forward.perplexity(after),
         base_perplexity=forward.perplexity(before),
         unchanged=share(same),
@@ -114,10 +137,8 @@ def share(oks: Sequence[Any]) -> float:
     return sum(map(bool, oks)) / len(oks) if oks else 1.0
 
 
-def _right(model: LocalModel, probes: Sequence[Probe]) -> list[bool]:
-    if not probes:
-        return []
-    told = answers(model, [probe.prompt for probe in probes])
+def _right(model: LocalModel, probes: Sequence[Probe], between: Between) -> list[bool]:
+    told = answers(model, [probe.prompt for probe in probes], between=between)
     return [says(answer, probe.answer) for answer, probe in zip(told, probes, strict=True)]
 
 

@@ -8,6 +8,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from memos.kvcache.generator.cache import has_attention
 from memos.kvcache.generator.loading import load_model, prepared
 from memos.kvcache.generator.model import Identity, LocalModel
 
@@ -75,6 +76,11 @@ KINDS = {
             "mamba_d_state": 8,
         },
     ),
+    "mamba2": (
+        "Mamba2Config",
+        {"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 1, "chunk_size": 32},
+    ),
+    "falcon_mamba": ("FalconMambaConfig", {"state_size": 8}),
 }
 MORE = {
     "qwen3_next": (
@@ -103,15 +109,11 @@ MORE = {
             "shared_intermediate_size": 64,
         },
     ),
-    "mamba2": (
-        "Mamba2Config",
-        {"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 1, "chunk_size": 32},
-    ),
 }
-"""Kinds of few tests: a gated delta rule, Mamba 2 beside attention, Mamba 2 alone."""
+"""Kinds of few tests: a gated delta rule, Mamba 2 beside attention."""
 FULL = ("llama", "qwen2", "qwen3")
 SLIDING = ("mistral", "gemma3")
-RECURRENT = ("lfm2", "falcon_h1", "bamba", "jamba")
+RECURRENT = ("lfm2", "falcon_h1", "bamba", "jamba", "mamba2", "falcon_mamba")
 
 
 @cache
@@ -138,8 +140,10 @@ def config(kind, **changes):
 @cache
 def tiny(kind="llama", dtype="float32", attention="sdpa", adapter="base"):
     torch.manual_seed(0)
+    wanted = config(kind)
+    attention = attention if has_attention(wanted) else "eager"
     module = transformers.AutoModelForCausalLM.from_config(
-        config(kind), dtype=getattr(torch, dtype), attn_implementation=attention
+        wanted, dtype=getattr(torch, dtype), attn_implementation=attention
     )
     identity = Identity(kind, "config", "weights", "tokenizer", adapter)
     return LocalModel(identity, prepared(module, attention=attention), byte_tokenizer())

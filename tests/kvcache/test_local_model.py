@@ -54,11 +54,6 @@ def test_a_cache_put_together_of_runs_knows_its_length(kind):
     assert far(model.prefill(tokens[140:], whole, all_logits=True).logits, full[140:]) < CLOSE
 
 
-def test_a_model_without_any_attention_is_refused():
-    with pytest.raises(InvalidInput, match="no layer of this model has attention"):
-        local.tiny("mamba2", attention="eager").layout  # noqa: B018
-
-
 def test_the_kinds_of_layers_are_told_apart():
     kinds = {
         kind: "".join(layer.kind[0] for layer in local.tiny(kind).layout.layers)
@@ -74,6 +69,8 @@ def test_the_kinds_of_layers_are_told_apart():
         "falcon_h1": "frfrfrfr",
         "bamba": "rfrf",
         "jamba": "rfrf",
+        "mamba2": "rrrr",
+        "falcon_mamba": "rrrr",
     }
     bases = [layer.rope_base for layer in local.tiny("gemma3").layout.layers]
     assert bases == [1e4, 1e4, 1e6, 1e4]

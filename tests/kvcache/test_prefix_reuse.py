@@ -27,7 +27,9 @@ def close(logits, prompt, model):
     return float((logits - model.prefill(prompt).logits[0]).abs().max()) < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["llama", "gemma3", "falcon_h1", "qwen3_next", "granitemoehybrid"])
+@pytest.mark.parametrize(
+    "kind", ["llama", "gemma3", "falcon_h1", "qwen3_next", "granitemoehybrid", "mamba2"]
+)
 def test_what_was_compiled_is_loaded_and_not_run(kind, store):
     model = local.tiny(kind)
     reuse = PrefixReuse(model, store)

@@ -21,6 +21,7 @@ from memos.errors import (
     AdapterRefused,
     InvalidInput,
     MemosError,
+    ModelUnsupported,
     StateConflict,
 )
 from memos.graph.names import normal
@@ -255,7 +256,7 @@ class Adapters:
             self.compute(cube, id, told=lambda share, _: _beat(context, share))
         except AdapterRefused:
             return  # the row has it, with the report
-        except (AdapterError, InvalidInput, StateConflict) as error:
+        except (AdapterError, InvalidInput, ModelUnsupported, StateConflict) as error:
             self._fail(cube, id, f"{error.code}: {error.message}")
         except AdapterNotFound:  # dropped meanwhile
             self._states.wait().adapters.remove(id)
