@@ -31,6 +31,10 @@ import loopback  # noqa: E402
 
 loopback.only()
 
+from tests.sqlite import tables_made_once  # noqa: E402
+
+__all__ = ["tables_made_once"]
+
 # Two cores run the whole suite: a slow example says nothing about the code.
 settings.register_profile("memos", deadline=None, print_blob=True)
 settings.load_profile("memos")

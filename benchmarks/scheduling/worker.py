@@ -2,12 +2,14 @@
 
     python -m memos.benchmarks.scheduling.worker URL NAME LEASE_SECONDS
 
-`noop` does nothing. `deed` sleeps and then enters itself in a ledger, whose key is the job: to do
-it twice is to do it once, as it is for every job of the service.
+`noop` does nothing, `nap` sleeps, also until a file is there. `deed` sleeps and then enters itself
+in a ledger, whose key is the job: to do it twice is to do it once, as it is for every job of the
+service.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -48,10 +50,12 @@ def handlers(enter: Callable[[str, int], None]) -> dict[str, Handler]:
         enter(context.job.id, payload["amount"])
 
     def nap(context: JobContext) -> None:
-        time.sleep(context.job.payload["seconds"])
+        payload = context.job.payload
+        time.sleep(payload["seconds"])
+        while "until" in payload and not os.path.exists(payload["until"]):
+            time.sleep(0.01)
 
     def poison(context: JobContext) -> None:
-        import os
         import signal
 
         os.kill(os.getpid(), signal.SIGKILL)

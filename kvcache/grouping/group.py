@@ -64,8 +64,8 @@ class Request:
             piece = self.answer.take(token)
             if self.answer.finish is not None:
                 done = generation_of(self.answer, self.counts, self._first, now)
+                self.ended = True  # first: who has the end of it is not among those under way
                 self.pieces.put(Event(0, piece, done))
-                self.ended = True
             elif piece:
                 self.pieces.put(Event(0, piece))
         except Exception as error:

@@ -67,9 +67,9 @@ class Grouping:
         failed together and went on apart, and passes that made tokens of answers, with the rows of
         each added up."""
         with self._lock:
-            now = len(self._waiting) + len(self._reading)
-            now += sum(len(group.requests) for group in self._groups)
-            return {"kv_answering": now, **self._counts}
+            under_way = [one for group in self._groups for one in group.requests]
+            known = [*self._waiting, *self._reading, *under_way]
+            return {"kv_answering": sum(one.live for one in known), **self._counts}
 
     def close(self) -> None:
         """Ends what is under way with ServiceUnavailable, and the thread."""

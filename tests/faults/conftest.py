@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.postgres import postgres_server
 
 __all__ = ["postgres_server"]
 
-_SECONDS = 60
+_SECONDS = 120
 
 
 class WorkerProcess:
@@ -28,25 +28,26 @@ class WorkerProcess:
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         given = {f"MEMOS_{name.upper()}": value for name, value in settings.items()}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "memos.cli", "worker"],
-            env={**os.environ, "MEMOS_DATA_DIR": str(folder), **given},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        # A file, not a pipe, which is full at some time if nobody reads it.
+        self._log = folder / "worker.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "memos.cli", "worker"],
+                env={**os.environ, "MEMOS_DATA_DIR": str(folder), **given},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
 
     def wait_until_ready(self) -> str:
-        assert self._process.stderr is not None
-        lines = []
-        while select.select([self._process.stderr], [], [], _SECONDS)[0]:
-            lines.append(self._process.stderr.readline())
-            if found := re.search(r"(worker-\w+) waits for jobs", lines[-1]):
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            over = self._process.poll() is not None or time.monotonic() > deadline
+            told = self._log.read_text(encoding="utf-8", errors="replace")
+            if found := re.search(r"(worker-\w+) waits for jobs", told):
                 return found[1]
-            if not lines[-1]:
-                break
-        raise AssertionError(f"the worker did not start: {''.join(lines)}")
+            assert not over, f"the worker did not start: {told}"
+            time.sleep(0.05)
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
@@ -57,10 +58,7 @@ class WorkerProcess:
     def _end(self, number: signal.Signals) -> int:
         if self._process.poll() is None:
             self._process.send_signal(number)
-        code = self._process.wait(timeout=_SECONDS)
-        assert self._process.stderr is not None
-        self._process.stderr.close()
-        return code
+        return self._process.wait(timeout=_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -418,7 +418,7 @@ def test_nothing_is_left_of_a_load_that_was_killed(
         "service.tenant().load(sys.argv[2])\n"
     )
     folder = tmp_path / "killed"
-    done = subprocess.run([sys.executable, "-c", code, str(folder), str(template)], timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(folder), str(template)], timeout=120)
     assert done.returncode == -signal.SIGKILL
     service = opener("killed")
     assert "damaged" in _refusal(service, File(template).write(sha256=""))

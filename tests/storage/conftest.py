@@ -12,11 +12,12 @@ from memos.protocols import Stores
 from memos.scheduler import Policy
 from memos.storage import open_stores
 from memos.types import Cube
-from tests.postgres import postgres_server, postgres_url
+from tests.postgres import empty_postgres_url, postgres_server, postgres_url
+from tests.sqlite import migrated_really
 from tests.storage import samples
 from tests.storage.samples import Clock
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["empty_postgres_url", "migrated_really", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -25,11 +26,10 @@ from memos.errors import (
 )
 from memos.graph.validity import Rules
 from memos.protocols import Stores
-from memos.storage import open_stores
+from memos.storage import engine, open_stores
 from memos.storage.engine import Database
 from memos.storage.errors import translated
 from memos.types import Cube
-from tests.postgres import PostgresServer
 from tests.storage import samples
 from tests.storage.samples import Clock, form, memory, new_id
 
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_database(file: Path, sqlite_url: str) -> None:
 
 def test_overwritten_pages(file: Path, sqlite_url: str, filled: Cube) -> None:
     data = bytearray(file.read_bytes())
-    data[8 * 4096 :] = os.urandom(len(data) - 8 * 4096)
+    data[8 * 4096 :] = random.Random(1).randbytes(len(data) - 8 * 4096)
     file.write_bytes(data)
     with pytest.raises(StorageCorrupt, match="backup"):
         read_all(sqlite_url, filled)
@@ -212,7 +212,7 @@ def test_no_permission(tmp_path: Path, file: Path, sqlite_url: str, filled: Cube
     )
     for url in (sqlite_url, f"sqlite:///{file.parent}/new/memos.db"):
         done = subprocess.run(
-            [sys.executable, "-c", code, url], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, url], capture_output=True, text=True, timeout=120
         )
         assert done.stdout.startswith("StorageReadOnly"), done.stdout + done.stderr
         assert "permission" in done.stdout
@@ -255,16 +255,20 @@ def test_the_password_is_not_in_messages() -> None:
 
 
 def test_a_server_that_ends_the_connection(
-    postgres_url: str, postgres_server: PostgresServer, clock: Clock
+    postgres_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """While it is used: one that lies idle is looked at before, and replaced."""
+    monkeypatch.setattr(engine, "_IDLE", float("inf"))
     stores = opened(postgres_url)
     cube = stores.cubes.create(samples.cube(clock))
     end = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(end)
+        ended = connection.execute(end).fetchall()
+    assert ended
+    assert all(gone for (gone,) in ended)
     with pytest.raises(StorageUnavailable, match="try again"):
         stores.feed.last(cube.id)
     assert stores.feed.last(cube.id) == 0
@@ -277,7 +281,7 @@ def test_a_statement_that_takes_too_long(postgres_url: str) -> None:
         pytest.raises(StorageUnavailable, match="cancelled"),
         database.read() as connection,
     ):
-        connection.execute(text("SELECT pg_sleep(5)"))
+        connection.execute(text("SELECT pg_sleep(60)"))
     database.close()
 
 

@@ -73,7 +73,7 @@ def test_who_sees_a_number_has_seen_all_before(stores: Stores) -> None:
         reader = pool.submit(read)
         list(pool.map(write, range(4)))
         done.set()
-        assert reader.result(timeout=30) == list(range(1, 81))
+        assert reader.result(timeout=60) == list(range(1, 81))
 
 
 def test_a_refused_write_records_nothing_and_an_erase_takes_the_reasons(

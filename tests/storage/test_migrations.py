@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,12 @@ from memos.protocols import Stores
 from memos.storage import migrations, open_stores
 from memos.storage.engine import Database
 from memos.storage.tables import metadata
+from tests.sqlite import _copied
 from tests.storage import samples
 from tests.storage.graph_world import Saying, World, day
 from tests.storage.samples import Clock, new_id
+
+pytestmark = pytest.mark.usefixtures("migrated_really")
 
 OPEN = """
 import sys
@@ -34,6 +39,13 @@ stores = open_stores(sys.argv[1], new_id=lambda: "x", clock=clock, derivation=Ru
 print(stores.keys.any(), "alembic" in sys.modules)
 stores.health.close()
 """
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Of a database without tables."""
+    name = "sqlite_url" if request.param == "sqlite" else "empty_postgres_url"
+    return str(request.getfixturevalue(name))
 
 
 def opened(url: str) -> Stores:
@@ -54,6 +66,19 @@ def test_the_migrated_schema_is_the_one_of_the_tables(url: str, stores: Stores) 
         assert compare_metadata(context, metadata) == []
         assert migrations.revision(connection) == migrations.HEAD
     database.close()
+
+
+def test_what_other_tests_are_given_is_what_the_migrations_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content(file: Path) -> list[str]:
+        opened(f"sqlite:///{file}").health.close()
+        with closing(sqlite3.connect(file)) as connection:
+            return list(connection.iterdump())
+
+    made = content(tmp_path / "made.db")
+    monkeypatch.setattr(migrations, "_upgrade", _copied)
+    assert content(tmp_path / "copied.db") == made
 
 
 def test_head_is_the_newest_migration(sqlite_url: str) -> None:
@@ -92,7 +117,7 @@ def test_processes_may_start_together(url: str) -> None:
 
 
 def test_a_current_database_opens_without_alembic(url: str, stores: Stores) -> None:
-    out, err = start(url).communicate(timeout=60)
+    out, err = start(url).communicate(timeout=120)
     assert (out.strip(), err) == ("False False", "")
 
 

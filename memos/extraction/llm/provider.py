@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -150,15 +151,20 @@ class Provider:
 
         The client's own limit is one per read: a server that sends a byte now and then would hold
         it for ever. The thread that is left behind ends when the server lets go of it.
+
+        A failure that came when the time was up, mostly that limit, is told as TimeoutError too,
+        so that it does not depend on which of the two is noticed first.
         """
         box: list[Any] = []
         failure: list[BaseException] = []
+        end = time.monotonic() + self._timeout
 
         def run() -> None:
             try:
                 box.append(call())
             except BaseException as error:
-                failure.append(error)
+                if time.monotonic() < end:
+                    failure.append(error)
 
         thread = threading.Thread(target=run, name="llm-request", daemon=True)
         thread.start()

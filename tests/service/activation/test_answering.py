@@ -3,6 +3,7 @@ in process, on a tiny model."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from memos.errors import (
     NotFound,
     StateConflict,
 )
+from memos.kvcache.grouping.group import Group
 from memos.service import MemoryOS, Service
 from memos.types import Answers, Generated, State
 from tests.service.activation.test_activations import BOAT, LONG, add, files, serving
@@ -86,6 +88,24 @@ def test_a_setting_says_whether_answers_go_on_together(tmp_path: Path, rows: int
         numbers = service.metrics_snapshot()
     assert (numbers["kv_passes"] > 0) is (rows > 1)
     assert numbers["kv_answering"] == numbers["kv_grouped"] == 0
+
+
+def test_who_has_the_whole_answer_is_not_counted_until_its_row_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, leave = threading.Event(), Group._leave
+
+    def late(group: Group) -> None:
+        if any(request.ended for request in group.requests):
+            looked.wait(60)
+        leave(group)
+
+    monkeypatch.setattr(Group, "_leave", late)
+    with serving(tmp_path, kv_group_rows=2) as service:
+        service.tenant().generate(QUESTIONS[0], max_new_tokens=4)
+        now = service.metrics_snapshot()["kv_answering"]
+        looked.set()
+    assert now == 0
 
 
 def test_a_crash_before_states_are_stored_loses_only_these(tmp_path: Path) -> None:

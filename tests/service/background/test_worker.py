@@ -83,18 +83,18 @@ def test_stop_returns_leases(service, memos):
 
     def slow(context):
         started.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     worker = worker_with(service, slow)
     job = queue_job(service)
     worker.start()
-    assert started.wait(5)
+    assert started.wait(60)
     (thread,) = worker._threads
     worker.stop(timeout=0.1)
     assert memos.job(job).state is JobState.QUEUED
     assert memos.job(job).attempts == 0
     go_on.set()
-    thread.join(10)  # else it may settle the job on a store that is being closed
+    thread.join(60)  # else it may settle the job on a store that is being closed
 
 
 def test_a_dedupe_key_keeps_one_waiting(service, memos):
@@ -126,7 +126,7 @@ def test_patient_jobs_do_not_hold_up_the_others(service, memos):
 
     def long_one(context):
         started.set()
-        go_on.wait(20)
+        go_on.wait(60)
 
     handlers = {"long": long_one, "short": lambda context: None}
     worker = Worker(
@@ -135,12 +135,12 @@ def test_patient_jobs_do_not_hold_up_the_others(service, memos):
     long, short = queue_job(service, kind="long"), queue_job(service, kind="short")
     worker.start()
     try:
-        assert started.wait(10)  # each kind has a thread of its own: either may be first
-        memos.wait_for(short, timeout=10)
+        assert started.wait(60)  # each kind has a thread of its own: either may be first
+        memos.wait_for(short, timeout=60)
         assert memos.job(long).state is JobState.RUNNING
         assert worker.running
         go_on.set()
-        memos.wait_for(long, timeout=10)
+        memos.wait_for(long, timeout=60)
     finally:
         go_on.set()
         worker.stop()
@@ -160,8 +160,10 @@ def test_a_long_job_gives_itself_back_when_the_worker_stops(service, memos):
     worker = Worker(service.stores.jobs, {"long": long}, name="w", lease_seconds=30)
     job = queue_job(service, kind="long", max_attempts=1)
     worker.start()
-    assert started.wait(10)
-    worker.stop(timeout=10)
+    assert started.wait(60)
+    (thread,) = worker._threads
+    worker.stop(timeout=60)
+    assert not thread.is_alive()
     given_back = memos.job(job)
     assert (given_back.state, given_back.attempts) == (JobState.QUEUED, 0)
 
@@ -209,7 +211,7 @@ def test_a_worker_takes_only_the_kinds_it_is_told(service, memos):
     jobs = {kind: queue_job(service, kind=kind) for kind in handlers}
     worker = Worker(service.stores.jobs, handlers, name="w", lease_seconds=5)
     worker.start(only={"one", "two"}, leave={"two"})
-    memos.wait_for(jobs["one"], timeout=10)
+    memos.wait_for(jobs["one"], timeout=60)
     worker.stop()
     states = {kind: memos.job(job).state for kind, job in jobs.items()}
     assert (states["two"], states["three"]) == (JobState.QUEUED, JobState.QUEUED)

@@ -121,10 +121,13 @@ def test_a_cube_that_is_deleted_while_a_process_works_on_it_takes_its_waiting_jo
     cube = memory.create_cube("doomed")
     texts = [f"I {verb} a lamp in May." for verb in ("bought", "sold", "lost")]
     memory.add(texts, cube="doomed", session_id="s")
-    nap = queued(service, "nap", payload={"seconds": 0.5}, cube_id=cube.id)
+    awake = tmp_path / "awake"
+    asleep = {"seconds": 0, "until": str(awake)}
+    nap = queued(service, "nap", payload=asleep, cube_id=cube.id)
     with worker(tmp_path, "w0"):
         until(lambda: memory.job(nap).state is JobState.RUNNING)
         memory.delete_cube("doomed")
+        awake.touch()
         until(lambda: memory.job(nap).state is JobState.SUCCEEDED)
     left = service.stores.jobs.page(DEFAULT_TENANT, cube_id=cube.id, limit=50)
     assert {job.state for job in left if job.id != nap} == {JobState.CANCELLED}

@@ -127,7 +127,7 @@ def test_an_index_that_another_process_holds_is_done_without(full, service):
     """Two services on one folder stand for two processes: Chroma's lock is the file's."""
     second = build(service.settings, embedder=HashEmbedder())
     memos = second.tenant()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         hit = memos.search("topic17", explain=True).hits[0]
         assert hit.memory.content == "Note 17 is about topic17."
