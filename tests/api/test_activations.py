@@ -132,7 +132,7 @@ def test_a_client_that_goes_away_frees_its_place(http, cube, server, monkeypatch
         server can notice that."""
         if next(steps) > 200:
             gone.wait(60)
-            time.sleep(0.01)
+            time.sleep(0.05)
         return step(group)
 
     monkeypatch.setattr(Group, "step", slowly)
@@ -143,7 +143,7 @@ def test_a_client_that_goes_away_frees_its_place(http, cube, server, monkeypatch
     while (numbers := server.service.metrics_snapshot())["kv_answering"]:
         assert time.monotonic() < end
         time.sleep(0.01)
-    assert numbers["kv_pass_rows"] - before < 3000
+    assert numbers["kv_pass_rows"] - before < 1000  # by itself it ends after 2124
 
 
 def test_what_is_wrong_is_told_before_the_stream_begins(http, cube):
