@@ -1,11 +1,13 @@
 """What every test gets: no network but loopback, one thread per model, its own data folder."""
 
+import inspect
 import os
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 
@@ -36,8 +38,15 @@ from tests.sqlite import tables_made_once  # noqa: E402
 __all__ = ["tables_made_once"]
 
 # Two cores run the whole suite: a slow example says nothing about the code.
-settings.register_profile("memos", deadline=None, print_blob=True)
+settings.register_profile(
+    "memos", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("memos")
+
+# For the same reason: httpx gives up after five seconds without a word, which a machine that stands
+# still for a moment can take. This is the one object that is the default of all its functions.
+patience = inspect.signature(httpx.get).parameters["timeout"].default
+patience.connect = patience.read = patience.write = patience.pool = 60.0
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,8 @@ from memos.testing import HashEmbedder
 from memos.types import Role
 from tests.local_model import tiny_model
 
-_START_SECONDS = 30
+_SECONDS = 60
+"""Far longer than a start takes, or an end beyond what the settings allow it."""
 
 
 class Running(NamedTuple):
@@ -65,10 +66,10 @@ def running_server(*, embedder: Embedder | None = None, **overrides: Any) -> Ite
             server = Server(service, on_start=started.set)
             thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
             thread.start()
-            assert started.wait(_START_SECONDS), "the server did not start"
+            assert started.wait(_SECONDS), "the server did not start"
             try:
                 yield Running(url, secret, service)
             finally:
                 server.should_exit = True
-                thread.join(settings.shutdown_seconds + 5)
+                thread.join(settings.shutdown_seconds + _SECONDS)
                 assert not thread.is_alive(), "the server did not stop"

@@ -19,7 +19,7 @@ def server() -> Iterator[Running]:
 @pytest.fixture
 def http(server: Running) -> Iterator[httpx.Client]:
     """Signed in as admin."""
-    with httpx.Client(base_url=server.url, headers=server.headers, timeout=20) as client:
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=120) as client:
         yield client
 
 

@@ -176,7 +176,7 @@ def place(server: Running) -> Place:
 @pytest.fixture(scope="module")
 def wire(server: Running):
     """Signed in as nobody."""
-    with httpx.Client(base_url=server.url, timeout=20) as client:
+    with httpx.Client(base_url=server.url, timeout=120) as client:
         yield client
 
 

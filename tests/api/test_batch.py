@@ -49,7 +49,7 @@ def test_thousands_of_lines_are_reported_part_by_part(http, cube):
 def test_a_part_is_durable_before_the_rest_is_sent(server: Running, cube: str, http):
     """Both directions at once: the first part is told, and found, while the second is unsent."""
     host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as line:
+    with socket.create_connection((host, int(port)), timeout=60) as line:
         line.sendall(
             f"POST {cube}/memories/batch?batch_size=2 HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: Bearer {server.secret}\r\nTransfer-Encoding: chunked\r\n"
@@ -163,7 +163,7 @@ def test_the_same_batch_again_with_its_key_stores_nothing_twice(http, cube):
 
 def test_a_client_that_leaves_keeps_what_was_acknowledged(server, http, cube):
     host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as line:
+    with socket.create_connection((host, int(port)), timeout=60) as line:
         line.sendall(
             f"POST {cube}/memories/batch?batch_size=5 HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: Bearer {server.secret}\r\nTransfer-Encoding: chunked\r\n"
@@ -174,7 +174,7 @@ def test_a_client_that_leaves_keeps_what_was_acknowledged(server, http, cube):
         seen = b""
         while b'"done":5' not in seen:
             seen += line.recv(4096)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while server_in_flight(server) > 1:  # the scrape itself is one
         assert time.monotonic() < deadline, "the batch goes on without its client"
         time.sleep(0.05)
@@ -182,8 +182,18 @@ def test_a_client_that_leaves_keeps_what_was_acknowledged(server, http, cube):
 
 
 def server_in_flight(server: Running) -> float:
+    return metric(server, "memos_http_requests_in_flight")
+
+
+def server_refused(server: Running) -> float:
+    """How many batches were told to come back."""
+    route = 'method="POST",route="/v1/cubes/{cube}/memories/batch",status="503"'
+    return metric(server, f"memos_http_requests_total{{{route}}}")
+
+
+def metric(server: Running, name: str) -> float:
     text = httpx.get(f"{server.url}/metrics").text
-    return float(text.split("memos_http_requests_in_flight ")[-1].split()[0])
+    return float(text.rpartition(f"\n{name} ")[2].split()[0]) if f"\n{name} " in text else 0.0
 
 
 def test_a_failing_store_ends_the_stream_and_says_so(server, http, cube, monkeypatch):
@@ -209,10 +219,11 @@ def test_a_failing_store_ends_the_stream_and_says_so(server, http, cube, monkeyp
 def test_batches_do_not_starve_other_requests(server, http, cube):
     """More slow uploads than are allowed at once: the surplus is told to come back, reads go on."""
     release = threading.Event()
+    refused = server_refused(server)
 
     def slow() -> Iterator[bytes]:
         yield b'"x"\n'
-        release.wait(20)
+        release.wait(100)
 
     statuses = []
 
@@ -221,7 +232,7 @@ def test_batches_do_not_starve_other_requests(server, http, cube):
             f"{server.url}{cube}/memories/batch",
             content=slow(),
             headers={**server.headers, **NDJSON},
-            timeout=30,
+            timeout=100,
         )
         statuses.append(answer.status_code)
 
@@ -229,15 +240,15 @@ def test_batches_do_not_starve_other_requests(server, http, cube):
     for thread in threads:
         thread.start()
     try:
-        deadline = time.monotonic() + 10
-        while server_in_flight(server) < 9 and time.monotonic() < deadline:
+        deadline = time.monotonic() + 60
+        while server_in_flight(server) < 9 or server_refused(server) - refused < 4:
+            assert time.monotonic() < deadline, "not all uploads have come"
             time.sleep(0.05)
-        began = time.monotonic()
+        # All of them go on until this was answered.
         assert http.get("/v1/cubes").status_code == 200
-        assert time.monotonic() - began < 2
     finally:
         release.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(100)
     assert sorted(set(statuses)) == [200, 503]
     assert statuses.count(503) == 4

@@ -48,7 +48,7 @@ def server(disk: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def http(server: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers=server.headers, timeout=30) as client:
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=120) as client:
         yield client
 
 
@@ -92,7 +92,7 @@ def test_a_full_disk_refuses_and_loses_nothing(server, http, disk, wait):
     remount(disk, "size=32m")
     assert add(1001).status_code in (201, 202)
     # Work whose end could not be recorded is taken up again when its lease is over.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while server.service.tenant().doctor() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert server.service.tenant().doctor() == ()
@@ -145,7 +145,7 @@ def test_a_damaged_vector_index_costs_nothing_but_time(tmp_path: Path, damage: s
             file.write_bytes(b"\xff" * 2 * half if damage == "overwritten" else b"\0" * (half // 9))
     with running_server(embedder=HashEmbedder(), **settings) as running:
         body = {"text": "topic1234", "explain": True}
-        with httpx.Client(base_url=running.url, headers=running.headers, timeout=60) as http:
+        with httpx.Client(base_url=running.url, headers=running.headers, timeout=120) as http:
             found = http.post("/v1/cubes/default/search", json=body)
             assert found.status_code == 200, found.text
             assert found.json()["hits"][0]["memory"]["content"] == texts[1234]

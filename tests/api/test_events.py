@@ -78,7 +78,7 @@ def test_the_client_takes_a_broken_stream_up_again(server, monkeypatch, cut):
     monkeypatch.setattr(httpx.Response, "iter_lines", breaking)
     with Client(server.url, api_key=server.secret) as client:
         found = []
-        for event in client.follow(after=last - 6, kinds=["test."], seconds=30):
+        for event in client.follow(after=last - 6, kinds=["test."], seconds=100):
             found.append(event.seq)
             if len(found) == 6:
                 break

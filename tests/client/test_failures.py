@@ -66,11 +66,6 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
         client.__exit__(None, None, None)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 def test_a_write_is_repeated_with_the_same_key_until_it_is_answered(make: Make) -> None:
     with failing(answer(503, Retry_After="0"), hang_up, answer(502), answer(201, ADDED)) as server:
         assert make(server.url).add("hello").memories == ()
@@ -166,21 +161,25 @@ def test_retry_after_is_honoured(make: Make) -> None:
 
 
 def test_a_service_that_is_not_there_is_named_with_what_to_do(make: Make) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(ServiceUnavailable, match=f"can't connect to {url}.*memos serve"):
-        make(url, retries=1).get("m1")
+    with socket.socket() as silent:  # that nobody else can listen at meanwhile
+        silent.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ServiceUnavailable, match=f"can't connect to {url}.*memos serve"):
+            make(url, retries=1).get("m1")
 
 
 def test_a_silent_service_is_a_timeout_and_not_asked_again(make: Make) -> None:
-    release = threading.Event()
+    asked, release = threading.Event(), threading.Event()
 
     def stall(handler: BaseHTTPRequestHandler) -> None:
-        release.wait(10)
+        asked.set()
+        release.wait(60)
         hang_up(handler)
 
     with failing(stall) as server:
         with pytest.raises(WaitTimeout, match=r"within 0\.2 s"):
             make(server.url, timeout=0.2).get("m1")
+        assert asked.wait(60)  # the server may be the later of the two
         release.set()
     assert len(server.seen) == 1
 

@@ -359,13 +359,13 @@ def story(memory: Any) -> list[Any]:
     # Jobs
     later = memory.add("This one can wait", cube="trips", wait=False)
     assert later.jobs
-    done = memory.wait_for(later.jobs[0], timeout=30)
+    done = memory.wait_for(later.jobs[0], timeout=120)
     assert type(done) is Job
     assert done.state is JobState.SUCCEEDED
     hits = memory.search("can wait", cube="trips").hits
     assert later.memories[0].id in [hit.memory.id for hit in hits]
     rebuilt = memory.reindex("trips")
-    note("reindex", memory.wait_for(rebuilt.id, timeout=30).kind)
+    note("reindex", memory.wait_for(rebuilt.id, timeout=120).kind)
     note("job", memory.job(rebuilt.id).state)
     listed = memory.jobs(states=[JobState.SUCCEEDED], cube="trips", limit=1)
     assert listed.items[0].state is JobState.SUCCEEDED

@@ -6,13 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from memos.embedding import export, load_embedder
+from memos.embedding import export, files, load_embedder
 from memos.embedding.layout import NotExportable, read_layout
 from memos.embedding.weights import DEFAULT_MODEL
 from memos.errors import InvalidSetting, MemosError, ModelCorrupt
@@ -153,11 +152,16 @@ def test_leftovers_of_a_killed_export_are_removed(
     assert graph.is_file()
 
 
-def test_a_start_after_the_first_is_quick(cache: Path) -> None:
+def test_a_start_after_the_first_is_quick(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither exports nor hashes what is large."""
     load(cache)  # remembers digests
-    started = time.process_time()
+    hashed: list[int] = []
+    real = files.sha256
+    monkeypatch.setattr(files, "sha256", lambda p: hashed.append(p.stat().st_size) or real(p))
+    monkeypatch.setattr(export, "_run_child", lambda *args: pytest.fail("exported again"))
     load(cache)
-    assert time.process_time() - started < 2.0
+    assert hashed
+    assert max(hashed) < files.REMEMBER_FROM_BYTES
 
 
 def variant(model_folder: Path, target: Path, name: str, content: str) -> Path:
