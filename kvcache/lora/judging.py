@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from memos.kvcache.generator.generator import Answer, LocalGenerator, Prompt
+from memos.kvcache.generator.generator import LocalGenerator, Prompt
 from memos.kvcache.generator.model import LocalModel
-from memos.kvcache.generator.request import Options
+from memos.kvcache.generator.request import Generation, Options
 from memos.kvcache.lora import forward
 from memos.kvcache.lora.packing import Tokenised, Tokeniser
 from memos.kvcache.reuse.prefix import PrefixReuse
@@ -55,7 +55,7 @@ def answers(
 
 def answered(
     model: LocalModel, questions: Sequence[str], options: Options, between: Between
-) -> Iterator[list[Answer]]:
+) -> Iterator[list[Generation]]:
     """The answers to so many questions at a time as suit the device; `between` is called before
     each time and may raise to end it."""
     rows = _ROWS_ON_DEVICE if model.device.type == "cuda" else _ROWS

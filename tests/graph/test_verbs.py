@@ -547,7 +547,9 @@ NUMBERS = itertools.count()
     data=st.data(),
 )
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_the_order_of_arrival_does_not_matter(memos, drawn, data):
     facts = [
