@@ -219,13 +219,22 @@ def test_a_cycle_is_found_unless_it_is_deferred() -> None:
     assert not cycle({"memos": "", "memos.a": there, "memos.b": guarded})
 
 
+def loaded(code: str) -> set[str]:
+    """The top-level packages that a new process has after this code."""
+    told = f"{code}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    child = subprocess.run(
+        [sys.executable, "-c", f"import sys; {told}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    return set(child.stdout.split())
+
+
 @pytest.mark.parametrize("module", ["memos", "memos.client"])
 def test_what_a_user_imports_first_loads_nothing_heavy(module: str) -> None:
-    code = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    child = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    loaded = set(child.stdout.split())
+    found = loaded(f"import {module}")
     heavy = {
         "alembic",
         "chromadb",
@@ -240,5 +249,14 @@ def test_what_a_user_imports_first_loads_nothing_heavy(module: str) -> None:
         "transformers",
         "uvicorn",
     }
-    assert "memos" in loaded
-    assert loaded & heavy == set()
+    assert "memos" in found
+    assert found & heavy == set()
+
+
+def test_a_service_that_is_opened_waits_for_no_graph_and_no_model() -> None:
+    """Each command of the command line opens one."""
+    found = loaded("import memos.assembly, memos.service.engine, memos.storage.engine")
+    assert {"numpy", "sqlalchemy"} <= found
+    assert found.isdisjoint(
+        {"alembic", "chromadb", "fastapi", "litellm", "networkx", "onnxruntime", "spacy", "torch"}
+    )

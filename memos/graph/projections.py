@@ -11,10 +11,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from memos.errors import CubeNotFound
-from memos.graph.projection import GraphProjection
 from memos.protocols import GraphStore
+
+if TYPE_CHECKING:
+    from memos.graph.projection import GraphProjection
 
 PAGE = 5000
 _AGAIN = 20_000
@@ -114,6 +117,9 @@ class GraphProjections:
             self._large[cube_id] = last
 
     def _of(self, cube_id: str) -> GraphProjection:
+        # Here, since a tenth of the start of a command is the import of networkx.
+        from memos.graph.projection import GraphProjection
+
         with self._lock:
             projection = self._held.get(cube_id)
             if projection is None:

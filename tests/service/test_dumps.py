@@ -182,7 +182,7 @@ def test_a_cube_answers_the_same_in_another_database(
     assert answers(target, "twin", ids)[0] == before[0]
     assert target.cube("twin") == again
     raw = gzip.decompress(file.read_bytes())
-    assert b"4711" not in raw
+    assert b"4711-" not in raw  # four digits alone are in some time or key by chance
     assert b"zebra" not in raw
 
 

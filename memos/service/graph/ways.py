@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from memos.errors import InvalidInput
 from memos.graph import walking
-from memos.graph.projection import GraphProjection
 from memos.service.graph.base import GraphBase
 from memos.types import (
     Cube,
@@ -24,6 +23,9 @@ from memos.types import (
 from memos.validation import (
     check_limit,
 )
+
+if TYPE_CHECKING:
+    from memos.graph.projection import GraphProjection
 
 _Walked = TypeVar("_Walked")
 
