@@ -120,18 +120,20 @@ class LocalAdapters:
         # What is kept is what is judged.
         learner.begin(to_lora(weights))
         view = base.adapted(weights)
-        judged = report(
-            learner.module,
-            learner.without,
-            base,
-            view,
-            tokeniser,
-            wanted,
-            neutral,
-            gate,
-            between=lambda: told(1.0, None),
-        )
-        base.applying.release(weights.digest)
+        try:
+            judged = report(
+                learner.module,
+                learner.without,
+                base,
+                view,
+                tokeniser,
+                wanted,
+                neutral,
+                gate,
+                between=lambda: told(1.0, None),
+            )
+        finally:
+            base.applying.release(weights.digest)
         size = self._kept(name, weights, judged)
         checkpoint.remove()
         return _trained(name, weights, size, judged, module.device.type, outcome)
