@@ -109,8 +109,9 @@ MORE = {
             "shared_intermediate_size": 64,
         },
     ),
+    "mamba": ("MambaConfig", {"state_size": 8}),
 }
-"""Kinds of few tests: a gated delta rule, Mamba 2 beside attention."""
+"""Kinds of few tests: a gated delta rule, Mamba 2 beside attention, the first Mamba."""
 FULL = ("llama", "qwen2", "qwen3")
 SLIDING = ("mistral", "gemma3")
 RECURRENT = ("lfm2", "falcon_h1", "bamba", "jamba", "mamba2", "falcon_mamba")

@@ -9,6 +9,7 @@ import torch
 
 from memos.errors import InvalidInput
 from memos.kvcache.blocks.block import Source
+from memos.kvcache.codecs.registry import CODECS
 from memos.kvcache.cost import CostModel, LoadRate, RunRate
 from memos.kvcache.generator.generator import LocalGenerator
 from memos.kvcache.generator.request import Options
@@ -39,6 +40,22 @@ def test_what_was_compiled_is_loaded_and_not_run(kind, store):
     assert begun.cached == (200,)
     assert close(begun.logits[0], TEXT[:230], model)
     assert reuse.counters.hits == 1
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("kind", ["mamba", "mamba2", "falcon_mamba"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_recurrent_states_are_kept_to_the_bit_by_every_codec(kind, dtype, codec, store):
+    model = local.tiny(kind, dtype)
+    computed = model.from_cache(model.prefill(TEXT[:128]).cache)
+    reuse = PrefixReuse(model, store, codec=codec)
+    reuse.compile(TEXT[:128])
+    loaded = store.load(store.find(reuse.root, TEXT[:129], codecs=(codec,)))
+    for mine, theirs in zip(loaded, computed, strict=True):
+        assert mine.tensors.keys() == theirs.tensors.keys()
+        for name, tensor in theirs.tensors.items():
+            assert mine.tensors[name].dtype == tensor.dtype
+            assert torch.equal(mine.tensors[name], tensor)
 
 
 def test_a_hit_ends_inside_a_block_where_all_layers_are_full(store):
