@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from memos.benchmarks.activation.cuda_ttft import BUDGET, cost_of, first
@@ -16,6 +18,9 @@ from memos.kvcache.store.store import BlockStore
 from memos.kvcache.tiers.device import DeviceTier
 from memos.kvcache.tiers.ram import RamTier
 from memos.kvcache.tiers.tiers import Tiers
+
+_LENGTH_S = 20.0
+"""After so many seconds of one length no further pairs are measured, beyond the least number."""
 
 
 def run(
@@ -52,6 +57,17 @@ def run(
     return {"calibration": cost.describe(), "lengths": lines, "worst": worst}, rows
 
 
+def _turns(options: argparse.Namespace) -> Iterator[int]:
+    """An even number of them: short passes differ by a third from one to the next, and need more
+    pairs than there is time for of long ones."""
+    least, most = 2 * options.repeats, 16 * options.repeats
+    began = time.perf_counter()
+    for turn in range(most):
+        if turn >= least and not turn % 2 and time.perf_counter() - began > _LENGTH_S:
+            return
+        yield turn
+
+
 def _line(
     model: LocalModel,
     ways: dict[str, PrefixReuse],
@@ -66,12 +82,13 @@ def _line(
     # There and back, so that what else the machine does falls on all alike, and so does the heat of
     # the run before.
     names = list(ways)
-    for turn in range(2 * options.repeats * (2 if stored < 8192 else 1)):
+    for turn in _turns(options):
         for name in names if turn % 2 else names[::-1]:
             reuse = ways[name]
             timings.time(name, lambda: first(reuse, tokens))  # noqa: B023
     ms = timings.medians()
-    line: dict[str, Any] = {"stored": stored, "none_ms": ms["none"]}
+    line: dict[str, Any] = {"stored": stored, "pairs": len(timings.values["none"])}
+    line["none_ms"] = ms["none"]
     for name in ("disk", "ram"):
         counters = ways[name].counters
         hits = counters.hits > before[name][0]

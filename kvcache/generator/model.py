@@ -20,6 +20,7 @@ from torch import Tensor
 
 from memos.errors import InvalidInput, ModelError
 from memos.kvcache.blocks.block import States
+from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.fingerprint import FORMAT_VERSION, Fingerprint
 from memos.kvcache.generator import attention, cache
 from memos.kvcache.generator.joint import is_joint
@@ -185,12 +186,12 @@ class LocalModel:
         as it does when memory is short.
         """
         before = 0 if past is None else int(past.get_seq_length())
-        self.check(tokens, before=before)
+        known = self.check(tokens, before=before).to(self.device)
         grown = cache.empty_cache(self.config, room=room) if past is None else past
         size = 1 if self._one_by_one and before else len(tokens)
         found = []
         for at in range(0, len(tokens), size):
-            ids = torch.tensor([list(tokens[at : at + size])], device=self.device)
+            ids = known[None, at : at + size]
             first = before + at
             positions = torch.arange(first, first + ids.shape[1], device=self.device)[None]
             found.append(self._forward(ids, positions, grown, keep=0 if all_logits else 1)[0])
@@ -206,13 +207,15 @@ class LocalModel:
         rows.check()
         return logits[:, -1]
 
-    def check(self, tokens: Sequence[int], *, before: int = 0) -> None:
-        """InvalidInput if these tokens can't be run after `before` others."""
+    def check(self, tokens: Sequence[int], *, before: int = 0) -> Tensor:
+        """The tokens as a tensor on the CPU; InvalidInput if they can't be run after `before`
+        others."""
         if not len(tokens):
             raise InvalidInput("no tokens to run; a prompt has at least one")
-        if min(tokens) < 0 or max(tokens) >= self.config.vocab_size:
+        ids = ids_of(tokens)
+        if ids.max() >= self.config.vocab_size:
             raise InvalidInput(
-                f"token ids {min(tokens)} to {max(tokens)} for a vocabulary of "
+                f"token ids {ids.min()} to {ids.max()} for a vocabulary of "
                 f"{self.config.vocab_size}; were they made by another tokenizer?"
             )
         if self.context and before + len(tokens) > self.context:
@@ -222,6 +225,7 @@ class LocalModel:
                 tokens=before + len(tokens),
                 limit=self.context,
             )
+        return torch.from_numpy(ids.astype("int64"))
 
     def to_cache(self, states: States, *, tokens: int, room: int = 0) -> Any:
         """A transformers cache with a copy of the states after `tokens` tokens, and room for more.

@@ -57,8 +57,7 @@ class Together:
         ids = torch.zeros(len(tokens), width, dtype=torch.long)
         positions = torch.full((len(tokens), width), -1)
         for row, (own, before) in enumerate(zip(tokens, self.lengths, strict=True)):
-            self._model.check(own, before=before)
-            ids[row, width - len(own) :] = torch.tensor(own)
+            ids[row, width - len(own) :] = self._model.check(own, before=before)
             positions[row, width - len(own) :] = torch.arange(before, before + len(own))
             self.lengths[row] = before + len(own)
         place = self._model.device

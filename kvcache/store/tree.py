@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import islice
 from typing import TypeAlias
 
 from memos.kvcache.blocks.block import GRANULE, BlockId, Header, Ids
-from memos.kvcache.blocks.hashing import chain, common
+from memos.kvcache.blocks.hashing import common, link_after
 from memos.kvcache.store.hit import Hit, Segment
 
 Path = tuple[Segment, ...]
@@ -140,20 +141,23 @@ class Tree:
         """The longest stored prefix of `ids` of at most len(ids) - 1 tokens, through blocks of
         these codecs and this policy; among equals the one of fewer blocks, then of the codec that
         stands first."""
-        links = [root, *chain(root, ids)]
-        reached: dict[int, Path] = {0: ()}
+        reached: dict[int, tuple[bytes, Path]] = {0: (root, ())}
+        todo = [0]
         best: Path = ()
-        for at, link in enumerate(links):
-            if at not in reached or link not in self._children:
-                continue
-            onward = links[at + 1] if at + 1 < len(links) else None
-            for header in self._following(link, onward, at, codecs, policy):
+        while todo:
+            at = heappop(todo)
+            link, way = reached[at]
+            for header in self._following(link, _onward(link, ids, at), at, codecs, policy):
                 matched = common(header.tokens, ids[header.start :])
-                best = max(best, _used(header, matched, len(ids) - 1, reached[at]), key=_length)
+                best = max(best, _used(header, matched, len(ids) - 1, way), key=_length)
                 for step in _joints(header, matched):
-                    if links[at + step] in self._children:
-                        way = (*reached[at], Segment(header.id, header.start, step * GRANULE))
-                        reached[at + step] = min(reached.get(at + step, way), way, key=len)
+                    # What was stored for equal tokens is their link: nothing is hashed again.
+                    if (joint := header.hashes[step - 1]) in self._children:
+                        further = (*way, Segment(header.id, header.start, step * GRANULE))
+                        if at + step not in reached:
+                            heappush(todo, at + step)
+                        _, known = reached.get(at + step, (joint, further))
+                        reached[at + step] = (joint, min(known, further, key=len))
         return Hit(root, best[-1].end, best) if best else None
 
     def _following(
@@ -162,7 +166,7 @@ class Tree:
         """Children that share the next granule, else a few that may share the start of it: a
         root can have thousands, and comparing with each of them would take the time of a hit."""
         blocks = self._beginning.get(onward) if onward else None
-        near = blocks or islice(self._children[link], NEAR)
+        near = blocks or islice(self._children.get(link, ()), NEAR)
         headers = (self._nodes[block].header for block in near)
         found = [
             header
@@ -208,6 +212,12 @@ def _joints(header: Header, matched: int) -> range:
 
 def _length(path: Path) -> tuple[int, int]:
     return (path[-1].end, -len(path)) if path else (0, 0)
+
+
+def _onward(link: bytes, ids: Ids, at: int) -> bytes | None:
+    """The link of the granule `at`, which follows `link`; None if the prompt has no whole one."""
+    granule = ids[at * GRANULE : (at + 1) * GRANULE]
+    return link_after(link, granule) if len(granule) == GRANULE else None
 
 
 def _first(header: Header) -> bytes:

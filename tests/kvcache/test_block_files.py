@@ -3,19 +3,22 @@
 import json
 import pickletools
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from memos.benchmarks.activation.states import FULL, LAYOUTS, MIXED, equal, root, states
 from memos.errors import BlockCorrupt, InvalidInput
-from memos.kvcache.blocks.block import GRANULE
+from memos.kvcache.blocks.block import GRANULE, Ids
 from memos.kvcache.blocks.file import head_bytes
-from memos.kvcache.blocks.hashing import chain, common, ids_of
+from memos.kvcache.blocks.hashing import chain, common, ids_of, link_after
 from memos.kvcache.blocks.header import from_text, to_text
+from memos.kvcache.store import tree
 from memos.kvcache.store.opened import OpenedFiles
 from memos.kvcache.store.store import BlockStore
 from tests.kvcache.quick import within
@@ -180,10 +183,54 @@ def test_links_are_chained() -> None:
     assert common(ids, ids[:100]) == 100
 
 
-@pytest.mark.parametrize("tokens", [[-1], [2**32], [0.5, "a"], [[1, 2]], [None]])
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [-1],
+        [2**32],
+        [2**64],
+        [0.5, "a"],
+        [1.0],
+        "12",
+        [[1, 2]],
+        [None],
+        np.array([-1]),
+        np.array([2**32]),
+        np.array([1.0]),
+        np.array([[1, 2]]),
+    ],
+)
 def test_ids_that_are_none_are_refused(tokens: list[object]) -> None:
     with pytest.raises(InvalidInput, match="token ids"):
         ids_of(tokens)
+
+
+@pytest.mark.parametrize(
+    "tokens", [(0, 2**32 - 1), range(3), [True, 2], np.arange(4, dtype="<u8"), torch.arange(3), []]
+)
+def test_ids_come_in_any_sequence_of_whole_numbers(tokens: Sequence[int]) -> None:
+    ids = ids_of(tokens)
+    assert ids.dtype == np.dtype("<u4")
+    assert ids.tolist() == list(map(int, tokens))
+
+
+def test_a_look_up_hashes_what_follows_a_block_and_not_what_is_in_it(
+    store: BlockStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = list(range(1000))
+    for start, end in ((0, 512), (512, 960)):
+        store.put(root(), tokens[:end], start, states(FULL, tokens[:end], start), layout=FULL)
+    hashed: list[int] = []
+
+    def counted(before: bytes, ids: Ids) -> bytes:
+        hashed.append(len(ids))
+        return link_after(before, ids)
+
+    monkeypatch.setattr(tree, "link_after", counted)
+    hit = store.longest(root(), tokens)
+    assert hit is not None
+    assert [segment.end for segment in hit.segments] == [512, 960]
+    assert hashed == [GRANULE] * 2  # the first granule, and the one where the second block begins
 
 
 def test_hash_and_look_up_of_4096_tokens_take_less_than_2_ms(store: BlockStore) -> None:

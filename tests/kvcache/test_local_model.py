@@ -162,7 +162,13 @@ def test_states_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize(
     ("tokens", "problem"),
-    [([], "no tokens"), ([300], "vocabulary"), ([-1], "vocabulary"), ([1] * 4097, "reads 4096")],
+    [
+        ([], "no tokens"),
+        ([300], "vocabulary"),
+        ([-1], "from -1 to -1"),
+        ([1.0], "whole numbers"),
+        ([1] * 4097, "reads 4096"),
+    ],
 )
 def test_tokens_that_can_not_be_run_are_refused(tokens, problem):
     with pytest.raises(InvalidInput, match=problem):
