@@ -2,6 +2,7 @@
 
 import pytest
 
+from memos.kvcache import cost as cost_module
 from memos.kvcache.cost import CostModel, LoadRate, RunRate, calibrate
 from memos.kvcache.layout import CacheLayout, LayerLayout
 from tests.kvcache import local_models as local
@@ -74,3 +75,11 @@ def test_calibration_measures_the_model_at_hand(kind, tmp_path):
     assert cost.run.run_s(0, 2000) >= cost.run.run_s(0, 20) > 0
     assert set(cost.describe()) >= {"run_s", "open_ms", "load_mb_per_s"}
     assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_one_slow_open_of_the_disk_does_not_speak_against_all_loads(tmp_path, monkeypatch):
+    slow = iter([0.02, 1e-4])
+    monkeypatch.setattr(cost_module, "_first_read", lambda *_: (next(slow), 2e-3))
+    cost = calibrate(local.tiny("llama"), tmp_path)
+    assert cost.load.open_s == 1e-3
+    assert cost.load.bytes_per_s == pytest.approx((8 << 20) / 4e-3)
