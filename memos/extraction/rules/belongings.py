@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause, Phase, Tense
 from memos.extraction.rules.draft import Draft, happened
-from memos.extraction.rules.grammar import Clause, Phase, Tense
 from memos.extraction.rules.lexicon import (
     ANIMALS,
+    CONDITIONS,
     DURABLES,
     PLURAL_RELATIONS,
     RELATIONS,
 )
 from memos.extraction.rules.phrases import is_name, is_thing, name_span, phrase
-from memos.extraction.rules.tastes import condition
 from memos.types import Ref
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _has(clause: Clause, draft: Draft) -> None:
             draft.state(
                 clause, subject, predicate, object=ref, about=(noun,), past=False, confidence=0.85
             )
-        ill = condition(noun)
+        ill = _condition(noun)
         if ill is not None and clause.tense is Tense.PRESENT and subject.type != "place":
             draft.state(clause, subject, "has_condition", object=ill, about=(noun,), past=False)
 
@@ -281,3 +281,7 @@ def _dies(clause: Clause, draft: Draft) -> None:
     for ref in draft.subjects(clause):
         if ref != draft.people.me:
             draft.event(clause, ref, "died")
+
+
+def _condition(noun: Token) -> Ref | None:
+    return Ref(name=phrase(noun), type="condition") if noun.lower_ in CONDITIONS else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
+from memos.extraction.rules.clause import Clause, Mood, Phase, Tense
 from memos.extraction.rules.lexicon import words
 from memos.extraction.rules.people import People
 from memos.extraction.rules.when import When, ending, now, when

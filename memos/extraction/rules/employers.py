@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause
 from memos.extraction.rules.draft import Draft
-from memos.extraction.rules.grammar import Clause
 from memos.extraction.rules.lexicon import ARTS, FIRST_NAMES, TRADES, WORKPLACES, words
 from memos.extraction.rules.phrases import is_name, name_span, phrase
 from memos.types import Ref

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause, Mood, Phase, Tense
 from memos.extraction.rules.draft import Draft, happened
-from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
 from memos.extraction.rules.homes import place
 from memos.extraction.rules.lexicon import RELATIONS, words
 from memos.extraction.rules.phrases import (

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from memos.errors import ExtractionFailed, MemosError
 from memos.extraction.rules import language as models
 from memos.extraction.rules.belongings import read_belonging, read_pets
+from memos.extraction.rules.clause import Clause
 from memos.extraction.rules.corrections import Former, corrected, may_correct
+from memos.extraction.rules.doings import read_doing
 from memos.extraction.rules.draft import Draft, shifted
 from memos.extraction.rules.events import read_event
-from memos.extraction.rules.grammar import Clause, clauses
+from memos.extraction.rules.grammar import clauses
 from memos.extraction.rules.homes import read_home
 from memos.extraction.rules.jobs import read_job
 from memos.extraction.rules.naming import mentions
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 NAME = "rules-1"
 _READERS = (
-    read_home, read_job, read_partner, read_belonging, read_trait, read_taste, read_event,
+    read_home, read_job, read_partner, read_belonging, read_trait, read_taste, read_doing,
+    read_event,
 )  # fmt: skip
 _CAPTION_LIMIT = 500
 

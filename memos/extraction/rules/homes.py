@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause, Phase, Tense
 from memos.extraction.rules.draft import Draft, happened
-from memos.extraction.rules.grammar import Clause, Phase, Tense
 from memos.extraction.rules.lexicon import COUNTRIES, words
 from memos.extraction.rules.phrases import is_name, name_span
 from memos.extraction.rules.when import now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause
 from memos.extraction.rules.draft import Draft, happened
 from memos.extraction.rules.employers import (
     JOBS,
@@ -15,7 +16,6 @@ from memos.extraction.rules.employers import (
     is_beside,
     is_person,
 )
-from memos.extraction.rules.grammar import Clause
 from memos.extraction.rules.lexicon import CLUBS, PLATFORMS, words
 from memos.extraction.rules.phrases import is_name, name_span, phrase
 from memos.types import Ref

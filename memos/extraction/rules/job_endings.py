@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause
 from memos.extraction.rules.draft import Draft, happened
 from memos.extraction.rules.employers import (
     BESIDE,
@@ -14,7 +15,6 @@ from memos.extraction.rules.employers import (
     employer,
     is_beside,
 )
-from memos.extraction.rules.grammar import Clause
 from memos.extraction.rules.lexicon import PLATFORMS, WORKPLACES
 from memos.extraction.rules.phrases import is_name
 from memos.types import Ref

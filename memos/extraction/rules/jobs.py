@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause, Mood, Phase, Tense
 from memos.extraction.rules.draft import Draft, happened
 from memos.extraction.rules.employers import any_title, below, called, employer, is_beside, title
-from memos.extraction.rules.grammar import Clause, Mood, Phase, Tense
 from memos.extraction.rules.job_beginnings import read_hiring, read_joining, read_offer, read_start
 from memos.extraction.rules.job_endings import (
     read_dismissal,

@@ -245,3 +245,10 @@ COUNTRIES = words(
     ukraine united_kingdom united_states uruguay usa us uk u.s. u.k. u.s.a. uae uzbekistan venezuela
     vietnam wales yemen zambia zimbabwe europe asia africa"""
 )
+
+EMPTY_DOINGS = words(
+    """spending having being getting seeing hearing doing making going trying taking using putting
+    giving knowing watching helping sharing talking spend get do make go try take use put give help
+    share talk keep"""
+)
+"""Doings that say nothing of what is done."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from memos.extraction.rules.clause import Clause, Phase, Tense
 from memos.extraction.rules.draft import Draft, happened
-from memos.extraction.rules.grammar import Clause, Phase, Tense
 from memos.extraction.rules.lexicon import FAVOURITES, RELATIONS, SPELLINGS, words
 from memos.extraction.rules.phrases import is_name, is_thing, name_span, phrase
 from memos.types import Ref

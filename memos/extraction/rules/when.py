@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from memos.extraction.rules.grammar import Clause
+from memos.extraction.rules.clause import Clause
 from memos.types import Granularity, Period
 
 if TYPE_CHECKING:
