@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from memos.api.schemas.fields import Label, Time
 from memos.errors import InvalidFilter, InvalidInput
-from memos.graph.walking import MOST_HOPS
+from memos.graph.network.walking import MOST_HOPS
 from memos.types import LIVE, JobState, Kind, State, SummaryKind, Work
 
 _BATCH_SIZE = 256

@@ -23,7 +23,7 @@ from memos.benchmarks.retrieval.fusion_examples import Example, examples
 from memos.benchmarks.service.settling import settle
 from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
-from memos.retrieval import fit as fitted
+from memos.retrieval.ranking import fit as fitted
 
 if TYPE_CHECKING:
     from memos.service import Service

@@ -101,7 +101,7 @@ def run(
     url: str, folder: Path, options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The report's data and the raw rows of every question."""
-    from memos.graph.validity import Rules
+    from memos.graph.deriving.validity import Rules
     from memos.identity import UlidMaker, utc_now
     from memos.storage import open_stores
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from memos import assembly, config
 from memos.errors import MemosError
-from memos.retrieval import kinship
-from memos.retrieval.analysis import STOPWORDS, analyze
+from memos.retrieval.reading import kinship
+from memos.retrieval.reading.analysis import STOPWORDS, analyze
 
 if TYPE_CHECKING:
     from memos.protocols import Embedder

@@ -28,7 +28,7 @@ from memos.benchmarks.retrieval.unseen import each_unseen, examined
 from memos.benchmarks.service.settling import settle
 from memos.benchmarks.texts import locomo_data
 from memos.errors import InvalidInput, MemosError, ServiceUnavailable
-from memos.retrieval import fit
+from memos.retrieval.ranking import fit
 from memos.types import SearchResult
 
 if TYPE_CHECKING:

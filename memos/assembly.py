@@ -34,7 +34,7 @@ from memos.protocols import (
     Turns,
     VectorIndex,
 )
-from memos.retrieval.reranking import Reranker
+from memos.retrieval.ranking.reranking import Reranker
 from memos.service import DEFAULT_TENANT, MemoryOS, Service
 from memos.summaries.writing import SummaryWriter
 from memos.types import Extraction, Memory
@@ -57,7 +57,7 @@ def build(
     StorageReadOnly if `data_dir` can't be written; the stores' and models' own errors besides.
     """
     from memos.embedding import CachedEmbedder, LazyEmbedder
-    from memos.graph.validity import Rules
+    from memos.graph.deriving.validity import Rules
     from memos.service.background.queueing import queue_policy
     from memos.storage import open_stores
 

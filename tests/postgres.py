@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.identity import UlidMaker, utc_now
 from memos.storage import open_stores
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memos.benchmarks.texts.locomo_data import Conversation, Question
-from memos.retrieval.search import Examined, Searcher
+from memos.retrieval.gathering import Examined
+from memos.retrieval.search import Searcher
 from memos.types import Cube
 
 ADVERSARIAL = 5

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from memos.benchmarks.retrieval import evidence_metrics, listwise
 from memos.benchmarks.retrieval.fusion_examples import Example
-from memos.retrieval.features import CHANNELS
-from memos.retrieval.fit import Fit
-from memos.retrieval.fusion import REPLACED
+from memos.retrieval.ranking.features import CHANNELS
+from memos.retrieval.ranking.fit import Fit
+from memos.retrieval.ranking.fusion import REPLACED
 
 Scores = dict[str, float]
 

@@ -32,10 +32,10 @@ def each_unseen(
 ) -> Iterator[Conversation]:
     """The conversations in order, each while the service has the weights fitted to the others."""
     fits = fusion_trial.left_out(found)
-    before = running.searcher.fit
+    before = running.searcher.gathering.fit
     try:
         for conversation in dataset.conversations:
-            running.searcher.fit = fits[conversation.id]
+            running.searcher.gathering.fit = fits[conversation.id]
             yield conversation
     finally:
-        running.searcher.fit = before
+        running.searcher.gathering.fit = before

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.identity import UlidMaker, utc_now
 from memos.protocols import Stores
 from memos.scheduler import Handler, JobContext, Policy, Worker

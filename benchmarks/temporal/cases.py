@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 
 import memos
 from memos.errors import ExtractionFailed, InvalidInput, JobFailed
-from memos.graph.names import normal
+from memos.graph.resolving.names import normal
 from memos.types import Extraction, Fact, JobState, Memory, Message
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ _BUDGET = 1 << 40
 
 def run(task: Mapping[str, Any]) -> dict[str, Any]:
     """`url` of the database and `cube` (an id) → bytes of RAM per edge, seconds to load."""
-    from memos.graph.projections import GraphProjections
-    from memos.graph.validity import Rules
+    from memos.graph.deriving.validity import Rules
+    from memos.graph.network.projections import GraphProjections
     from memos.identity import UlidMaker, utc_now
     from memos.storage import open_stores
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from memos.benchmarks.texts import locomo_data
 from memos.errors import InvalidInput, JobFailed
-from memos.graph.names import normal
+from memos.graph.resolving.names import normal
 from memos.types import Fact, JobState
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from memos.consolidation.made import SOURCE
 from memos.consolidation.planning import Planner
 from memos.consolidation.wording import wording
 from memos.protocols import Clock, Held, KeepingStore
-from memos.retrieval.analysis import text_of
+from memos.retrieval.reading.analysis import text_of
 from memos.types import ActionKind, Audit, AuditRate, Cube, Policy, State
 
 JUNK = 0.6

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from memos.admission.injection import injection
 from memos.admission.junk import junk
 from memos.consolidation.wording import wording
-from memos.retrieval.analysis import text_of
+from memos.retrieval.reading.analysis import text_of
 from memos.types import Judgement, Memory, Policy
 
 KNOWN, LOOP, QUARANTINED, JUNK = "duplicate", "loop", "quarantined", "junk"

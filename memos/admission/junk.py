@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from memos.retrieval.telling import telling
+from memos.retrieval.reading.telling import telling
 
 _WORD = re.compile(r"[^\W_]+")
 _URL = re.compile(r"https?://\S+")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from memos.consolidation.wording import wording
-from memos.retrieval.analysis import text_of
+from memos.retrieval.reading.analysis import text_of
 from memos.types import Memory
 
 _MOST = 1024

@@ -17,7 +17,7 @@ import numpy as np
 from memos.consolidation.neighbours import near_pairs
 from memos.consolidation.wording import Wording, agree, compatible, wording
 from memos.protocols import Held, Said
-from memos.retrieval.analysis import text_of
+from memos.retrieval.reading.analysis import text_of
 from memos.types import Memory
 
 if TYPE_CHECKING:

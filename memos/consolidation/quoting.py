@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memos.consolidation.wants import is_preference
-from memos.retrieval.telling import telling
+from memos.retrieval.reading.telling import telling
 from memos.summaries.extractive import central, sentence
 from memos.types import ActionKind, Kind, Memory
 

@@ -19,8 +19,8 @@ from memos.consolidation.quoting import day_of, quoted
 from memos.consolidation.wants import is_instruction, is_preference
 from memos.consolidation.wording import compatible, wording
 from memos.protocols import Held
-from memos.retrieval.analysis import text_of
-from memos.retrieval.telling import telling
+from memos.retrieval.reading.analysis import text_of
+from memos.retrieval.reading.telling import telling
 from memos.types import ActionKind, Kind, Memory
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from functools import lru_cache
 
 from rapidfuzz.distance import DamerauLevenshtein
 
-from memos.retrieval.analysis import IRREGULAR, fold
-from memos.retrieval.kinship import default
+from memos.retrieval.reading.analysis import IRREGULAR, fold
+from memos.retrieval.reading.kinship import default
 
 _TOKEN = re.compile(r"\d+(?:[.,:/-]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _PHRASES = re.compile(
@@ -145,7 +145,7 @@ def _slip(one: str, other: str) -> bool:
 
 
 def _known(word: str) -> bool:
-    from memos.retrieval.analysis import analyze
+    from memos.retrieval.reading.analysis import analyze
 
     terms = analyze(word)
     return bool(terms) and default().rows(terms)[0] >= 0

@@ -14,7 +14,7 @@ import math
 from datetime import datetime, timedelta
 
 from memos.protocols import Use
-from memos.retrieval.telling import telling
+from memos.retrieval.reading.telling import telling
 from memos.types import Memory, Policy, Strength
 
 _DAY = timedelta(days=1)

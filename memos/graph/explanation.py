@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from memos.graph.endings import AFFIRMED, ENDED, NEGATED, SUPERSEDED
+from memos.graph.deriving.endings import AFFIRMED, ENDED, NEGATED, SUPERSEDED
 from memos.graph.sentences import moment, span, told
 from memos.types import Assertion, Fact, Granularity, Ruling, RulingKind
 

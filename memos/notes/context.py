@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from memos.retrieval.analysis import text_of
+from memos.retrieval.reading.analysis import text_of
 from memos.types import Memory
 
 _MONTHS = """

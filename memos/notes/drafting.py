@@ -18,7 +18,7 @@ from memos.notes.linking import Subject, Tie, contradictions, entities_of, ties
 from memos.notes.surroundings import Neighbourhood, Surroundings
 from memos.notes.topics import Scores, Topics
 from memos.protocols import Clock, EntityMention, NewId, Stores
-from memos.retrieval.analysis import QUESTION, analyze, text_of
+from memos.retrieval.reading.analysis import QUESTION, analyze, text_of
 from memos.types import LIVE, Cube, Link, Memory, Note
 
 METHOD = "extractive-1"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from memos.retrieval.analysis import IRREGULAR, QUESTION, STOPWORDS, analyze
+from memos.retrieval.reading.analysis import IRREGULAR, QUESTION, STOPWORDS, analyze
 
 LIMIT = 6
 _READ_CHARS = 20_000

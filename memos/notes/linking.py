@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from memos.notes.surroundings import Near
 from memos.protocols import EntityMention
-from memos.retrieval.analysis import QUESTION, analyze, fold
+from memos.retrieval.reading.analysis import QUESTION, analyze, fold
 from memos.types import Fact
 
 LIMIT = 5

@@ -15,9 +15,9 @@ import numpy as np
 
 from memos.notes.association import binned, thresholds
 from memos.notes.topics import Scores, Topics
-from memos.retrieval.analysis import fold
-from memos.retrieval.columns import Rows
-from memos.retrieval.projection import Projection, Projections
+from memos.retrieval.projection.columns import Rows
+from memos.retrieval.projection.projection import Projection, Projections
+from memos.retrieval.reading.analysis import fold
 from memos.types import Cube
 
 FLOOR = 0.4

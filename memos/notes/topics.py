@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from memos.notes.taxonomy import TOPICS, Topic
 from memos.protocols import Embedder
-from memos.retrieval.analysis import QUESTION, analyze
+from memos.retrieval.reading.analysis import QUESTION, analyze
 
 if TYPE_CHECKING:
     from memos.protocols import Vector

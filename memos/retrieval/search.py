@@ -14,67 +14,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from memos.config import Settings
 from memos.errors import EmbeddingModelChanged, InvalidInput
 from memos.protocols import ChangeFeed, Clock, Embedder, MemoryStore, PastStore, VectorIndex
-from memos.retrieval.analysis import text_of
-from memos.retrieval.candidates import POOL, WIDTH, CandidateFinder, Candidates
-from memos.retrieval.columns import Rows
-from memos.retrieval.diversity import diversified
-from memos.retrieval.explanation import explained
-from memos.retrieval.filters import parse_filter
-from memos.retrieval.fit import Fit, default
-from memos.retrieval.fusion import Fused, base_of, fitted, matrix_of, summed, with_graph
-from memos.retrieval.nearness import near, nearest, nearness
+from memos.retrieval.filtering.filters import parse_filter
+from memos.retrieval.filtering.permission import Permission
+from memos.retrieval.filtering.request import check_search
+from memos.retrieval.gathering import SPARE, Examined, Found, Gathering
 from memos.retrieval.packing import packed
-from memos.retrieval.past import Form, PastProjections
-from memos.retrieval.permission import Permission
-from memos.retrieval.projection import Projection, Projections
-from memos.retrieval.query import Reading, has_phrases, read
-from memos.retrieval.request import check_search
-from memos.retrieval.reranking import READ, Reranker, shares
-from memos.retrieval.routing import EASY, difficulty
-from memos.retrieval.sizes import TokenCounts
+from memos.retrieval.projection.past import Form, PastProjections
+from memos.retrieval.projection.projection import Projections
+from memos.retrieval.projection.sizes import TokenCounts
+from memos.retrieval.ranking.candidates import CandidateFinder
+from memos.retrieval.ranking.explanation import explained
+from memos.retrieval.ranking.reranking import READ, Reranker, shares
+from memos.retrieval.reading.analysis import text_of
+from memos.retrieval.reading.query import Reading, has_phrases, read
 from memos.types import Contribution, Cube, Hit, Memory, Search, SearchResult
 
 if TYPE_CHECKING:
-    from memos.graph.projections import GraphProjections
+    from memos.graph.network.projections import GraphProjections
     from memos.protocols import Vector
 
 ATTEMPTS = 3
 """How often a search is done over when memories change between finding and fetching them."""
-
-_SPARE = 4
-"""Fetched beyond what is wanted, for those that the last check drops."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Candidates in order, detached from the projection: `at` is the place in `fused`."""
-
-    fused: Fused
-    items: tuple[tuple[str, int, int], ...]
-    """(memory id, version, at)"""
-    considered: int
-    degraded: str | None
-    hard: bool
-    """Worth a look of the reranker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """Candidates by memory id; `matrix` has their features, `plain` their plain sum, `base` what a
-    fit keeps of it, `graph` how near they are to what the query names."""
-
-    ids: tuple[str, ...]
-    plain: Fused
-    base: NDArray[np.float32]
-    matrix: NDArray[np.float32]
-    graph: NDArray[np.float32]
-
 
 _Confirmed = list[tuple[int, Memory]]
 
@@ -109,7 +72,6 @@ class Searcher:
         reranker: Reranker | None = None,
     ) -> None:
         self._embedder = embedder
-        self._graph = graph
         self._reranker = reranker
         self._settings = settings
         self._clock = clock
@@ -119,8 +81,7 @@ class Searcher:
         self._now = _View(self._projections, finder, memories.get)
         # The vector index knows the present only.
         self._exact = CandidateFinder(None, index_min=settings.vector_index_min)
-        self.fit: Fit | None = None if settings.fusion == "plain" else default()
-        """Weights of the fusion; None: the plain sum."""
+        self.gathering = Gathering(settings, graph, reranked=reranker is not None)
         self._past_store = past
         self._past = None
         if past is not None and form is not None:
@@ -140,9 +101,16 @@ class Searcher:
         view = self._view(cube.id, request.known_as_of)
         reading, vector, seen, embed_ms = self._read(view, cube.id, permission)
         for attempt in range(ATTEMPTS):
-            found = self._candidates(
-                view, cube.id, permission, reading, vector, seen=seen if attempt == 0 else None
-            )
+            with view.projections.fresh(cube.id, seen=None if attempt else seen) as projection:
+                found = self.gathering.gather(
+                    cube.id,
+                    projection,
+                    view.finder,
+                    permission,
+                    reading,
+                    vector,
+                    walking=view is self._now,
+                )
             last_try = attempt == ATTEMPTS - 1
             confirmed = self._confirmed(
                 view, cube.id, found, permission, reading, last_try=last_try
@@ -170,16 +138,8 @@ class Searcher:
         permission = Permission(Search(text=text), None, self._clock())
         reading, vector, seen, _ = self._read(self._now, cube.id, permission)
         with self._projections.fresh(cube.id, seen=seen) as projection:
-            allowed = permission.rows(projection.columns)
-            finder = self._now.finder
-            found = finder.find(cube.id, projection, reading, vector, allowed, limit=WIDTH)
-            plain = summed(found, projection, reading)
-            return Examined(
-                ids=tuple(projection.ids[row] for row in found.rows.tolist()),
-                plain=plain,
-                base=base_of(plain),
-                matrix=matrix_of(plain, found, projection, reading),
-                graph=nearness(self._ranks(cube.id, projection, reading, None), found.rows),
+            return self.gathering.examine(
+                cube.id, projection, self._now.finder, permission, reading, vector
             )
 
     @property
@@ -257,57 +217,8 @@ class Searcher:
         vector = self._embedder.embed([reading.query.dense_text])[0]
         return reading, vector, seen, (time.perf_counter() - begun) * 1000
 
-    def _candidates(
-        self,
-        view: _View,
-        cube_id: str,
-        permission: Permission,
-        reading: Reading,
-        vector: Vector | None,
-        *,
-        seen: int | None,
-    ) -> _Found:
-        request = permission.request
-        with view.projections.fresh(cube_id, seen=seen) as projection:
-            allowed = permission.rows(projection.columns)
-            found = view.finder.find(
-                cube_id,
-                projection,
-                reading,
-                vector,
-                allowed,
-                limit=max(WIDTH, 2 * request.limit),
-            )
-            fused = summed(found, projection, reading)
-            if self._settings.graph_weight and view is self._now:
-                found, fused = self._walked(cube_id, projection, reading, found, fused, request)
-            hard = difficulty(fused.scores) > EASY
-            if self.fit is not None:
-                fused = fitted(fused, found, projection, reading, self.fit)
-            position = projection.columns.numbers["position"][found.rows]
-            order = np.lexsort((position, -fused.scores))
-            if request.mmr is not None:
-                order = _spread(order, fused, projection, request)
-            if not reading.exact:
-                order = order[: max(2 * request.limit, self._wanted(request, hard)) + _SPARE]
-            versions = projection.columns.version[found.rows[order]].tolist()
-            ids = [projection.ids[row] for row in found.rows[order].tolist()]
-            return _Found(
-                fused=fused,
-                items=tuple(zip(ids, versions, order.tolist(), strict=True)),
-                considered=int(np.count_nonzero(allowed)),
-                degraded=found.degraded,
-                hard=hard,
-            )
-
-    def _wanted(self, request: Search, hard: bool) -> int:
-        """How many hits the truth must confirm. An order by diversity is not changed afterwards."""
-        if self._reranker is None or not hard or request.mmr is not None:
-            return request.limit
-        return max(request.limit, READ)
-
     def _reranked(
-        self, confirmed: _Confirmed, found: _Found, request: Search
+        self, confirmed: _Confirmed, found: Found, request: Search
     ) -> tuple[_Confirmed, Mapping[int, Contribution]]:
         """The first `limit` in the order that the reranker leaves, and its shares by place."""
         if self._reranker is None or not found.hard or request.mmr is not None:
@@ -322,42 +233,11 @@ class Searcher:
 
         return sorted(confirmed, key=lambda one: -score(one[0]))[: request.limit], read
 
-    def _walked(
-        self,
-        cube_id: str,
-        projection: Projection,
-        reading: Reading,
-        found: Candidates,
-        plain: Fused,
-        request: Search,
-    ) -> tuple[Candidates, Fused]:
-        """With what the graph finds near the things that the query names. An easy query does
-        without, and so does one that names nothing known, or whose graph is too large for RAM."""
-        if difficulty(plain.scores) <= EASY:
-            return found, plain
-        ranks = self._ranks(cube_id, projection, reading, request.as_of)
-        if not ranks:
-            return found, plain
-        if not reading.exact:
-            found = self._now.finder.widened(found, nearest(ranks), projection)
-            plain = summed(found, projection, reading)
-        return found, with_graph(plain, nearness(ranks, found.rows), self._settings.graph_weight)
-
-    def _ranks(
-        self, cube_id: str, projection: Projection, reading: Reading, as_of: datetime | None
-    ) -> Mapping[int, float]:
-        if self._graph is None:
-            return {}
-        with self._graph.fresh(cube_id) as graph:
-            if graph is None:
-                return {}
-            return near(graph, projection, reading.query.dense_text, as_of)
-
     def _confirmed(
         self,
         view: _View,
         cube_id: str,
-        found: _Found,
+        found: Found,
         permission: Permission,
         reading: Reading,
         *,
@@ -365,9 +245,9 @@ class Searcher:
     ) -> _Confirmed | None:
         """The first `limit` that the truth confirms. None: some have changed, search again."""
         confirmed: _Confirmed = []
-        limit = self._wanted(permission.request, found.hard)
-        for start in range(0, len(found.items), limit + _SPARE):
-            part = found.items[start : start + limit + _SPARE]
+        limit = self.gathering.wanted(permission.request, found.hard)
+        for start in range(0, len(found.items), limit + SPARE):
+            part = found.items[start : start + limit + SPARE]
             fresh = view.fetch(cube_id, [memory_id for memory_id, _, _ in part])
             for memory_id, version, at in part:
                 memory = fresh.get(memory_id)
@@ -386,7 +266,7 @@ class Searcher:
     def _hits(
         self,
         confirmed: _Confirmed,
-        found: _Found,
+        found: Found,
         request: Search,
         reading: Reading,
         read: Mapping[int, Contribution],
@@ -407,14 +287,3 @@ class Searcher:
                 why = explained(memory, parts, reading, found.degraded)
             hits.append(Hit(memory=memory, score=score, breakdown=parts, tokens=sizes[i], why=why))
         return tuple(hits)
-
-
-def _spread(order: Rows, fused: Fused, projection: Projection, request: Search) -> Rows:
-    """The best candidates in the order of maximal marginal relevance."""
-    assert request.mmr is not None
-    best = order[: min(max(POOL, 2 * request.limit), request.limit + 200)]
-    vectors = projection.vectors.take(fused.rows[best])
-    chosen = diversified(
-        fused.scores[best], vectors, balance=request.mmr, limit=request.limit + _SPARE
-    )
-    return best[chosen]

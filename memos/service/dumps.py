@@ -13,7 +13,7 @@ from memos.config import Settings
 from memos.dumpfile import Place, reading, writing
 from memos.errors import PayloadTooLarge
 from memos.protocols import RETRAIN, Arrived, Stores
-from memos.retrieval.analysis import ANALYZER
+from memos.retrieval.reading.analysis import ANALYZER
 from memos.service.activation.activations import Activations
 from memos.service.enriching.due import Enriching
 from memos.service.memories.uses import Uses

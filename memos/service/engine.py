@@ -13,7 +13,7 @@ from memos.config import Settings
 from memos.extraction.ledger import ModelUse
 from memos.extraction.structured import Structured
 from memos.forgetting.receipts import Signer
-from memos.graph.resolution import Resolver
+from memos.graph.resolving.resolution import Resolver
 from memos.protocols import (
     Clock,
     Embedder,
@@ -24,7 +24,7 @@ from memos.protocols import (
     Stores,
     VectorIndex,
 )
-from memos.retrieval.reranking import Reranker
+from memos.retrieval.ranking.reranking import Reranker
 from memos.retrieval.search import Searcher
 from memos.scheduler import Foreground
 from memos.service.background.retention import Retention

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from memos.protocols import Clock, NewId, Stores
-from memos.retrieval.projection import Projections
+from memos.retrieval.projection.projection import Projections
 from memos.summaries.extractive import length_of
 from memos.summaries.passages import days, line, passages
 from memos.summaries.writing import EXTRACTIVE

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from memos.retrieval.analysis import QUESTION, analyze
-from memos.retrieval.columns import Rows
-from memos.retrieval.diversity import diversified
+from memos.retrieval.projection.columns import Rows
+from memos.retrieval.ranking.diversity import diversified
+from memos.retrieval.reading.analysis import QUESTION, analyze
 
 if TYPE_CHECKING:
     from memos.protocols import Vector

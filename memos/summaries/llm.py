@@ -14,7 +14,7 @@ from typing import Any
 from memos.errors import ExtractionFailed, ExtractorAnswer, ExtractorUnavailable
 from memos.extraction.ledger import Ledger
 from memos.extraction.llm.provider import Busy, Provider, Refused, Rejected
-from memos.retrieval.analysis import text_of
+from memos.retrieval.reading.analysis import text_of
 from memos.summaries.passages import Passages, days
 from memos.summaries.writing import ExtractiveWriter, Written
 from memos.types import Memory

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from memos.retrieval.analysis import QUESTION, analyze, text_of
-from memos.retrieval.projection import Projections
+from memos.retrieval.projection.projection import Projections
+from memos.retrieval.reading.analysis import QUESTION, analyze, text_of
 from memos.summaries.extractive import sentence, telling
 from memos.types import Memory
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from memos.errors import ExtractionFailed
 from memos.protocols import Clock, Covered, NewId, Stores
-from memos.retrieval.projection import Projections
+from memos.retrieval.projection.projection import Projections
 from memos.summaries.passages import Passages, passages
 from memos.summaries.writing import ExtractiveWriter, SummaryWriter
 from memos.tiers.segments import boundaries

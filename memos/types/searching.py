@@ -15,12 +15,12 @@ from memos.types.memories import Kind, Memory
 class Search:
     """A search request.
 
-    `filter` is the metadata filter language (`memos.retrieval.filters`); `since` ≤ occurred_at <
-    `until`; `place` keeps memories of that place; `as_of` keeps what had happened by then and takes
-    facts as they were true then; `known_as_of` answers as the cube was known then, forgotten or
-    changed memories included as they were; `mmr` in [0, 1] weighs relevance against diversity
-    (None: off; 1: relevance alone); `token_budget` packs hits until their texts' tokens reach it;
-    `summaries` are found besides, so many at most, and change no hit.
+    `filter` is the metadata filter language (`memos.retrieval.filtering.filters`); `since` ≤
+    occurred_at < `until`; `place` keeps memories of that place; `as_of` keeps what had happened by
+    then and takes facts as they were true then; `known_as_of` answers as the cube was known then,
+    forgotten or changed memories included as they were; `mmr` in [0, 1] weighs relevance against
+    diversity (None: off; 1: relevance alone); `token_budget` packs hits until their texts' tokens
+    reach it; `summaries` are found besides, so many at most, and change no hit.
     """
 
     text: str

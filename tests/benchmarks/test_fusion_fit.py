@@ -12,8 +12,8 @@ from memos.benchmarks.retrieval import fusion_trial, listwise
 from memos.benchmarks.retrieval.fusion_examples import Example, exchanged
 from memos.benchmarks.texts import locomo_data
 from memos.errors import MemosError
-from memos.retrieval import fit
-from memos.retrieval.features import CHANNELS
+from memos.retrieval.ranking import fit
+from memos.retrieval.ranking.features import CHANNELS
 
 NAMES = list(CHANNELS)
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.types import Assertion, Granularity, PredicateType, Ruling, RulingKind
 
 RULES = Rules()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memos.graph.statements import LATEST, NEVER
+from memos.graph.deriving.statements import LATEST, NEVER
 from memos.protocols import Standing, Stretch
 from memos.types import Assertion, Granularity, PredicateType
 from tests.graph.said import HOME, LIKES, RULES, VISITED, day, said

@@ -7,7 +7,7 @@ import pytest
 from memos.config import load
 from memos.errors import InvalidInput
 from memos.extraction.structured import KEY, given, read
-from memos.graph.importing import facts_of, memory_of, ready
+from memos.graph.deriving.importing import facts_of, memory_of, ready
 from memos.graph.sentences import sentence
 from memos.graph.vocabulary import Vocabulary
 from memos.types import Granularity, NewFact

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from memos.graph.names import normal
-from memos.graph.nicknames import full_forms, may_be_same
+from memos.graph.resolving.names import normal
+from memos.graph.resolving.nicknames import full_forms, may_be_same
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memos.graph import pagerank
-from memos.graph.edges import Edges
-from memos.graph.pagerank import push
-from memos.graph.projection import GraphProjection
+from memos.graph.network import pagerank
+from memos.graph.network.edges import Edges
+from memos.graph.network.pagerank import push
+from memos.graph.network.projection import GraphProjection
 from memos.protocols import GraphChange
 from tests.graph.counting import calls
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from memos.errors import CubeNotFound
-from memos.graph.projections import GraphProjections
+from memos.graph.network.projections import GraphProjections
 
 
 def add(memos, *names, cube="default"):

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from memos.graph.likeness import misspelt, same_meaning, same_plural, short_for
+from memos.graph.resolving.likeness import misspelt, same_meaning, same_plural, short_for
 from memos.types import Claim, Extraction, Granularity, MentionDraft, Period, Ref
 from tests.graph.counting import calls
 

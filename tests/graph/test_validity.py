@@ -1,6 +1,6 @@
 """When facts begin and end. Each test says in its name what follows from what."""
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.types import Granularity
 from tests.graph.said import HOME, LIKES, RULES, VISITED, keep_open, said, times
 

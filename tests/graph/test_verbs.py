@@ -17,7 +17,7 @@ from memos.errors import (
     InvalidInput,
     StateConflict,
 )
-from memos.graph.importing import memory_of
+from memos.graph.deriving.importing import memory_of
 from memos.graph.vocabulary import Vocabulary
 from memos.messages import Defaults
 from memos.testing import HashEmbedder

@@ -6,7 +6,7 @@ import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memos.graph.walking import Joint, neighbours, paths
+from memos.graph.network.walking import Joint, neighbours, paths
 
 
 def near_of(joints):

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from memos.config import Settings
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.identity import UlidMaker
 from memos.notes.drafting import Drafts
 from memos.protocols import Stores
-from memos.retrieval.projection import Projections
+from memos.retrieval.projection.projection import Projections
 from memos.service.enriching.notes import Notes
 from memos.service.retrieval.indexing import Indexer
 from memos.storage import open_stores

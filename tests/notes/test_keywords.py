@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memos.notes.keywords import LIMIT, choose, phrases
-from memos.retrieval.analysis import QUESTION, analyze
+from memos.retrieval.reading.analysis import QUESTION, analyze
 
 COMMON = {"class", "person", "read", "book"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from memos.notes.taxonomy import TOPICS
 from memos.notes.topics import ENOUGH, LIMIT, Topics
-from memos.retrieval.analysis import analyze
+from memos.retrieval.reading.analysis import analyze
 from memos.testing import HashEmbedder
 
 EMBEDDER = HashEmbedder(dimensions=512)

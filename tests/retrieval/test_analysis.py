@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memos.retrieval.analysis import analyze, fold, text_of
+from memos.retrieval.reading.analysis import analyze, fold, text_of
 from memos.types import Image, NewMemory
 
 

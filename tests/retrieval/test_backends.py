@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from memos.config import Settings
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Indexed
-from memos.retrieval.analysis import ANALYZER, indexed, text_of
+from memos.retrieval.reading.analysis import ANALYZER, indexed, text_of
 from memos.retrieval.search import Searcher
 from memos.storage import open_stores
 from memos.testing import HashEmbedder

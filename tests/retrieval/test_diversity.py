@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from memos.retrieval.dense import top
-from memos.retrieval.diversity import diversified
 from memos.retrieval.packing import packed
+from memos.retrieval.projection.dense import top
+from memos.retrieval.ranking.diversity import diversified
 
 UNIT = np.eye(3, dtype=np.float32)
 

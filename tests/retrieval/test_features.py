@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from memos.retrieval.features import CHANNELS
+from memos.retrieval.ranking.features import CHANNELS
 from memos.types import Search
 from tests.retrieval.world import NOW, World
 
@@ -150,7 +150,7 @@ def test_examined_features_are_those_that_rank(world):
     world.add("I play the cello", speaker="Anna", occurred_at=NOW - timedelta(days=3))
     text = "When does Anna play the cello?"
     found = world.searcher.examine(world.cube, text)
-    fit = world.searcher.fit
+    fit = world.searcher.gathering.fit
     scores = fit.base * found.base + found.matrix @ fit.vector()
     order = [found.ids[i] for i in np.argsort(-scores, kind="stable")]
     result = world.searcher.search(world.cube, Search(text=text, limit=5))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memos.errors import InvalidFilter
-from memos.retrieval.filters import MAX_DEPTH, parse_filter
-from memos.retrieval.projection import Projection
+from memos.retrieval.filtering.filters import MAX_DEPTH, parse_filter
+from memos.retrieval.projection.projection import Projection
 from memos.types import Kind
 from tests.retrieval.world import NOW, World
 

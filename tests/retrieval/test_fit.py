@@ -5,8 +5,8 @@ import json
 import pytest
 
 from memos.errors import InvalidInput
-from memos.retrieval import fit
-from memos.retrieval.features import CHANNELS
+from memos.retrieval.ranking import fit
+from memos.retrieval.ranking.features import CHANNELS
 from tests.retrieval.world import World
 
 
@@ -62,7 +62,7 @@ def test_plain_does_without_fitted_weights():
     ]
     assert "telling" in channels[0]
     assert "telling" not in channels[1]
-    assert plain.searcher.fit is None
+    assert plain.searcher.gathering.fit is None
 
 
 def test_a_cube_without_vectors_is_ranked_by_the_plain_sum():

@@ -7,8 +7,8 @@ import pytest
 
 from memos.benchmarks.kinship import by_term, made, projected
 from memos.errors import InvalidInput
-from memos.retrieval import kinship
-from memos.retrieval.analysis import analyze
+from memos.retrieval.reading import kinship
+from memos.retrieval.reading.analysis import analyze
 from memos.testing import HashEmbedder
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memos.retrieval.lexical import K1, KERNEL, B, Lexical
-from memos.retrieval.timeline import Timeline
+from memos.retrieval.projection.lexical import K1, KERNEL, B, Lexical
+from memos.retrieval.projection.timeline import Timeline
 
 WORDS = ["alpha", "beta", "gamma", "delta", "eps", "zeta"]
 

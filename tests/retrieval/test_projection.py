@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memos.errors import CubeNotFound, EmbeddingModelChanged, StorageUnavailable
-from memos.retrieval.projection import Projection, Projections
+from memos.retrieval.projection.projection import Projection, Projections
 from memos.types import State
 from tests.retrieval.world import CUBE, World
 
@@ -95,7 +95,7 @@ def test_incremental_equals_rebuilt(steps):
 
 @pytest.mark.parametrize("page", [1, 7, 5000])
 def test_pages_do_not_matter(page, monkeypatch):
-    monkeypatch.setattr("memos.retrieval.projection.PAGE", page)
+    monkeypatch.setattr("memos.retrieval.projection.projection.PAGE", page)
     world = World()
     random.seed(3)
     for i in range(60):
@@ -198,7 +198,7 @@ def test_a_cube_that_is_gone_is_forgotten():
 
 
 def test_an_error_half_way_leaves_nothing_wrong_behind(monkeypatch):
-    monkeypatch.setattr("memos.retrieval.projection.PAGE", 10)
+    monkeypatch.setattr("memos.retrieval.projection.projection.PAGE", 10)
     world = World()
     for i in range(30):
         world.add(WORDS[i % 4], session_id="s")

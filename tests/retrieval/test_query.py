@@ -4,8 +4,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from memos.retrieval.query import has_phrases, read
-from memos.retrieval.speakers import Speakers
+from memos.retrieval.reading.query import has_phrases, read
+from memos.retrieval.reading.speakers import Speakers
 
 NOW = datetime(2024, 6, 15, 12, tzinfo=timezone.utc)  # a Saturday
 KNOWN = Speakers(["Caroline", "Mel Brooks", "Anna Lee", "Anna Roe", "user", "Will", "Zoë"])

@@ -9,7 +9,7 @@ from memos.assembly import make_reranker
 from memos.config import Settings
 from memos.embedding.cross_encoder import CrossEncoderReranker
 from memos.errors import ModelCorrupt, ModelNotFound
-from memos.retrieval.reranking import READ, WEIGHT, shares
+from memos.retrieval.ranking.reranking import READ, WEIGHT, shares
 from memos.retrieval.search import Searcher
 from memos.types import Search
 from tests.retrieval.world import World, _Fetch

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from memos.config import Settings
-from memos.graph.projection import GraphProjection
+from memos.graph.network.projection import GraphProjection
 from memos.protocols import GraphChange
-from memos.retrieval.nearness import WIDTH, nearest
-from memos.retrieval.routing import EASY, difficulty
+from memos.retrieval.ranking.nearness import WIDTH, nearest
+from memos.retrieval.ranking.routing import EASY, difficulty
 from memos.retrieval.search import Searcher
 from tests.retrieval.world import World, _Fetch
 

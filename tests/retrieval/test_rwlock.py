@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from memos.retrieval.rwlock import ReadWriteLock
+from memos.retrieval.projection.rwlock import ReadWriteLock
 
 PATIENCE = 60
 

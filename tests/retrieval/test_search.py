@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memos.errors import EmbeddingModelChanged, InvalidInput, StorageUnavailable
-from memos.retrieval.request import MAX_QUERY_CHARS
+from memos.retrieval.filtering.request import MAX_QUERY_CHARS
 from memos.testing import HashEmbedder
 from memos.types import Kind, State
 from tests.retrieval.world import NOW, World

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from memos.retrieval import sizes
-from memos.retrieval.sizes import TokenCounts
+from memos.retrieval.projection import sizes
+from memos.retrieval.projection.sizes import TokenCounts
 from memos.service import MemoryOS
 from memos.testing import HashEmbedder
 

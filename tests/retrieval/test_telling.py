@@ -5,8 +5,8 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
-from memos.retrieval.analysis import QUESTION, indexed
-from memos.retrieval.telling import MOST_TIMES, Telling, Tellings, marked, telling, unmarked
+from memos.retrieval.reading.analysis import QUESTION, indexed
+from memos.retrieval.reading.telling import MOST_TIMES, Telling, Tellings, marked, telling, unmarked
 from memos.types import Image, NewMemory
 
 SAID = datetime(2024, 6, 15, 12, tzinfo=timezone.utc)  # a Saturday

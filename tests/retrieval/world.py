@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from memos.config import Settings
 from memos.errors import CubeNotFound
 from memos.protocols import Change
-from memos.retrieval.analysis import indexed, text_of
+from memos.retrieval.reading.analysis import indexed, text_of
 from memos.retrieval.search import Searcher
 from memos.testing import HashEmbedder
 from memos.types import Cube, Hit, Image, Kind, Memory, Provenance, Search, SearchResult, State

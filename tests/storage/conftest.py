@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.scheduler import Policy
 from memos.storage import open_stores

@@ -24,7 +24,7 @@ from memos.errors import (
     StorageReadOnly,
     StorageUnavailable,
 )
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.storage import engine, open_stores
 from memos.storage.engine import Database
@@ -202,7 +202,7 @@ def test_no_permission(tmp_path: Path, file: Path, sqlite_url: str, filled: Cube
         "from datetime import datetime\n"
         "from memos.storage import open_stores\n"
         "import memos.storage.engine, memos.storage.health, memos.storage.memories.store\n"
-        "from memos.graph.validity import Rules\n"
+        "from memos.graph.deriving.validity import Rules\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try:\n"
         "    open_stores(sys.argv[1], new_id=lambda: 'x', clock=datetime.now,\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.storage import open_stores
 from memos.types import Cube, JobState, Link
@@ -25,7 +25,7 @@ import itertools, sys, time
 from datetime import datetime, timezone
 from memos.storage import open_stores
 from memos.types import NewJob
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from tests.storage.samples import form, memory
 url, cube_id, name, size = sys.argv[1:]
 clock = lambda: datetime.now(timezone.utc)

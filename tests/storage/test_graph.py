@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memos.errors import CubeNotFound, EntityNotFound, FactNotFound, InvalidInput
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import IMPORTED, NAME_LIMIT, EntityMention, NewEntity, Reading, Stores
 from memos.types import Cube, PredicateType
 from tests.storage import samples

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.storage import open_stores
 from memos.types import Cube, Note, Ruling, RulingKind, Summary, SummaryKind

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores, Stretch
 from memos.storage import open_stores
 from memos.types import Assertion, Cube, PredicateType, Ruling

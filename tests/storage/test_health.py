@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from memos.errors import StorageReadOnly
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.storage.engine import Database
 from memos.types import Cube

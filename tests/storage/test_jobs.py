@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from memos.errors import InvalidInput, JobNotFound, StateConflict
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.scheduler import Policy
 from memos.storage import open_stores

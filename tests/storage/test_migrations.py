@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from memos.errors import InvalidSetting, SchemaMismatch
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.storage import migrations, open_stores
 from memos.storage.engine import Database
@@ -33,7 +33,7 @@ OPEN = """
 import sys
 from datetime import datetime, timezone
 from memos.storage import open_stores
-from memos.graph.validity import Rules
+from memos.graph.deriving.validity import Rules
 clock = lambda: datetime.now(timezone.utc)
 stores = open_stores(sys.argv[1], new_id=lambda: "x", clock=clock, derivation=Rules())
 print(stores.keys.any(), "alembic" in sys.modules)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from memos.extraction.rules.lexicon import words
-from memos.graph.names import normal
+from memos.graph.resolving.names import normal
 from memos.graph.vocabulary import Vocabulary
 from memos.types import Claim
 

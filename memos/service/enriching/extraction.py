@@ -20,7 +20,7 @@ from memos.errors import (
     StorageError,
 )
 from memos.extraction.runs import extracted
-from memos.graph.resolution import Resolver
+from memos.graph.resolving.resolution import Resolver
 from memos.protocols import Extractor, Reading, Stores
 from memos.scheduler import Foreground, Handler, JobContext, NotNow
 from memos.service.background.handling import unless_cube_gone

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from memos.graph.communities import communities
-from memos.graph.resolution import Resolver
+from memos.graph.network.communities import communities
+from memos.graph.resolving.resolution import Resolver
 from memos.protocols import Clock, Extractor, NewId, Stores
-from memos.retrieval.projection import Projections
+from memos.retrieval.projection.projection import Projections
 from memos.scheduler import Foreground, Handler
 from memos.service.enriching.due import Enriching
 from memos.service.enriching.extraction import Extractions

@@ -15,7 +15,7 @@ from memos.notes.drafting import Drafter, Drafts
 from memos.notes.surroundings import Neighbourhood
 from memos.notes.topics import Topics
 from memos.protocols import Clock, Embedder, NewId, Stores
-from memos.retrieval.projection import Projections
+from memos.retrieval.projection.projection import Projections
 from memos.service import cursors
 from memos.types import LIVE, Cube, Memory, Note, Page, State, Summary, SummaryKind
 from memos.validation import check_limit

@@ -12,9 +12,9 @@ from typing import Any
 
 from memos.config import Settings
 from memos.errors import EntityNotFound, InvalidInput
-from memos.graph.names import LONGEST, normal
-from memos.graph.projections import GraphProjections
-from memos.graph.resolution import Resolver
+from memos.graph.network.projections import GraphProjections
+from memos.graph.resolving.names import LONGEST, normal
+from memos.graph.resolving.resolution import Resolver
 from memos.graph.vocabulary import Vocabulary as Words
 from memos.protocols import Clock, NewId, Stores
 from memos.service.memories.adding import Adder

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from memos.errors import FactNotFound, InvalidInput
 from memos.graph import explanation
-from memos.graph.names import normal
+from memos.graph.resolving.names import normal
 from memos.service import cursors
 from memos.service.graph.base import GraphBase
 from memos.types import (

@@ -1,6 +1,6 @@
 """The verbs that walk through the graph: neighbours, and ways between entities.
 
-In RAM, or hop by hop in SQL; how is the business of `memos.graph.walking`.
+In RAM, or hop by hop in SQL; how is the business of `memos.graph.network.walking`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from memos.errors import InvalidInput
-from memos.graph import walking
+from memos.graph.network import walking
 from memos.service.graph.base import GraphBase
 from memos.types import (
     Cube,
@@ -25,7 +25,7 @@ from memos.validation import (
 )
 
 if TYPE_CHECKING:
-    from memos.graph.projection import GraphProjection
+    from memos.graph.network.projection import GraphProjection
 
 _Walked = TypeVar("_Walked")
 

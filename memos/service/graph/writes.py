@@ -10,8 +10,8 @@ from typing import Any
 
 from memos.errors import EntityNotFound, FactNotFound, InvalidInput
 from memos.extraction.structured import given, read
-from memos.graph import importing
-from memos.graph.names import normal
+from memos.graph.deriving import importing
+from memos.graph.resolving.names import normal
 from memos.graph.vocabulary import Vocabulary as Words
 from memos.graph.vocabulary import folded
 from memos.messages import Defaults

@@ -13,7 +13,7 @@ from memos.admission.judging import JUNK, KNOWN, LOOP, QUARANTINED, judged
 from memos.admission.recalls import Recalls, window
 from memos.errors import InvalidInput
 from memos.protocols import Clock, Stores
-from memos.retrieval.analysis import text_of
+from memos.retrieval.reading.analysis import text_of
 from memos.types import Cube, Judgement, Memory, NewEvent, Policy, State
 
 _LAST = 200

@@ -12,7 +12,7 @@ from typing import Any
 from memos.config import Settings
 from memos.errors import MemoryNotFound
 from memos.protocols import Clock, Stores
-from memos.retrieval.filters import parse_filter
+from memos.retrieval.filtering.filters import parse_filter
 from memos.service import cursors
 from memos.service.viewpoint import NOW, Viewpoint
 from memos.types import Cube, Kind, Link, Memory, MemoryVersion, Page, State

@@ -24,7 +24,7 @@ from memos.errors import (
     ModelUnsupported,
     StateConflict,
 )
-from memos.graph.names import normal
+from memos.graph.resolving.names import normal
 from memos.parametric.naming import asked, is_named, mentions, phrases
 from memos.parametric.request import Distilling, Merging
 from memos.protocols import Clock, NewId, Rephraser, Stores

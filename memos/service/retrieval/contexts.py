@@ -12,7 +12,7 @@ import numpy as np
 
 from memos.errors import InvalidInput
 from memos.protocols import Clock, Embedder, Stores
-from memos.retrieval.projection import Projections
+from memos.retrieval.projection.projection import Projections
 from memos.service.memories.reading import Reader
 from memos.service.viewpoint import NOW, Viewpoint
 from memos.summaries.sessions import KINDS as SESSION_KINDS

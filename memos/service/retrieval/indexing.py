@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from memos.errors import EmbeddingModelChanged
 from memos.protocols import ChangeFeed, CubeStore, Embedder, Indexed
-from memos.retrieval.analysis import ANALYZER, indexed, text_of
+from memos.retrieval.reading.analysis import ANALYZER, indexed, text_of
 from memos.types import Cube, EmbeddingModel, Memory
 
 if TYPE_CHECKING:

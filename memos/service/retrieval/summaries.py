@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from memos.config import Settings
 from memos.protocols import Clock, Stores
-from memos.retrieval.filters import parse_filter
-from memos.retrieval.permission import Permission
+from memos.retrieval.filtering.filters import parse_filter
+from memos.retrieval.filtering.permission import Permission
 from memos.retrieval.search import Searcher
 from memos.types import Cube, Hit, Search, SearchResult, Summary, SummaryHit
 

@@ -1,0 +1,1 @@
+"""Which facts follow from what was said: from when, until when, and by which rule."""

@@ -1,0 +1,1 @@
+"""Who and what names mean, and what claims say of them."""

@@ -1,0 +1,1 @@
+"""What may be returned: the request's checks, its filter, and the last word on each memory."""

@@ -1,0 +1,1 @@
+"""The searched form of a cube in RAM, kept equal to the truth; as it is, and as it was."""

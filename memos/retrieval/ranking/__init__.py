@@ -1,0 +1,1 @@
+"""From candidates to an order: channels, features, their sum, and what is added to it."""
