@@ -9,6 +9,7 @@ import contextlib
 import errno
 import math
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _KEEP_ALIVE_SECONDS = 30
 """Longer than clients keep idle connections, so that they, not the server, close them."""
 _LEAST_STOP_SECONDS = 1.0
+_ANSWER_SECONDS = 5.0
+"""Beyond the deadline, for the answers to requests whose computing was broken off then."""
 
 Announce = Callable[[str, "IssuedKey | None"], None]
 """Called with the URL once requests are answered, and with the first key if one was issued."""
@@ -100,6 +103,7 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, *, on_start: Callable[[], None]) -> None:
         self._app = create_app(service)
         self._seconds = service.settings.shutdown_seconds
+        self._break_off = service.break_off
         self._on_start = on_start
         super().__init__(
             uvicorn.Config(
@@ -111,7 +115,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=math.ceil(self._seconds),
+                timeout_graceful_shutdown=math.ceil(self._seconds + _ANSWER_SECONDS),
             )
         )
 
@@ -121,13 +125,18 @@ class Server(uvicorn.Server):
             self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """First tells whoever waits or streams to come to an end, then waits for requests, then for
-        the worker, which returns its leases in the lifespan's end."""
+        """First tells whoever waits or streams to come to an end, then waits for requests, at the
+        deadline breaks off what the local model computes for them, then waits for the worker, which
+        returns its leases in the lifespan's end."""
         deadline = time.monotonic() + self._seconds
         state = self._app.state
         state.stopping.set()
         state.stop_left = lambda: max(_LEAST_STOP_SECONDS, deadline - time.monotonic())
+        late = threading.Timer(self._seconds, self._break_off)
+        late.daemon = True
+        late.start()
         await super().shutdown(sockets)
+        late.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

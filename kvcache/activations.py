@@ -18,6 +18,7 @@ from memos.kvcache.blocks.block import Source
 from memos.kvcache.codecs.registry import codec_named
 from memos.kvcache.compressed import CompressedReader, compress, found
 from memos.kvcache.cost import CostModel, calibrate
+from memos.kvcache.generator.ending import Ending
 from memos.kvcache.generator.generator import LocalGenerator, Reader
 from memos.kvcache.generator.model import LocalModel
 from memos.kvcache.grouping.grouping import Grouping
@@ -45,6 +46,9 @@ from memos.types import (
 )
 
 log = logging.getLogger(__name__)
+
+_LAYER_S = 10.0
+"""Within which a pass comes to its next layer."""
 
 
 class LocalActivations:
@@ -86,6 +90,7 @@ class LocalActivations:
         )
         self._lock = threading.Lock()
         self._loaded: LocalModel | None = None
+        self._ending = Ending()
         self._cost: CostModel | None = None
         self._reuses: dict[tuple[bytes, str, str], PrefixReuse] = {}
         self._adapters = LocalAdapters(
@@ -238,8 +243,20 @@ class LocalActivations:
             **self._adapters.stats(),
         }
 
+    def end(self) -> None:
+        """Ends what the model computes, with ServiceUnavailable, and anything that asks it from now
+        on; returns when no pass is under way."""
+        self._ending.want()
+        if not self._lock.acquire(timeout=_LAYER_S):
+            log.warning("the local model is still being loaded")
+            return
+        self._lock.release()
+        if self._loaded and not self._loaded.idle(wait_s=_LAYER_S):
+            log.warning("the local model is still within one layer")
+
     def close(self) -> None:
         """Ends answers and finishes copies that are under way."""
+        self.end()
         self._grouping.close()
         try:
             self._tiers.flush()
@@ -251,7 +268,9 @@ class LocalActivations:
     def _model(self) -> LocalModel:
         with self._lock:
             if self._loaded is None:
+                self._ending.check()
                 model = self._load()
+                model.ending = self._ending
                 if model.device.type == "cuda":
                     self._use_device(model)
                 self._loaded = model

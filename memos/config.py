@@ -243,7 +243,7 @@ class Settings:
     )
     receipt_hours: float = _setting(24.0, "how long idempotency keys are remembered", minimum=0)
     shutdown_seconds: float = _setting(
-        10.0, "how long a stopping server lets requests finish", minimum=0
+        10.0, "how long a stopping server lets requests and jobs finish", minimum=0
     )
     log_level: str = _setting(
         "warning",

@@ -23,6 +23,7 @@ from memos.kvcache.blocks.block import States
 from memos.kvcache.blocks.hashing import ids_of
 from memos.kvcache.fingerprint import FORMAT_VERSION, Fingerprint
 from memos.kvcache.generator import attention, cache
+from memos.kvcache.generator.ending import Ending
 from memos.kvcache.generator.joint import is_joint
 from memos.kvcache.generator.norms import PLAIN, kind_of
 from memos.kvcache.generator.rows import RowsCache
@@ -56,6 +57,8 @@ class LocalModel:
     """Loaded weights with their tokenizer. Calls from many threads take turns.
 
     `module` is a transformers model in eval mode, on its device and in its dtype, and is only read.
+    Once its `ending` is wanted passes end with ServiceUnavailable, at the next layer where
+    `has_rows`.
     `layout` and `fingerprint` say what its cache looks like and which caches it may be given.
     """
 
@@ -73,6 +76,7 @@ class LocalModel:
         named = inspect.signature(type(module).forward).parameters
         self._past = "past_key_values" if "past_key_values" in named else "cache_params"
         self._lock = threading.Lock()
+        self.ending = Ending()
         self._one_by_one = False
         self._applying: Applying | None = None
         self._rows: Rows = ()
@@ -242,7 +246,14 @@ class LocalModel:
 
     def rows(self, count: int, *, room: int = 0) -> RowsCache:
         """An empty cache for so many rows; only where `has_rows`."""
-        return RowsCache(self.layout, count, self.device, room)
+        return RowsCache(self.layout, count, self.device, room, self.ending.check)
+
+    def idle(self, *, wait_s: float) -> bool:
+        """Waits until no pass is under way; False if one still is after so many seconds."""
+        if not self._lock.acquire(timeout=wait_s):
+            return False
+        self._lock.release()
+        return True
 
     def synchronize(self) -> None:
         """Waits for what the device still has to do, so that a clock tells the truth."""
@@ -253,6 +264,7 @@ class LocalModel:
         try:
             working = self.applying.at_work(self._rows) if self._rows else nullcontext()
             with self._lock, torch.inference_mode(), working:
+                self.ending.check()
                 out = self.module(
                     input_ids=ids,
                     position_ids=positions,

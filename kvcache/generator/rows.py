@@ -56,9 +56,16 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     is_sliding = False
 
-    def __init__(self, rows: int, window: int | None, room: int) -> None:
+    def __init__(
+        self,
+        rows: int,
+        window: int | None,
+        room: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.rows = rows
+        self._check = check
         self.window = window
         self.is_sliding = window is not None
         self.segments: list[Segment] = []
@@ -80,6 +87,7 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Adds columns; the keys it returns lead `attention.attend` back to this layer."""
+        self._check()
         self._arrive()
         if self.segments and not self._buffers and joins(key_states, value_states, self):
             self._join(key_states, value_states)
@@ -187,12 +195,24 @@ def joins(keys: Tensor, values: Tensor, layer: RowsLayer) -> bool:
 
 
 class RowsCache(Cache):
-    """All layers, with the position of every column. Only for layouts without recurrent layers."""
+    """All layers, with the position of every column. Only for layouts without recurrent layers.
+
+    `check` is called before each layer of a pass, and ends the pass if it raises.
+    """
 
     layers: list[RowsLayer]  # type: ignore[assignment]
 
-    def __init__(self, layout: CacheLayout, rows: int, device: torch.device, room: int) -> None:
-        super().__init__(layers=[RowsLayer(rows, layer.window, room) for layer in layout.layers])
+    def __init__(
+        self,
+        layout: CacheLayout,
+        rows: int,
+        device: torch.device,
+        room: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(
+            layers=[RowsLayer(rows, layer.window, room, check) for layer in layout.layers]
+        )
         nothing = torch.empty(rows, 0, dtype=torch.long, device=device)
         windows = sorted({layer.window or 0 for layer in layout.layers})
         self.positions: dict[int, Tensor] = dict.fromkeys(windows, nothing)

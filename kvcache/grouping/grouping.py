@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 from memos.errors import MemosError, ServiceUnavailable
+from memos.kvcache.generator.ending import stopping
 from memos.kvcache.generator.generator import Event, Prompt
 from memos.kvcache.generator.request import Options
 from memos.kvcache.grouping.group import Group, Request
@@ -82,7 +83,7 @@ class Grouping:
     def _submit(self, request: Request) -> None:
         with self._lock:
             if self._closed:
-                raise _stopping()
+                raise stopping()
             self._waiting.append(request)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
@@ -92,11 +93,13 @@ class Grouping:
         while self._more():
             try:
                 self._round()
+            except ServiceUnavailable as error:
+                self._end(error)
             except Exception as error:  # nobody may wait for ever, whatever it is
                 log.exception("requests under way have failed")
                 self._end(error)
         if self._closed:
-            self._end(_stopping())
+            self._end(stopping())
 
     def _more(self) -> bool:
         """Whether there is work; if not, the next request starts a thread of its own."""
@@ -236,7 +239,3 @@ class Grouping:
             self._waiting, self._reading, self._groups = [], [], []
         for request in requests:
             request.fail(error)
-
-
-def _stopping() -> ServiceUnavailable:
-    return ServiceUnavailable("the service is stopping; ask again when it is back")

@@ -248,4 +248,8 @@ class LocalStates(Generator, ActivationStore, Protocol):
     @property
     def joining(self) -> Joining: ...
 
+    def end(self) -> None:
+        """Ends what the model computes, with ServiceUnavailable; before `close`, so that whoever
+        waits for it can come to an end too."""
+
     def close(self) -> None: ...

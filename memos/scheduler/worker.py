@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from memos.errors import MemosError
+from memos.errors import MemosError, ServiceUnavailable
 from memos.protocols import JobQueue
 from memos.scheduler.heart import Heart
 from memos.types import Job, Outcome
@@ -25,6 +25,8 @@ _BACKOFF_SECONDS = 1.0
 _BACKOFF_LIMIT = 300.0
 _CHORE_SECONDS = 1.0
 _BATCH = 64
+_END_SECONDS = 5.0
+"""Within which a job that was broken off comes to its end."""
 _BEAT_SECONDS = 0.25
 """Progress is written no more often: each time is a write that waits for the disk."""
 _SETTLE_SECONDS = 0.005
@@ -139,16 +141,24 @@ class Worker:
                 self._threads.append(thread)
                 thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Lets the running jobs finish for at most `timeout` s, then returns every lease."""
+    def stop(self, timeout: float = 10.0, *, end: Callable[[], None] = lambda: None) -> None:
+        """Lets the running jobs finish for at most `timeout` s, then has `end` break off what they
+        wait for, then returns every lease. What is broken off with ServiceUnavailable has not
+        failed: it is done later."""
         self._stopping.set()
         self.wake()
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        if not self._ended(timeout):
+            end()
+            self._ended(_END_SECONDS)
         self._threads = []
         self._heart.stop()
         self._queue.release(self.name)
+
+    def _ended(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def wake(self) -> None:
         """Says that there is a new job, so that it need not wait for the next poll."""
@@ -246,6 +256,9 @@ class Worker:
             self._queue.postpone(job.id, self.name, seconds=reason.seconds, spent=spent)
             return None
         except (Exception, SystemExit) as error:
+            if isinstance(error, ServiceUnavailable) and self._stopping.is_set():
+                log.info("job %s (%s) was broken off by the end of this process", job.id, job.kind)
+                return None
             # A library that calls sys.exit must not end the worker of all other jobs.
             log.exception("job %s (%s) failed, attempt %d", job.id, job.kind, job.attempts)
             return Outcome(

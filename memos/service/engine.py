@@ -277,9 +277,13 @@ class Engine:
             self.stores.jobs.enqueue(job)
         self.worker.wake()
 
+    def break_off(self) -> None:
+        """Ends what the local model computes: whoever waits for it gets ServiceUnavailable."""
+        self._states.end()
+
     def close(self) -> None:
         """Stops the worker, returns its leases, closes the stores."""
-        self.worker.stop(self.settings.shutdown_seconds)
+        self.worker.stop(self.settings.shutdown_seconds, end=self.break_off)
         self.uses.close()
         self._states.close()
         if self._vectors is not None:

@@ -23,6 +23,7 @@ from memos import assembly, config
 from memos.api.server import bind, serve
 from memos.errors import InvalidSetting, PortInUse
 from memos.testing import HashEmbedder
+from tests.local_model import tiny_model
 
 # Serves with a hash embedder that is at it until the server is told to stop, and with a job kind
 # that never ends by itself.
@@ -30,6 +31,7 @@ SERVE = """
 import sys, threading, time
 from memos import assembly, config
 from memos.api import server
+from memos.kvcache.generator.rows import RowsLayer
 from memos.testing import HashEmbedder
 from memos.types import NewJob
 
@@ -60,7 +62,15 @@ def build(settings):
         service.stores.jobs.enqueue(NewJob(tenant_id="default", cube_id=None, kind=kind))
     return service
 
+def update(self, *args, **more):
+    print("at it", flush=True)
+    while True:
+        self._check()
+        time.sleep(0.02)
+
+RowsLayer.update = update
 server.build, server.Server = build, Server
+server._ANSWER_SECONDS = 60.0
 def announce(url, first):
     print(url, first.secret if first else "", flush=True)
 sys.exit(server.serve(config.load(port=0), announce=announce))
@@ -94,6 +104,7 @@ def process(data_dir: Path, *jobs: str, shutdown_seconds: float = _TOO_LONG) -> 
         "MEMOS_DATA_DIR": str(data_dir),
         "MEMOS_SHUTDOWN_SECONDS": str(shutdown_seconds),
         "MEMOS_LEASE_SECONDS": str(_TOO_LONG),
+        "MEMOS_LOCAL_MODEL": tiny_model(),
         "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),
     }
     running = subprocess.Popen(
@@ -155,6 +166,24 @@ def test_the_lease_of_an_unfinished_job_is_returned(data_dir):
             time.sleep(0.05)
         assert running.stop() == 0
     assert jobs(data_dir) == [("endless", "queued", 0)]
+
+
+def test_what_the_local_model_computes_is_broken_off_at_the_deadline_and_its_request_told(data_dir):
+    with process(data_dir, shutdown_seconds=1) as running:
+        answers: list[httpx.Response] = []
+
+        def compile() -> None:
+            url = f"{running.url}/v1/cubes/default/activations"
+            text = {"text": "Ships sail."}
+            answers.append(httpx.post(url, json=text, headers=running.headers, timeout=_TOO_LONG))
+
+        thread = threading.Thread(target=compile)
+        thread.start()
+        assert running.told() == "at it"
+        assert running.stop() == 0
+        thread.join()
+    assert answers[0].status_code == 503
+    assert answers[0].json()["code"] == "service-unavailable"
 
 
 def test_who_waits_for_a_job_is_answered_at_once(data_dir):

@@ -51,6 +51,11 @@ class LateStates:
     def at_hand(self) -> LocalStates | None:
         return self._opened
 
+    def end(self) -> None:
+        """See `memos.protocols.LocalStates.end`."""
+        if self._opened is not None:
+            self._opened.end()
+
     def close(self) -> None:
         with self._lock:
             opened, self._opened = self._opened, None

@@ -1,6 +1,7 @@
 import threading
 import time
 
+from memos.errors import ServiceUnavailable
 from memos.scheduler import Foreground, NotNow, Worker
 from memos.types import JobState, NewJob
 
@@ -166,6 +167,25 @@ def test_a_long_job_gives_itself_back_when_the_worker_stops(service, memos):
     assert not thread.is_alive()
     given_back = memos.job(job)
     assert (given_back.state, given_back.attempts) == (JobState.QUEUED, 0)
+
+
+def test_a_job_that_is_broken_off_by_the_end_goes_back_uncounted(service, memos):
+    memos.add("so that the tenant exists")
+    job = queue_job(service, max_attempts=1)
+    began, over = threading.Event(), threading.Event()
+
+    def endless(context):
+        began.set()
+        assert over.wait(60)
+        raise ServiceUnavailable("the service is stopping")
+
+    worker = worker_with(service, endless)
+    worker.start()
+    assert began.wait(60)
+    worker.stop(0.0, end=over.set)
+    waiting = memos.job(job)
+    assert (waiting.state, waiting.attempts, waiting.error) == (JobState.QUEUED, 0, None)
+    assert worker_with(service, lambda context: None, name="w2").run_one()
 
 
 def test_background_work_waits_for_requests_but_not_for_ever():
