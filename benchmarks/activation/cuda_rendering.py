@@ -81,7 +81,8 @@ def markdown(data: Mapping[str, Any]) -> str:
         "decoded on the device. Warm disk: the file is in the page cache and was verified by this "
         "process; first use: verified within the measurement; cold disk: dropped from the page "
         "cache, read and verified within it. From both ends: with the cost model on, which may "
-        "compute the beginning of the stored tokens while the end is loaded, or all of them.",
+        "compute the beginning of the stored tokens while the end is loaded, or all of them. Cold "
+        "disk, first use and both ends: by a store just opened, after a full prefill.",
         "![Speed-up by stored tokens](kv_cuda.png)",
         f"## Targets\n\n{report.table(['target', 'got', 'met'], rows)}",
     ]

@@ -26,20 +26,18 @@ def ids_of(tokens: Sequence[int] | Ids) -> Ids:
                 f"{tokens.dtype} of shape {tokens.shape}"
             )
         if tokens.size and (int(tokens.min()) < 0 or int(tokens.max()) >= 2**32):
-            raise _outside(int(tokens.min()), int(tokens.max()))
+            raise InvalidInput(
+                f"token ids must be 0 … 2^32-1; these reach from {tokens.min()} to {tokens.max()}"
+            )
         return tokens.astype("<u4")
     try:
         # A third of what numpy takes for a list, and this is done before every look-up.
         flat = tokens if isinstance(tokens, list) else list(tokens)
         return np.asarray(array("I", flat)).astype("<u4", copy=False)
-    except OverflowError:
-        raise _outside(min(tokens), max(tokens)) from None
+    except OverflowError as error:
+        raise InvalidInput(f"token ids must be 0 … 2^32-1: {error}") from error
     except TypeError as error:
         raise InvalidInput(f"token ids must be one flat list of whole numbers: {error}") from error
-
-
-def _outside(lowest: int, highest: int) -> InvalidInput:
-    return InvalidInput(f"token ids must be 0 … 2^32-1; these reach from {lowest} to {highest}")
 
 
 def link_after(before: bytes, ids: Ids) -> bytes:

@@ -141,14 +141,13 @@ class Worker:
                 self._threads.append(thread)
                 thread.start()
 
-    def stop(self, timeout: float = 10.0, *, end: Callable[[], None] = lambda: None) -> None:
-        """Lets the running jobs finish for at most `timeout` s, then has `end` break off what they
-        wait for, then returns every lease. What is broken off with ServiceUnavailable has not
-        failed: it is done later."""
+    def stop(self, timeout: float = 10.0, *, end: Callable[[], bool] = lambda: False) -> None:
+        """Lets the running jobs finish for at most `timeout` s, then returns every lease. Before
+        that `end` may break off what they wait for, and says whether it did: they get a moment
+        more. What is broken off with ServiceUnavailable has not failed: it is done later."""
         self._stopping.set()
         self.wake()
-        if not self._ended(timeout):
-            end()
+        if not self._ended(timeout) and end():
             self._ended(_END_SECONDS)
         self._threads = []
         self._heart.stop()

@@ -277,9 +277,10 @@ class Engine:
             self.stores.jobs.enqueue(job)
         self.worker.wake()
 
-    def break_off(self) -> None:
-        """Ends what the local model computes: whoever waits for it gets ServiceUnavailable."""
-        self._states.end()
+    def break_off(self) -> bool:
+        """Ends what the local model computes: whoever waits for it gets ServiceUnavailable. False
+        if this process has none."""
+        return self._states.end()
 
     def close(self) -> None:
         """Stops the worker, returns its leases, closes the stores."""

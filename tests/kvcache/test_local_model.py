@@ -165,7 +165,7 @@ def test_states_that_do_not_fit_are_refused():
     [
         ([], "no tokens"),
         ([300], "vocabulary"),
-        ([-1], "from -1 to -1"),
+        ([-1], "negative"),
         ([1.0], "whole numbers"),
         ([1] * 4097, "reads 4096"),
     ],

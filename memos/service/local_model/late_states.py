@@ -51,10 +51,12 @@ class LateStates:
     def at_hand(self) -> LocalStates | None:
         return self._opened
 
-    def end(self) -> None:
-        """See `memos.protocols.LocalStates.end`."""
-        if self._opened is not None:
-            self._opened.end()
+    def end(self) -> bool:
+        """See `memos.protocols.LocalStates.end`; False if they were never opened."""
+        opened = self._opened
+        if opened is not None:
+            opened.end()
+        return opened is not None
 
     def close(self) -> None:
         with self._lock:
