@@ -8,7 +8,6 @@ first, so they never fail halfway for having to wait.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -20,14 +19,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 
-from memos.errors import (
-    InvalidSetting,
-    MissingDependency,
-    StorageError,
-    StorageReadOnly,
-    StorageUnavailable,
-)
+from memos.errors import InvalidSetting, MissingDependency, StorageError, StorageUnavailable
 from memos.storage.errors import translated
+from memos.storage.file import DatabaseFile
 
 log = logging.getLogger("memos.storage")
 
@@ -62,11 +56,13 @@ class Database:
         self._unscrubbed = self.is_sqlite
         with translated(self.place):
             if self.path is not None:
-                _create_file(self.path)
-                self.engine = _sqlite(parsed, lock_timeout)
+                file = DatabaseFile(self.path)
+                file.create()
+                self.engine = _sqlite(parsed, lock_timeout, file)
                 self._reader: Engine = self.engine
                 self._writer: Engine = self.engine.execution_options(**{_WRITES: True})
                 self._use_wal()
+                file.opened()
             else:
                 self.engine = _postgres(parsed, lock_timeout, statement_timeout)
                 self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -214,19 +210,7 @@ def _file(url: URL) -> Path:
     return Path((url.database or "").removeprefix("file:").partition("?")[0])
 
 
-def _create_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        # The log files beside it get the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    elif not os.access(path, os.W_OK):
-        # Found now, not by the first write of a server that has long been started.
-        raise StorageReadOnly(
-            f"{path} can't be written; give this user permission to write the file and its folder"
-        )
-
-
-def _sqlite(url: URL, lock_timeout: float) -> Engine:
+def _sqlite(url: URL, lock_timeout: float, file: DatabaseFile) -> Engine:
     engine = create_engine(
         url, pool_size=16, max_overflow=64, pool_timeout=lock_timeout, pool_use_lifo=True
     )
@@ -242,17 +226,28 @@ def _sqlite(url: URL, lock_timeout: float) -> Engine:
         "PRAGMA cache_size=-16384",
     )
 
+    def connecting(*_: Any) -> None:
+        # SQLite would make an empty file where there is none.
+        file.check()
+
     def connected(connection: sqlite3.Connection, _record: Any) -> None:
         # The driver would otherwise begin transactions by itself, late and without the write lock.
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(pragma).close()
 
+    def taken(*_: Any) -> None:
+        file.check()
+
     def begun(connection: Connection) -> None:
         if connection.get_execution_options().get(_WRITES):
             _begin_immediate(connection.connection.dbapi_connection, lock_timeout)
+            # Waiting for the lock may have taken long.
+            file.check()
 
+    event.listen(engine, "do_connect", connecting)
     event.listen(engine, "connect", connected)
+    event.listen(engine, "checkout", taken)
     event.listen(engine, "begin", begun)
     return engine
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,7 +13,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from memos.errors import StorageUnavailable
 from memos.graph.deriving.validity import Rules
 from memos.protocols import Stores
 from memos.storage import open_stores
@@ -165,4 +170,81 @@ def test_a_long_read_only_delays_the_cleaning(
     reader.close()
     stores.jobs.release("nobody")
     assert b"zxqsecret1" not in bytes_of(tmp_path / "data")
+    stores.health.close()
+
+
+@pytest.mark.parametrize("fate", ["moved", "removed", "replaced"])
+@pytest.mark.parametrize("connections", ["kept", "new"])
+def test_nothing_is_acknowledged_into_a_file_that_is_no_longer_there(
+    sqlite_url: str, tmp_path: Path, clock: Clock, fate: str, connections: str
+) -> None:
+    stores = open_stores(sqlite_url, new_id=new_id, clock=clock, derivation=Rules())
+    cube = stores.cubes.create(samples.cube(clock))
+    kept = memory(clock, cube.id, "kept")
+    stores.memories.insert(cube.id, [kept], [form()])
+    if connections == "new":
+        stores.health.close()
+    file = stores.health._db.path
+    assert file is not None
+    away = tmp_path / "away.db"
+    os.link(file, away)
+    file.unlink()
+    if fate == "replaced":
+        shutil.copy(away, file)
+    elif fate == "moved":
+        file.mkdir()
+    before = sorted(path.name for path in file.parent.iterdir())
+    late = memory(clock, cube.id, "late")
+    for refused in (
+        lambda: stores.memories.insert(cube.id, [late], [form()]),
+        lambda: stores.memories.page(cube.id, limit=10),
+        stores.health.ping,
+        lambda: list(stores.health._db.snapshot().__enter__().exec_driver_sql("SELECT 1")),
+    ):
+        with pytest.raises(StorageUnavailable, match=str(file)):
+            refused()
+    # No empty file was made in its place, and no log joined to another file.
+    assert sorted(path.name for path in file.parent.iterdir()) == before
+    if fate == "moved":
+        file.rmdir()
+    os.replace(away, file)
+    stores.memories.insert(cube.id, [late], [form()])
+    found = stores.memories.page(cube.id, limit=10)
+    assert sorted(item.content for item in found) == ["kept", "late"]
+    assert stores.health.check(repair=False) == []
+    stores.health.close()
+
+
+def test_a_file_that_goes_while_a_write_waits_gets_nothing(
+    sqlite_url: str, tmp_path: Path, clock: Clock
+) -> None:
+    stores = open_stores(sqlite_url, new_id=new_id, clock=clock, derivation=Rules())
+    cube = stores.cubes.create(samples.cube(clock))
+    database = stores.health._db
+    assert database.path is not None
+    holder = sqlite3.connect(database.path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    taken = threading.Event()
+    event.listen(database.engine, "checkout", lambda *_: taken.set())
+    refusals: list[StorageUnavailable] = []
+
+    def late() -> None:
+        try:
+            stores.memories.insert(cube.id, [memory(clock, cube.id, "late")], [form()])
+        except StorageUnavailable as error:
+            refusals.append(error)
+
+    waiting = threading.Thread(target=late)
+    waiting.start()
+    assert taken.wait(60)
+    away = tmp_path / "away.db"
+    database.path.rename(away)
+    holder.execute("ROLLBACK")
+    holder.close()
+    waiting.join()
+    assert len(refusals) == 1
+    away.rename(database.path)
+    assert stores.memories.page(cube.id, limit=10) == []
+    # The lock that the refused write had taken is free again.
+    stores.memories.insert(cube.id, [memory(clock, cube.id, "next")], [form()])
     stores.health.close()
