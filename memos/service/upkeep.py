@@ -97,8 +97,14 @@ class Doctor:
             problem = f"not examined: {error.message}"
             return [_finding("vector-index", cube, problem, 1, repaired=False)]
         try:
-            if index.reached(cube.id) == 0:
+            reached = index.reached(cube.id)
+            if reached == 0:
                 return []
+            if reached > self._stores.feed.last(cube.id):
+                if repair:
+                    self._rebuild(cube, index)
+                problem = "an index of a later database than this one"
+                return [_finding("vector-index", cube, problem, 1, repaired=repair)]
             missing, extra = self._drift(cube, index)
         except IndexUnavailable as error:
             if repair:

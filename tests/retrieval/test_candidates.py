@@ -95,6 +95,14 @@ def test_an_index_that_lags_far_is_not_asked(world, index):
     assert index.queries == []
 
 
+def test_an_index_of_a_later_database_is_not_asked(world, index):
+    # Restored from before: the vectors it has may be those of other texts.
+    index.at = world.seq + 1
+    index.vectors = {id: -vector for id, vector in index.vectors.items()}
+    assert world.ids("heron story") == exactly(world, "heron story")
+    assert index.queries == []
+
+
 def test_ids_that_the_cube_does_not_know_are_passed_over(world, index):
     vector = index.vectors[sorted(index.vectors)[0]]
     index.vectors |= {f"ghost{i}": vector for i in range(10)}

@@ -155,12 +155,15 @@ class CandidateFinder:
         limit: int,
         share: int,
     ) -> Rows | None:
-        """None where the index is not open yet, lags too far, or knows too few that are allowed."""
+        """None where the index is not open yet, lags too far, knows too few that are allowed, or is
+        ahead: by a moment, or of a database that was restored from before."""
         assert self._index is not None
         index = self._index()
         if index is None:
             return None
         reached = index.reached(cube_id)
+        if reached > projection.seq:
+            return None
         seq = projection.columns.seq[: len(allowed)]
         changed = np.flatnonzero((seq > reached) & allowed)
         if len(changed) > self._index_min:

@@ -12,6 +12,7 @@ then left to that one, and costs the job no attempt.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from memos.errors import CubeNotFound, EmbeddingModelChanged, StorageUnavailable
@@ -20,6 +21,8 @@ from memos.scheduler import Handler, JobContext, NotNow
 from memos.service.background.handling import unless_cube_gone
 from memos.service.retrieval.indexing import Indexer
 from memos.types import Cube, Memory, NewJob, State
+
+_log = logging.getLogger(__name__)
 
 _PART = 256
 _SYNC_PART = 2000
@@ -177,7 +180,13 @@ def _follow(
 ) -> None:
     import numpy as np
 
+    # In this order, since the truth only grows while others sync: what is ahead of it here was made
+    # of a later database than the one that is there, as after a restore.
+    before = index.reached(cube_id)
     newest = stores.feed.last(cube_id)
+    if before > newest:
+        _log.warning("the vector index of cube %s is ahead of its memories; built anew", cube_id)
+        index.drop(cube_id)
     while True:
         before = index.reached(cube_id)
         changes = stores.feed.changes(cube_id, after=before, limit=_SYNC_PART)

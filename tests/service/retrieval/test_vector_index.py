@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from memos.assembly import build
@@ -57,6 +58,28 @@ def test_doctor_finds_and_repairs_drift(full, service):
     assert all(f.repaired for f in full.doctor(repair=True))
     assert full.doctor() == ()
     assert set(some) <= service.vector_index().ids(cube.id)
+
+
+@pytest.mark.parametrize("mended", ["by the next write", "by doctor"])
+def test_an_index_of_a_later_database_is_built_anew(full, service, clock, mended):
+    cube = full.cube("default")
+    index = service.vector_index()
+    # As a restore of the database alone leaves it: the index knows more, and other vectors.
+    stray = np.ones((1, service.embedder.model.dimensions), np.float32)
+    index.upsert(cube.id, ["stray"], stray, seq=service.stores.feed.last(cube.id) + 100)
+    assert [f.problem for f in full.doctor()] == ["an index of a later database than this one"]
+    if mended == "by doctor":
+        assert [f.repaired for f in full.doctor(repair=True)] == [True]
+    else:
+        full.add("The zeppelin landed.")
+        clock.forward(seconds=5)
+        service.worker.drain()
+    held = index.ids(cube.id)
+    assert "stray" not in held
+    assert len(held) == (31 if mended == "by doctor" else 32)
+    assert index.reached(cube.id) == service.stores.feed.last(cube.id)
+    assert full.doctor() == ()
+    assert full.search("topic17").hits[0].memory.content == "Note 17 is about topic17."
 
 
 def test_reindex_rebuilds_without_a_model(full, service, monkeypatch):
