@@ -185,12 +185,14 @@ class MemoryStore(Protocol):
         *,
         actor: str | None,
         reason: str | None,
+        expected_version: int | None = None,
         jobs: Sequence[NewJob] = (),
         events: Sequence[NewEvent] = (),
     ) -> Erasure:
         """Removes content, metadata, all versions' snapshots, vector, terms and links, and
         the reasons of its events; leaves a row in state `erased` and an `erase` history entry
-        without content. MemoryNotFound if absent.
+        without content. MemoryNotFound if absent, VersionConflict if it is not at
+        `expected_version`; without one an erased memory has nothing more to remove.
 
         The same befalls what comes from it by lineage: memories made of it, and those that were
         merged into it. Answers what was removed where.

@@ -18,7 +18,7 @@ from memos.storage.feed import take_numbers
 from memos.storage.graph.upkeep import GraphUpkeep
 from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.keeping import lineage
-from memos.storage.memories.rows import present, update_rows
+from memos.storage.memories.rows import check_version, present, update_rows
 from memos.storage.records import checked, memory_of, version_row
 from memos.storage.tables import indexed, link, memory, memory_version, removed_link
 from memos.types import Memory, NewEvent, NewJob, Provenance, State
@@ -43,6 +43,7 @@ class Eraser:
         *,
         actor: str | None,
         reason: str | None,
+        expected_version: int | None,
         jobs: Sequence[NewJob],
         events: Sequence[NewEvent],
     ) -> Erasure:
@@ -50,7 +51,10 @@ class Eraser:
         removed: Counter[str] = Counter()
         files: list[str] = []
         take_numbers(connection, cube_id, 0)
-        if present(connection, cube_id, memory_id).state is State.ERASED:
+        former = present(connection, cube_id, memory_id)
+        if expected_version is not None:
+            check_version(former, expected_version)
+        if former.state is State.ERASED:
             return Erasure((memory_id,), {})
         ids = lineage.doomed(connection, cube_id, memory_id)
         seq, tenant_id = take_numbers(connection, cube_id, len(ids))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, update
 
-from memos.errors import AlreadyExists, MemoryNotFound
+from memos.errors import AlreadyExists, MemoryNotFound, VersionConflict
 from memos.protocols import Indexed
 from memos.storage.bulk import by_ids, load
 from memos.storage.errors import taken
@@ -69,6 +69,17 @@ def present(connection: Connection, cube_id: str, memory_id: str) -> Memory:
     if not rows:
         raise memory_missing(cube_id, memory_id)
     return memory_of(rows[0])
+
+
+def check_version(found: Memory, expected: int) -> None:
+    """VersionConflict if the memory is at another version."""
+    if found.version != expected:
+        raise VersionConflict(
+            f"memory {found.id} is at version {found.version}, not {expected};"
+            " read it again and repeat the change",
+            expected=expected,
+            actual=found.version,
+        )
 
 
 def update_rows(connection: Connection, stored: Memory, seq: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, insert, select
 
-from memos.errors import InvalidInput, VersionConflict
+from memos.errors import InvalidInput
 from memos.protocols import Clock, Erasure, Indexed, Receipt, Replacement
 from memos.storage.audit import AuditTrail
 from memos.storage.bulk import by_ids
@@ -24,6 +24,7 @@ from memos.storage.jobs.queue import SqlJobQueue
 from memos.storage.memories.erasing import Eraser
 from memos.storage.memories.preceding import preceding
 from memos.storage.memories.rows import (
+    check_version,
     insert_rows,
     memory_missing,
     present,
@@ -146,13 +147,7 @@ class SqlMemoryStore:
         """One of them, in the caller's transaction, which holds the cube's lock."""
         memory, expected = change.memory, change.expected_version
         former = present(connection, cube_id, memory.id)
-        if former.version != expected:
-            raise VersionConflict(
-                f"memory {memory.id} is at version {former.version}, not {expected};"
-                " read it again and repeat the change",
-                expected=expected,
-                actual=former.version,
-            )
+        check_version(former, expected)
         stored = dataclasses.replace(
             memory,
             cube_id=cube_id,
@@ -180,6 +175,7 @@ class SqlMemoryStore:
         *,
         actor: str | None,
         reason: str | None,
+        expected_version: int | None = None,
         jobs: Sequence[NewJob] = (),
         events: Sequence[NewEvent] = (),
     ) -> Erasure:
@@ -190,6 +186,7 @@ class SqlMemoryStore:
                 memory_id,
                 actor=actor,
                 reason=reason,
+                expected_version=expected_version,
                 jobs=jobs,
                 events=events,
             )

@@ -11,6 +11,7 @@ from typing import Any
 from memos.forgetting.receipts import Signer
 from memos.protocols import Clock, Erasure, NewId, Stores
 from memos.service.lifecycle.following import Following
+from memos.service.memories.repeating import repeated
 from memos.service.memories.writing import Writer
 from memos.types import Cube, Erased, ErasureReceipt, ReceiptCheck, Relation
 
@@ -64,6 +65,34 @@ class Eraser:
     ) -> ErasureReceipt:
         """MemoryNotFound, VersionConflict. What was made of the memory besides is made again of
         the rest by a job; what it had superseded is back. `numbers`: a rule asked for it."""
+        done, superseded, remade = repeated(
+            if_version,
+            lambda: self._erase(
+                cube,
+                memory_id,
+                if_version=if_version,
+                reason=reason,
+                actor=actor,
+                numbers=numbers,
+            ),
+        )
+        self._following.reopen(cube, superseded)
+        indexed = self._purge(cube)
+        for id in done.memory_ids:
+            self._forget_states(cube, id)
+        return self._receipt(cube, done, indexed=indexed, remade=remade)
+
+    def _erase(
+        self,
+        cube: Cube,
+        memory_id: str,
+        *,
+        if_version: int | None,
+        reason: str | None,
+        actor: str | None,
+        numbers: Mapping[str, Any] | None,
+    ) -> tuple[Erasure, list[str], bool]:
+        """In SQL: what went, what it had superseded, and whether anything is made again."""
         lines = self._stores.keeping.lineage(cube.id, [memory_id])
         going = [memory_id] + [
             line.source_id
@@ -91,11 +120,7 @@ class Eraser:
             numbers=numbers,
             jobs=[*jobs, *self._following.reopening(cube, superseded)],
         )
-        self._following.reopen(cube, superseded)
-        indexed = self._purge(cube)
-        for id in done.memory_ids:
-            self._forget_states(cube, id)
-        return self._receipt(cube, done, indexed=indexed, remade=bool(jobs))
+        return done, superseded, bool(jobs)
 
     def check(self, receipt: ErasureReceipt) -> ReceiptCheck:
         """Whether this server signed it, as it is."""

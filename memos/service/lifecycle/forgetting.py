@@ -15,6 +15,7 @@ from memos.scheduler import Handler, JobContext
 from memos.service.background.handling import unless_cube_gone
 from memos.service.lifecycle.following import FOLLOW, RETURN, Following
 from memos.service.lifecycle.lifecycle import Lifecycle
+from memos.service.memories.repeating import repeated
 from memos.service.memories.writing import Writer
 from memos.types import Cube, Event, Memory, State
 
@@ -54,13 +55,16 @@ class Forgetter:
         actor: str | None,
     ) -> Memory:
         """Archived, to be restored at will; `operation` is its name in the history."""
-        done = self._writer.forget(
-            cube,
-            memory_id,
-            operation=operation,
-            if_version=if_version,
-            reason=reason,
-            actor=actor,
+        done = repeated(
+            if_version,
+            lambda: self._writer.forget(
+                cube,
+                memory_id,
+                operation=operation,
+                if_version=if_version,
+                reason=reason,
+                actor=actor,
+            ),
         )
         self._follow(cube, memory_id, done.version, actor)
         self._gone(cube, memory_id)
@@ -70,9 +74,16 @@ class Forgetter:
         self, cube: Cube, memory_id: str, *, reason: str | None, actor: str | None
     ) -> Memory:
         """Brings a memory back, and those that followed it when it was forgotten."""
-        followed = self._following.followed(cube, self._writer.current(cube, memory_id))
-        jobs = [] if followed is None else self._following.returning(cube, followed, actor=actor)
-        back = self._writer.restore(cube, memory_id, reason=reason, actor=actor, jobs=jobs)
+
+        def bring_back() -> tuple[Memory, Event | None]:
+            followed = self._following.followed(cube, self._writer.current(cube, memory_id))
+            jobs = []
+            if followed is not None:
+                jobs = self._following.returning(cube, followed, actor=actor)
+            back = self._writer.restore(cube, memory_id, reason=reason, actor=actor, jobs=jobs)
+            return back, followed
+
+        back, followed = repeated(None, bring_back)
         if followed is not None:
             self._take_back(cube, followed, reason, actor)
         return back

@@ -16,6 +16,7 @@ from memos.protocols import Clock, Replacement, Stores
 from memos.scheduler import Handler, JobContext
 from memos.service.background.handling import unless_cube_gone
 from memos.service.lifecycle.sweeps import LIFECYCLE, sweep
+from memos.service.memories.repeating import repeated
 from memos.service.memories.writing import Writer
 from memos.summaries.sessions import MADE
 from memos.types import (
@@ -73,8 +74,12 @@ class Lifecycle:
         """archive, freeze, thaw, expire: StateConflict where the lifecycle has no such step."""
         if reason is not None:
             check_text("reason", reason)
-        old = self._writer.current(cube, memory_id, if_version)
-        done = self._writer.move(cube, old, verb, reason=reason, actor=actor)
+
+        def move() -> Memory:
+            old = self._writer.current(cube, memory_id, if_version)
+            return self._writer.move(cube, old, verb, reason=reason, actor=actor)
+
+        done = repeated(if_version, move)
         if done.state not in LIVE:
             self._gone(cube, memory_id)
         return done
@@ -93,13 +98,19 @@ class Lifecycle:
         InvalidInput if there is no such version."""
         if reason is not None:
             check_text("reason", reason)
-        old = self._writer.current(cube, memory_id, if_version)
-        numbers = {"to_version": version, "from_version": old.version}
-        change, jobs = self._back(cube, old, version, "rollback", reason, actor)
-        event = self._writer.event(
-            cube, "rollback", old, reason=reason, actor=actor, numbers=numbers
-        )
-        [done] = self._stores.memories.replace_all(cube.id, [change], jobs=jobs, events=[event])
+
+        def roll_back() -> Memory:
+            old = self._writer.current(cube, memory_id, if_version)
+            numbers = {"to_version": version, "from_version": old.version}
+            change, jobs = self._back(cube, old, version, "rollback", reason, actor)
+            event = self._writer.event(
+                cube, "rollback", old, reason=reason, actor=actor, numbers=numbers
+            )
+            return self._stores.memories.replace_all(cube.id, [change], jobs=jobs, events=[event])[
+                0
+            ]
+
+        done = repeated(if_version, roll_back)
         if done.state not in LIVE:
             self._gone(cube, memory_id)
         return done

@@ -24,6 +24,7 @@ from memos.service.enriching.due import Enriching
 from memos.service.keeping.keeping import Keeping
 from memos.service.lifecycle.following import Following
 from memos.service.lifecycle.sweeps import sweeps
+from memos.service.memories.repeating import repeated
 from memos.service.retrieval.indexing import Indexer
 from memos.types import (
     LIVE,
@@ -125,6 +126,23 @@ class Writer:
         """A new version with `changes` applied; nothing to change is an InvalidInput."""
         if not changes:
             raise InvalidInput("there is nothing to update; give at least one field")
+        return repeated(
+            if_version,
+            lambda: self._update(
+                cube, memory_id, changes, if_version=if_version, reason=reason, actor=actor
+            ),
+        )
+
+    def _update(
+        self,
+        cube: Cube,
+        memory_id: str,
+        changes: Mapping[str, Any],
+        *,
+        if_version: int | None,
+        reason: str | None,
+        actor: str | None,
+    ) -> Memory:
         old = self.current(cube, memory_id, if_version)
         if old.state is not State.ACTIVATED:
             raise StateConflict(
@@ -191,7 +209,7 @@ class Writer:
         jobs: Sequence[NewJob] = (),
     ) -> Erasure:
         """Removed from every store, with what comes from it, leaving tombstones; `jobs` are queued
-        in the same transaction.
+        in the same transaction. VersionConflict if it was changed meanwhile.
 
         `numbers`: a rule asked for it, by these; its reason quotes nothing and stays.
         """
@@ -205,6 +223,7 @@ class Writer:
             memory_id,
             actor=actor,
             reason=reason,
+            expected_version=old.version,
             jobs=[*jobs, *self._enriching.after_forgetting(cube, old), *self.sync_jobs(cube)],
             events=[event],
         )

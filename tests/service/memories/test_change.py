@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from memos.errors import InvalidInput, MemoryNotFound, StateConflict, VersionConflict
@@ -48,6 +50,78 @@ def test_an_update_of_what_has_changed_is_refused(memos, boat):
         memos.update(boat.id, content="three", if_version=1)
     assert caught.value.details == {"expected": 1, "actual": 2}
     assert memos.get(boat.id).content == "two"
+
+
+WRITES = {
+    "update": lambda m, id, **at: m.update(id, content="Osprey", **at),
+    "forget": lambda m, id, **at: m.forget(id, **at),
+    "archive": lambda m, id, **at: m.archive(id, **at),
+    "freeze": lambda m, id, **at: m.freeze(id, **at),
+    "expire": lambda m, id, **at: m.expire(id, **at),
+    "rollback": lambda m, id, **at: m.rollback(id, 1, **at),
+    "erase": lambda m, id, **at: m.erase(id, **at),
+}
+
+
+@pytest.fixture
+def between(service, monkeypatch):
+    """`between(do)`: once, after a memory was read for a change and before that is written."""
+
+    def arrange(do):
+        for name in ("replace_all", "erase"):
+            written = getattr(service.stores.memories, name)
+
+            def late(*args, written=written, **fields):
+                monkeypatch.undo()
+                do()
+                return written(*args, **fields)
+
+            monkeypatch.setattr(service.stores.memories, name, late)
+
+    return arrange
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_without_a_condition_goes_onto_what_came_between(memos, boat, between, name):
+    between(lambda: memos.update(boat.id, metadata={"b": 2}))
+    WRITES[name](memos, boat.id)
+    operations = [entry.operation for entry in memos.history(boat.id)]
+    assert operations == ["add", "update", name]
+    if name in ("update", "freeze"):
+        assert memos.get(boat.id).metadata == {"b": 2}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_condition_is_asked_where_the_write_is_done(memos, boat, between, name):
+    between(lambda: memos.update(boat.id, metadata={"b": 2}))
+    with pytest.raises(VersionConflict) as caught:
+        WRITES[name](memos, boat.id, if_version=1)
+    assert caught.value.details == {"expected": 1, "actual": 2}
+    assert [entry.operation for entry in memos.history(boat.id)] == ["add", "update"]
+    assert memos.get(boat.id).metadata == {"b": 2}
+
+
+def test_a_restore_goes_onto_what_came_between(memos, boat, between):
+    memos.forget(boat.id)
+    between(lambda: memos.expire(boat.id))
+    assert memos.restore(boat.id).state is State.ACTIVATED
+    operations = [entry.operation for entry in memos.history(boat.id)]
+    assert operations == ["add", "forget", "expire", "restore"]
+
+
+@pytest.mark.parametrize("condition", [{}, {"if_version": 1}])
+def test_of_two_erases_at_once_one_is_the_erase(memos, boat, between, condition):
+    between(lambda: memos.erase(boat.id))
+    with pytest.raises(VersionConflict if condition else MemoryNotFound):
+        memos.erase(boat.id, **condition)
+    assert [entry.operation for entry in memos.history(boat.id)] == ["add", "erase"]
+
+
+def test_a_crowd_that_writes_one_memory_is_not_refused(memos, boat):
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda n: memos.update(boat.id, metadata={"n": n}), range(40)))
+    assert sorted(memory.version for memory in done) == list(range(2, 42))
+    assert {memory.metadata["n"] for memory in done} == set(range(40))
 
 
 def test_a_bad_update_changes_nothing(memos, boat):
