@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from memos.api.bodies import JSONRequest
-from memos.errors import NotAuthenticated, PermissionDenied
+from memos.errors import InvalidInput, NotAuthenticated, PermissionDenied
 from memos.types import ApiKey, Event, Job, Role
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Principal:
         return event
 
     def check_cube(self, name_or_id: str) -> None:
-        """PermissionDenied for another cube of the tenant; CubeNotFound if there is none such."""
+        """PermissionDenied for another cube of the tenant. Asks nothing for a key that reaches all:
+        what is done with the cube finds whether there is one."""
         if self.key.cubes and not self.reaches(self.memory.cube(name_or_id).id):
             raise PermissionDenied(
                 f"this key does not reach cube {name_or_id!r}; ask for one that does",
@@ -102,7 +104,7 @@ class Gate(APIRoute):
 
 
 def admit(request: Request, need: Need) -> Principal:
-    """The principal, or NotAuthenticated, PermissionDenied, CubeNotFound."""
+    """The principal, or NotAuthenticated, PermissionDenied, InvalidInput, CubeNotFound."""
     service: Service = request.app.state.service
     key = service.authenticate(_secret(request))
     if _RANK[key.role] < _RANK[need.role]:
@@ -113,10 +115,26 @@ def admit(request: Request, need: Need) -> Principal:
         )
     if need.whole_tenant and key.cubes:
         raise PermissionDenied("this key is limited to some cubes; a key without limit is needed")
+    _check_text(request)
     principal = Principal(key, service.tenant(key.tenant_id, actor=f"key:{key.id}"))
     if "cube" in request.path_params:
         principal.check_cube(request.path_params["cube"])
     return principal
+
+
+def _check_text(request: Request) -> None:
+    """InvalidInput for a query that is no UTF-8: its replacement would be searched for, and nothing
+    found. In a path it is a name that nothing has."""
+    try:
+        unquote_to_bytes(request.scope["query_string"]).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the query of the URL is no percent-encoded UTF-8: {error}") from error
+
+
+def admit_again(request: Request) -> None:
+    """For an answer that lasts: NotAuthenticated if its key was revoked since it was let in."""
+    service: Service = request.app.state.service
+    service.authenticate(_secret(request))
 
 
 def _secret(request: Request) -> str:

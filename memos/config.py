@@ -7,7 +7,7 @@ Components are given values; they never look here themselves.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -310,14 +310,7 @@ def explain(
     env = os.environ if environ is None else environ
     hints = get_type_hints(Settings)
     names = {spec.name for spec in fields(Settings)}
-    unknown = {
-        k for k in env if k.startswith(PREFIX) and k[len(PREFIX) :].lower() not in names | _OTHER
-    }
-    unknown |= set(overrides) - names
-    if unknown:
-        raise InvalidSetting(
-            f"unknown setting {', '.join(sorted(unknown))}; `memos config` lists them all"
-        )
+    _check_known(env, set(overrides) - names)
     values: dict[str, Any] = {}
     origin = dict.fromkeys(sorted(names), "default")
     for name in names:
@@ -331,11 +324,23 @@ def explain(
     return Settings(**values), origin
 
 
+def _check_known(env: Mapping[str, str], others: Set[str] = frozenset()) -> None:
+    """InvalidSetting for `MEMOS_` variables that nobody reads, and for `others`."""
+    names = {spec.name for spec in fields(Settings)} | _OTHER
+    unknown = {k for k in env if k.startswith(PREFIX) and k[len(PREFIX) :].lower() not in names}
+    if unknown | others:
+        raise InvalidSetting(
+            f"unknown setting {', '.join(sorted(unknown | others))}; `memos config` lists them all"
+        )
+
+
 # Read by the client and the CLI, not settings of the service: where to find it and how to sign in.
 _OTHER = {"url", "api_key", "tenant"}
 
 
 def client_environment(environ: Mapping[str, str] | None = None) -> tuple[str | None, str | None]:
-    """(`MEMOS_URL`, `MEMOS_API_KEY`) for the client and the CLI."""
+    """(`MEMOS_URL`, `MEMOS_API_KEY`) for the client and the CLI. InvalidSetting for an unknown
+    `MEMOS_` variable: `MEMOS_APIKEY` would be passed over without a word."""
     env = os.environ if environ is None else environ
+    _check_known(env)
     return env.get(PREFIX + "URL"), env.get(PREFIX + "API_KEY")

@@ -82,7 +82,7 @@ def check_object(name: str, value: Any, settings: Settings) -> None:
                 field=name,
             )
     elif isinstance(value, (int, float)):
-        _check_json(name, value, depth=0)
+        check_json(name, value)
     else:
         raise InvalidInput(
             f"{name} is a {type(value).__name__}; give a text, a number, true or false", field=name
@@ -176,6 +176,15 @@ def to_utc(value: datetime) -> datetime:
     return (value.replace(tzinfo=None) - offset).replace(tzinfo=timezone.utc)
 
 
+def check_texts(name: str, value: Any) -> tuple[str, ...]:
+    """Several labels. A single text is refused: as a sequence it is one of letters."""
+    if isinstance(value, str):
+        raise InvalidInput(f"{name} is the text {value!r}; give a list of texts", field=name)
+    for one in value:
+        check_label(name, one)
+    return tuple(value)
+
+
 def to_member(name: str, value: Any, members: type[_Member]) -> _Member:
     """`value`, which may be given by its text as in JSON, as one of `members`."""
     try:
@@ -194,7 +203,7 @@ def check_metadata(name: str, value: Mapping[str, Any], settings: Settings) -> N
     """A JSON object of bounded size and depth, with keys a filter can name."""
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{name} is a {type(value).__name__}; it must be an object", field=name)
-    _check_json(name, value, depth=0)
+    check_json(name, value)
     size = len(json.dumps(dict(value), ensure_ascii=False).encode())
     if size > settings.max_metadata_bytes:
         raise PayloadTooLarge(
@@ -204,7 +213,8 @@ def check_metadata(name: str, value: Mapping[str, Any], settings: Settings) -> N
         )
 
 
-def _check_json(name: str, value: Any, *, depth: int) -> None:
+def check_json(name: str, value: Any, *, depth: int = 0) -> None:
+    """InvalidInput for what is no JSON value, or is nested too deep (it is `depth` deep itself)."""
     if depth > _MAX_DEPTH:
         raise InvalidInput(f"{name} is nested deeper than {_MAX_DEPTH} levels", field=name)
     if isinstance(value, str):
@@ -212,10 +222,10 @@ def _check_json(name: str, value: Any, *, depth: int) -> None:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             check_text(f"{name} key", key)
-            _check_json(f"{name}.{key}", item, depth=depth + 1)
+            check_json(f"{name}.{key}", item, depth=depth + 1)
     elif isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
-            _check_json(f"{name}[{number}]", item, depth=depth + 1)
+            check_json(f"{name}[{number}]", item, depth=depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise InvalidInput(f"{name} is {value!r}, which JSON can't hold", field=name)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -10,13 +11,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from memos.api import event_stream
-from memos.api.auth import Caller, Gate, needs
+from memos.api.auth import Caller, Gate, admit_again, needs
 from memos.api.queries import EventsQuery, Known, StreamQuery
 from memos.api.responses import AnyId, CubeName, WireResponse
 from memos.errors import InvalidInput
 from memos.types import Event, Explanation, Page, Role
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=Gate)
+
+_ADMITTED_SECONDS = 1.0
+"""How long a stream goes on before its key is looked at again."""
 
 
 @router.get(
@@ -77,11 +81,19 @@ async def follow(
     after = _after(last_event_id, query.after)
     if query.cube is not None:
         await run_in_threadpool(caller.check_cube, query.cube)
+        # A stream of a cube that is not there would be silent for ever.
+        await run_in_threadpool(caller.memory.cube, query.cube)
     kinds = tuple(query.kinds)
     service = request.app.state.service
     part = min(event_stream.PART, service.settings.max_limit)
 
+    admitted = time.monotonic()
+
     def page(after: int) -> list[Event]:
+        nonlocal admitted
+        if time.monotonic() - admitted >= _ADMITTED_SECONDS:
+            admit_again(request)
+            admitted = time.monotonic()
         found = caller.memory.events(kinds=kinds, cube=query.cube, after=after, limit=part)
         return list(found.items)
 

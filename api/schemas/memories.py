@@ -207,15 +207,20 @@ AddIn = Annotated[
 ]
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """A client that filled them in would wipe what it did not mean to change."""
+    for property in schema["properties"].values():
+        property.pop("default", None)
+    schema["examples"] = [{"content": "I moved to Porto in March.", "reason": "corrected by Ana"}]
+
+
 class UpdateIn(Body):
-    """The fields to change; null empties one, what is left out stays."""
+    """The fields to change; what is left out stays. null empties `speaker`, `occurred_at`, `place`
+    and `expires_at`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"content": "I moved to Porto in March.", "reason": "corrected by Ana"}]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
 
+    # The values below are never used: only what was sent counts.
     content: str = ""
     kind: AnyKind = Kind.EPISODIC
     speaker: Label | None = None

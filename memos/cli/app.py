@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from memos.cli import failures
+from memos.cli import failures, output
 from memos.cli.options import Group, global_options
 from memos.cli.session import Session
 from memos.errors import MemosError
@@ -110,8 +110,10 @@ class Memos(Group):
         """Runs a command line; errors of ours become a message and an exit code."""
         session = extra.setdefault("obj", Session())
         extra["standalone_mode"] = False
+        output.prepare_streams()
         try:
             code = super().main(args, prog_name, **extra)
+            sys.stdout.flush()
         except MemosError as error:
             code = failures.report(error, as_json=session.json)
         except click.ClickException as error:
@@ -119,6 +121,8 @@ class Memos(Group):
         except click.Abort:
             click.echo("interrupted", err=True)
             code = failures.INTERRUPTED
+        except OSError as error:
+            code = failures.report_system(error, as_json=session.json)
         # Commands return nothing; a number comes from Exit or from the errors above.
         sys.exit(code if isinstance(code, int) else 0)
 

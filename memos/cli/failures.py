@@ -6,6 +6,9 @@ Knows the error tree and nothing of what was attempted.
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -64,11 +67,12 @@ def exit_code(error: MemosError) -> int:
     return next((code for kind, code in _CODES if isinstance(error, kind)), FAILURE)
 
 
-def problem(code: str, title: str, message: str, **details: Any) -> str:
-    """The error as a problem document (RFC 9457), without an HTTP status."""
+def problem(code: str, message: str, **details: Any) -> str:
+    """The error as a problem document (RFC 9457), as HTTP sends it but for what is HTTP's: `status`
+    and `instance`."""
     document = {
         "type": f"https://memos.invalid/problems/{code}",
-        "title": title,
+        "title": code.replace("-", " ").capitalize(),
         "detail": message,
         "code": code,
     }
@@ -78,8 +82,7 @@ def problem(code: str, title: str, message: str, **details: Any) -> str:
 def report(error: MemosError, *, as_json: bool) -> int:
     """Prints an error of ours; the exit code for it."""
     if as_json:
-        title = type(error).__name__
-        click.echo(problem(error.code, title, error.message, **error.details), err=True)
+        click.echo(problem(error.code, error.message, **error.details), err=True)
     else:
         _say(error.message)
         if error.details.get("request_id"):
@@ -90,10 +93,26 @@ def report(error: MemosError, *, as_json: bool) -> int:
 def report_usage(error: click.ClickException, *, as_json: bool) -> int:
     """Prints an error of the command line itself."""
     if as_json:
-        click.echo(problem("usage", "Usage", error.format_message()), err=True)
+        click.echo(problem("usage", error.format_message()), err=True)
     else:
         error.show()
     return error.exit_code
+
+
+def report_system(error: OSError, *, as_json: bool) -> int:
+    """Prints what the system refused, mostly that the output can be written."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    # Nothing more of it: at its end the interpreter would try again, and fail again.
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  open until the end of the process
+    about = f"{error.filename}: " if error.filename else ""
+    message = f"{about}{error.strerror or error}"
+    with suppress(OSError):
+        if as_json:
+            click.echo(problem("system", message), err=True)
+        else:
+            _say(message)
+    return FAILURE
 
 
 def _say(message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from math import isfinite
 from typing import Any
@@ -18,6 +19,7 @@ import msgspec
 from memos.errors import InvalidInput, MemosError
 from memos.messages import Item
 from memos.types import JobState, Kind, Message, NewMemory, State, SummaryKind
+from memos.validation import check_json
 
 Query = list[tuple[str, str]]
 
@@ -60,24 +62,32 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def json_body(value: Any) -> bytes:
-    """UTF-8 JSON. InvalidInput for what JSON has no form for, NaN and infinities included."""
-    _check_finite(value)
+    """UTF-8 JSON. InvalidInput for what JSON has no form for, NaN and infinities included; nothing
+    is quietly made into something else, as a set into a list."""
+    _check(value)
     try:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidInput(f"the request can't be written as JSON: {error}") from error
 
 
-def _check_finite(value: Any) -> None:
-    # msgspec writes null for them, which would quietly store something else.
+def _check(value: Any) -> None:
+    """Against what msgspec would write in a form of its own: null, base64, a text."""
     if isinstance(value, float) and not isfinite(value):
         raise InvalidInput(f"the request has the number {value}, which JSON can't hold")
     if isinstance(value, Mapping):
-        for item in value.values():
-            _check_finite(item)
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidInput(f"the request has the key {key!r}; it must be a text")
+            if key == "metadata" and isinstance(item, Mapping):
+                check_json("metadata", item)
+            else:
+                _check(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            _check_finite(item)
+            _check(item)
+    elif isinstance(value, (bytes, bytearray, memoryview, set, frozenset, Decimal)):
+        raise InvalidInput(f"the request has a {type(value).__name__}, which JSON has no form for")
 
 
 def word(value: Any) -> str:
@@ -95,8 +105,8 @@ def paging(cursor: str | None, limit: int) -> Query:
     return [*given({"cursor": cursor}).items(), ("limit", str(limit))]
 
 
-def idempotency(key: str) -> dict[str, str]:
-    if not key or not key.isascii() or not key.isprintable():
+def idempotency(key: Any) -> dict[str, str]:
+    if not isinstance(key, str) or not key or not key.isascii() or not key.isprintable():
         raise InvalidInput(
             f"the idempotency key is {key!r}; use printable ASCII characters",
             field="idempotency_key",

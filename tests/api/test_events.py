@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from memos.client import Client
-from memos.types import NewEvent
+from memos.errors import CubeNotFound, InvalidInput, NotAuthenticated
+from memos.types import NewEvent, Role
 from tests.server import Running
 
 
@@ -59,6 +60,49 @@ def test_a_key_for_a_cube_follows_that_cube_only(server, http, cube):
         hidden = http.get("/v1/events", params={"after": last - 2, "limit": 1}).json()["items"][0]
         refused = limited.get(f"{cube}/why/{hidden['id']}")
         assert refused.status_code == 403
+
+
+def test_a_stream_ends_when_its_key_is_revoked(server):
+    issued = server.service.tenant().create_key("short", role=Role.READER)
+    headers = {"Authorization": f"Bearer {issued.secret}"}
+    with (
+        httpx.Client(base_url=server.url, headers=headers, timeout=60) as limited,
+        limited.stream("GET", "/v1/events/stream", params={"seconds": 600}) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry:")
+        server.service.tenant().revoke_key(issued.key.id)
+        rest = list(lines)
+    assert any("not-authenticated" in line for line in rest), rest
+    with Client(server.url, api_key=issued.secret) as client, pytest.raises(NotAuthenticated):
+        list(client.follow(seconds=600))
+
+
+def test_a_stream_of_a_cube_that_is_not_there_is_an_error(server, http):
+    refused = http.get("/v1/events/stream", params={"cube": "nope"})
+    assert (refused.status_code, refused.json()["code"]) == (404, "cube-not-found")
+    with Client(server.url, api_key=server.secret) as client:
+        with pytest.raises(CubeNotFound):
+            list(client.follow(cube="nope", seconds=600))
+        told(server, 1, client.create_cube("short-lived").id)
+        following = client.follow(cube="short-lived", seconds=600, after=0)
+        next(following)
+        client.delete_cube("short-lived")
+        with pytest.raises(CubeNotFound):
+            list(following)
+
+
+def test_a_quiet_stream_outlasts_the_time_of_an_answer(server):
+    with Client(server.url, api_key=server.secret, timeout=0.5) as client:
+        assert list(client.follow(kinds=["none.such"], seconds=2)) == []
+
+
+@pytest.mark.parametrize("verb", ["events", "follow"])
+def test_kinds_given_as_one_text_are_refused(server, verb):
+    with Client(server.url, api_key=server.secret) as client:
+        for memory in (client, server.service.tenant()):
+            with pytest.raises(InvalidInput, match="give a list"):
+                list(getattr(memory, verb)(kinds="memory.archive"))
 
 
 @pytest.mark.parametrize("cut", [1, 3])

@@ -62,6 +62,7 @@ def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
         (b"/v1/cubes/%00", 422),
         (b"/v1/cubes?cursor=%ff%fe%00", 422),
         (b"/v1/cubes?cursor=\xff", 400),
+        (b"/v1/cubes/default/memories?user_id=%ff", 422),
         (b"/v1/cubes/..%2f..%2fetc%2fpasswd", 404),
         (b"/v1/cubes/%2e%2e", 404),
         (b"/v1/cubes/../../../etc/passwd", 404),

@@ -140,3 +140,9 @@ def test_the_examples_of_the_requests_are_accepted(server, document):
             headers={"Content-Type": "application/x-ndjson"},
         )
         assert sent.text.endswith('{"done":2,"complete":true}\n')
+
+
+def test_a_change_has_no_defaults_that_a_client_could_fill_in(document):
+    schema = document["components"]["schemas"]["UpdateIn"]
+    assert len(schema["properties"]) > 5
+    assert [name for name, one in schema["properties"].items() if "default" in one] == []

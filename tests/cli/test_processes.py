@@ -1,6 +1,7 @@
 """`memos` as a process: what it loads, its signals, and its work on a data folder, with the real
 embedding model."""
 
+import errno
 import json
 import os
 import re
@@ -88,6 +89,33 @@ def line_of(process: "subprocess.Popen[str]", stream: str = "stdout") -> str:
     ready, _, _ = select.select([pipe], [], [], _SECONDS)
     assert ready, "it printed nothing"
     return str(pipe.readline())
+
+
+# What is printed
+
+
+@pytest.mark.parametrize("args", [[], ["--json"]], ids=["text", "json"])
+@pytest.mark.parametrize("where", ["/dev/full", "closed"])
+def test_output_that_can_not_be_written_is_told(folder: Path, args: list[str], where: str) -> None:
+    assert memos("add", "hello", folder=folder).returncode == 0
+    line = " ".join([*COMMAND, "list", *args, ">&-" if where == "closed" else f"> {where}"])
+    ended = subprocess.run(
+        ["sh", "-c", line],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MEMOS_DATA_DIR": str(folder)},
+        timeout=_SECONDS,
+    )
+    assert ended.returncode == 1
+    assert os.strerror(errno.ENOSPC if where == "/dev/full" else errno.EBADF) in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_the_terminal_can_not_show_is_no_error(folder: Path) -> None:
+    assert memos("add", "hello \N{GRINNING FACE}", folder=folder).returncode == 0
+    ended = memos("list", folder=folder, PYTHONIOENCODING="latin-1")
+    assert ended.returncode == 0
+    assert "hello ?" in ended.stdout
 
 
 # Starting quickly

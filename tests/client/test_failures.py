@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -214,13 +215,33 @@ def test_names_can_not_leave_their_place_in_the_path(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [{"x": float("nan")}, {"x": [float("inf")]}, {"x": object()}, {"x": "\ud800"}]
+    "metadata",
+    [
+        {"x": float("nan")},
+        {"x": [float("inf")]},
+        {"x": object()},
+        {"x": "\ud800"},
+        # These would become something else: "1", a list, base64, texts.
+        {1: "int", "1": "str"},
+        {"x": {1: 2}},
+        {"x": {1}},
+        {"x": b"ab"},
+        {"x": Decimal("1.10")},
+        {"x": datetime(2024, 5, 1, tzinfo=timezone.utc)},
+    ],
 )
 def test_what_json_can_not_hold_is_refused_before_it_is_sent(
-    make: Make, metadata: dict[str, Any]
+    make: Make, metadata: dict[Any, Any]
 ) -> None:
-    with failing(answer(201, ADDED)) as server, pytest.raises(InvalidInput, match="JSON"):
-        make(server.url).add("x", metadata=metadata)
+    with failing(answer(201, ADDED)) as server:
+        for call in (
+            lambda: make(server.url).add("x", metadata=metadata),
+            lambda: make(server.url).add(NewMemory(content="x", metadata=metadata)),
+            lambda: make(server.url).update("m1", metadata=metadata),
+            lambda: make(server.url).create_cube("c", metadata=metadata),
+        ):
+            with pytest.raises(InvalidInput):
+                call()
     assert server.seen == []
 
 
@@ -305,6 +326,22 @@ def test_url_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         "Bearer given",
     ]
     assert {path for _, path, _, _ in server.seen} == {"/v1/keys"}
+
+
+def test_a_misspelt_variable_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMOS_APIKEY", "x")
+    with pytest.raises(InvalidSetting, match="MEMOS_APIKEY"):
+        Client()
+
+
+@pytest.mark.parametrize("content", [{"items": []}, None], ids=["json", "nothing"])
+def test_an_answer_that_is_no_stream_is_not_asked_for_again(make: Make, content: Any) -> None:
+    with (
+        failing(answer(200, content, Content_Type="text/html")) as server,
+        pytest.raises(MemosError, match="what a memos"),
+    ):
+        list(make(server.url).follow(seconds=600))
+    assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("options", [{"api_key": "a\nb"}, {"timeout": 0}, {"retries": -1}])

@@ -163,16 +163,22 @@ def test_too_deep():
         parse_filter(filter)
 
 
+# Neighbours that are one float.
+beyond_floats = [2**53 + n for n in range(4)] + [-(2**63), 1 - 2**63]
+
 values = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-3, 3),
     st.sampled_from([0.5, 1.0, -2.5]),
+    st.sampled_from(beyond_floats),
     st.sampled_from(["a", "b", "ab", ""]),
     st.lists(st.sampled_from(["a", 1, True]), max_size=2),
 )
 scalars = st.one_of(st.booleans(), st.integers(-3, 3), st.sampled_from(["a", "b", "ab"]))
-ordered = st.one_of(st.integers(-3, 3), st.just(0.5), st.sampled_from(["a", "b"]))
+ordered = st.one_of(
+    st.integers(-3, 3), st.just(0.5), st.sampled_from(["a", "b"]), st.sampled_from(beyond_floats)
+)
 leaves = st.one_of(
     st.tuples(st.sampled_from(["eq", "ne"]), values),
     st.tuples(st.sampled_from(["in", "nin"]), st.lists(values, max_size=3)),
@@ -210,6 +216,14 @@ def test_columns_and_single_memories_agree(rows, filter):
     for row in rows:
         world.add("text", vector=False, **row)
     both(filter, world)
+
+
+@pytest.mark.parametrize("op", ["gt", "gte", "lt", "lte"])
+def test_integers_that_are_one_float_are_told_apart(op):
+    world = World()
+    for number in (1790000000000000000, 1790000000000000001):
+        world.add("text", vector=False, metadata={"id": number})
+    both({"id": {op: 1790000000000000000}}, world)
 
 
 def test_metadata_columns_follow_changes():

@@ -145,6 +145,7 @@ class AsyncClient(
                     body = b"" if response.is_success else await response.aread()
                     pause = attempts.answered(response.status_code, response.headers, body)
                     if pause is None:
+                        following.check(response.headers)
                         async for line in response.aiter_lines():
                             event = following.read(line)
                             if event is not None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from memos.client.bodies import Query, cube_path, given, paging, reader, segment, times
 from memos.client.requests.request import Request
+from memos.errors import MemosError
 from memos.types import Event, Explanation, Page
+from memos.validation import check_texts
+
+MEDIA = "text/event-stream"
+_QUIET_SECONDS = 30.0
+"""How much longer than any answer a stream may be silent: twice the time between its beats."""
 
 
 def explain(id: str, *, cube: str, known_as_of: datetime | None) -> Request[Explanation]:
@@ -23,7 +29,7 @@ def explain(id: str, *, cube: str, known_as_of: datetime | None) -> Request[Expl
 def events(
     *, kinds: Sequence[str], cube: str | None, after: int, cursor: str | None, limit: int
 ) -> Request[Page[Event]]:
-    query: Query = [("kinds", kind) for kind in kinds]
+    query: Query = [("kinds", kind) for kind in check_texts("kinds", kinds)]
     query += [*given({"cube": cube}).items(), ("after", str(after))]
     return Request(
         method="GET",
@@ -36,7 +42,7 @@ def events(
 def follow(
     *, kinds: Sequence[str], cube: str | None, after: int | None, seconds: float | None
 ) -> Request[Event]:
-    query: Query = [("kinds", kind) for kind in kinds]
+    query: Query = [("kinds", kind) for kind in check_texts("kinds", kinds)]
     query += [(name, str(value)) for name, value in given({"cube": cube, "after": after}).items()]
     if seconds is not None:
         query.append(("seconds", f"{seconds:g}"))
@@ -44,8 +50,9 @@ def follow(
         method="GET",
         path="/v1/events/stream",
         query=query,
-        headers={"Accept": "text/event-stream"},
+        headers={"Accept": MEDIA},
         read=reader(Event),
+        patience=_QUIET_SECONDS,
     )
 
 
@@ -61,6 +68,16 @@ class Following:
     last_id: str | None = None
     _id: str | None = None
     _data: list[str] = field(default_factory=list)
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """MemosError if an answer that was accepted is no stream: asked again, it would not become
+        one."""
+        found = headers.get("content-type", "")
+        if found.partition(";")[0].strip().lower() != MEDIA:
+            raise MemosError(
+                f"the answer is not what a memos service sends ({found or 'no content type'}, not"
+                f" {MEDIA}); check the URL and that client and service have the same major version"
+            )
 
     def read(self, line: str) -> Event | None:
         """An event when its last line has come."""

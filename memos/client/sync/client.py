@@ -144,6 +144,7 @@ class Client(
                     body = b"" if response.is_success else response.read()
                     pause = attempts.answered(response.status_code, response.headers, body)
                     if pause is None:
+                        following.check(response.headers)
                         for line in response.iter_lines():
                             event = following.read(line)
                             if event is not None:

@@ -7,7 +7,7 @@ replaces, or follows closely on a statement of the same thing by the same speake
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from memos.extraction.rules.lexicon import words
@@ -29,6 +29,13 @@ _SORRY = re.compile(
     re.I,
 )
 _ACTUALLY = re.compile(r"^\W*(?:oh|no|well|wait|hmm|um)?[\s,]*(?:actually|in fact)\b", re.I)
+_NOTHING_ELSE = re.compile(
+    r"\W*(?:(?:no|nope|oh|ah|um|well|actually|wait|yes|yeah|ok|okay|hmm|sorry)\b\W*)*"
+    r"(?:(?:it|that|this)(?:'s|\s+is|\s+was)\s+|I\s+(?:mean|meant|said)\s+)?"
+    r"(?:(?:in|at|on|to|from|with|as|for|a|an|the|my)\s+)*",
+    re.I,
+)
+_JOINING = frozenset({"but", "and", "or"})
 _NOT_NAMES = words(
     """sure really only just so that this it all yet now me too much quite here there even very one
     good bad long today yesterday going my the a an at in on to from if because what when who i
@@ -64,23 +71,27 @@ def may_correct(text: str) -> bool:
 
 
 def corrected(
-    text: str, claims: Sequence[Claim], before: Sequence[Former], speaker: str | None
+    text: str,
+    claims: Sequence[Claim],
+    before: Sequence[Former],
+    speaker: str | None,
+    kinds: Mapping[str, str],
 ) -> list[Claim]:
     """The claims with those that correct marked, and with those that follow from a correction
-    that repeats nothing but the new word ("Turin, not Milan")."""
+    that repeats nothing but the new word ("Turin, not Milan"). `kinds`: the type of thing of the
+    names in the text, by their normal form, as far as it is known."""
     found = list(claims)
     mine = [former for former in before[-_RECENT:] if former.speaker == speaker]
     pair = _pair(text)
-    if pair is not None:
-        new, old = pair
-        return _replaced(text, found, mine, new, old)
     announced = bool(_SORRY.search(text))
+    if pair is not None:
+        return _replaced(text, found, mine, pair, announced=announced)
     if announced or _ACTUALLY.search(text):
         marked = [_mark(claim, mine) for claim in found]
         if marked != found or not announced:
             return marked
     if (meant := _MEANT.search(text)) and announced_or_alone(text):
-        return _meant(text, found, mine, meant[1])
+        return _meant(text, found, mine, meant[1], kinds.get(normal(meant[1])))
     return found
 
 
@@ -90,24 +101,38 @@ def announced_or_alone(text: str) -> bool:
     )
 
 
-def _pair(text: str) -> tuple[str | None, str] | None:
-    """(new, old) where the text sets one against the other."""
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """`new` in place of `old`; `lead`: what the text says before both."""
+
+    new: str | None
+    old: str
+    lead: str
+
+
+def _pair(text: str) -> _Pair | None:
+    """Where the text sets one against the other, and not two things side by side."""
     if found := _NOT_BUT.search(text):
-        return found[2], found[1]
+        return _Pair(found[2], found[1], text[: found.start()])
     for found in _NOT_Y.finditer(text):
         old = found[1].strip()
         if normal(old) in _NOT_NAMES or old.split()[0].lower() in _NOT_NAMES:
             continue
         head = re.search(rf"({_WORD})\W*$", text[: found.start()])
-        return (head[1] if head else None), old
+        if head is None:
+            return _Pair(None, old, "")
+        if head[1].lower() in _JOINING:
+            continue  # "tea but not coffee" is no correction
+        return _Pair(head[1], old, text[: head.start()])
     return None
 
 
 def _replaced(
-    text: str, claims: list[Claim], mine: Sequence[Former], new: str | None, old: str
+    text: str, claims: list[Claim], mine: Sequence[Former], pair: _Pair, *, announced: bool
 ) -> list[Claim]:
     """Of the claims made here those that `old` can have been said in are corrections; if there is
-    none, the earlier claim about `old` is made again with `new`."""
+    none, and the text says nothing else, the earlier claim about `old` is made again with `new`."""
+    new, old = pair.new, pair.old
     earlier = _about(mine, old)
     if not (
         earlier or old[:1].isupper() or _numeric(old) or (new is not None and _denied(text, old))
@@ -135,6 +160,8 @@ def _replaced(
             result.append(claim)
     if hit or not earlier or new is None:
         return result
+    if not (announced or _NOTHING_ELSE.fullmatch(pair.lead)):
+        return result  # "we drove to Hull, not York" says nothing of where one lives
     return result + [_again(claim, new, old, text) for claim in earlier]
 
 
@@ -148,21 +175,30 @@ def _numeric(text: str) -> bool:
     return text.replace(" ", "").isdigit()
 
 
-def _meant(text: str, claims: list[Claim], mine: Sequence[Former], new: str) -> list[Claim]:
-    """ "I meant Aldi": of the speaker's last statement the thing named last."""
-    if new.split()[0].lower() in _NOT_NAMES or not new[:1].isupper():
+def _meant(
+    text: str, claims: list[Claim], mine: Sequence[Former], new: str, kind: str | None
+) -> list[Claim]:
+    """ "I meant Aldi": of what the speaker said last the thing named last, if it is such a thing.
+    Whatever was said before that is not meant."""
+    if new.split()[0].lower() in _NOT_NAMES or not new[:1].isupper() or not mine:
         return claims
-    for former in reversed(mine):
-        states = [
-            c
-            for c in former.claims
-            if not c.negated and _named(c) and not _VOCABULARY.predicate(c.predicate).event
-        ]
-        if states:
-            last = max(states, key=lambda c: c.start)
-            same = [c for c in states if _object(c) == _object(last)]
-            return claims + [_again(c, new, _object(c), text) for c in same]
-    return claims
+    states = [
+        c
+        for c in mine[-1].claims
+        if not c.negated and _named(c) and not _VOCABULARY.predicate(c.predicate).event
+    ]
+    if not states:
+        return claims
+    last = max(states, key=lambda c: c.start)
+    if kind is not None and last.object is not None and not _alike(kind, last.object.type):
+        return claims
+    same = [c for c in states if _object(c) == _object(last)]
+    return claims + [_again(c, new, _object(c), text) for c in same]
+
+
+def _alike(kind: str, other: str | None) -> bool:
+    places = ("place", "country")
+    return other is None or kind == other or (kind in places and other in places)
 
 
 def _named(claim: Claim) -> bool:

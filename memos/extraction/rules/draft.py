@@ -272,6 +272,8 @@ def bare(clause: Clause, about: tuple[Token, ...]) -> bool:
             continue
         if child.dep_ in ("nsubj", "nsubjpass") or child.lower_ in _STRESS:
             continue
+        if any(listed.i in read for listed in child.conjuncts):
+            continue  # "I don't like tea or coffee"
         if child.dep_ in ("prep", "dative", "prt") and any(c.i in read for c in child.children):
             continue
         if child.dep_ in ("ccomp", "parataxis") or child.dep_ == "dep":

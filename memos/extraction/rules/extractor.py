@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from memos.errors import ExtractionFailed, MemosError
 from memos.extraction.rules import language as models
 from memos.extraction.rules.belongings import read_belonging, read_pets
-from memos.extraction.rules.clause import Clause
+from memos.extraction.rules.clause import Clause, Mood
 from memos.extraction.rules.corrections import Former, corrected, may_correct
 from memos.extraction.rules.doings import read_doing
 from memos.extraction.rules.draft import Draft, shifted
@@ -22,11 +22,14 @@ from memos.extraction.rules.jobs import read_job
 from memos.extraction.rules.naming import mentions
 from memos.extraction.rules.partners import read_partner, read_relatives
 from memos.extraction.rules.people import People, may_be_kin
+from memos.extraction.rules.phrases import entity_type
 from memos.extraction.rules.pieces import pieces
+from memos.extraction.rules.taken_back import takes_back, unsaid_from
 from memos.extraction.rules.tastes import read_taste
 from memos.extraction.rules.traits import read_trait
 from memos.extraction.rules.when import assign
 from memos.extraction.times import find_times
+from memos.graph.resolving.names import normal
 from memos.protocols import Turns
 from memos.types import Claim, Extraction, Image, Memory, MentionDraft, Ref
 
@@ -144,7 +147,7 @@ class _Reading:
                     raise docs
                 claims, places = self._claims(turn, docs)
                 if claims or may_correct(turn.memory.content):
-                    claims = self._with_corrections(turn, claims, earlier)
+                    claims = self._with_corrections(turn, docs, claims, earlier)
                 self._former[turn.memory.id] = Former(turn.me.name, tuple(claims))
                 found.append(self._extraction(turn, docs, claims, places))
             except MemosError as error:
@@ -168,10 +171,19 @@ class _Reading:
             claims += [shifted(claim, offset) for claim in draft.claims]
             for start, (ref, first, last) in people.places.items():
                 places[start + offset] = (ref, first + offset, last + offset)
-        return _distinct(claims), places
+        end = unsaid_from(turn.memory.content)
+        return _distinct([c for c in claims if end is None or c.end <= end]), places
 
     def _read(self, doc: Doc, text: str, draft: Draft, said_at: datetime) -> None:
-        found = [clause for span in doc.sents for clause in clauses(span, self._language)]
+        found: list[Clause] = []
+        last: list[Clause] = []
+        for span in doc.sents:
+            here = clauses(span, self._language)
+            if takes_back(span.text):
+                for clause in (*last, *here):
+                    clause.mood = Mood.OPEN
+            found += here
+            last = here
         times = find_times(text, said_at, zone=self._zone) if found else ()
         assign(doc, found, times)
         for clause in found:
@@ -186,14 +198,20 @@ class _Reading:
         read_pets(draft, clause_of, list(doc))
 
     def _with_corrections(
-        self, turn: _Turn, claims: list[Claim], earlier: list[_Turn]
+        self, turn: _Turn, docs: list[Doc], claims: list[Claim], earlier: list[_Turn]
     ) -> list[Claim]:
         text = turn.memory.content
         if not may_correct(text):
             return claims
         session = turn.memory.session_id
         same = [t for t in earlier if t.memory.session_id == session][-8:]
-        return corrected(text, claims, [self._former_of(t) for t in same], turn.me.name)
+        kinds = {
+            normal(entity.text): kind
+            for doc in docs
+            for entity in doc.ents
+            if (kind := entity_type(entity.label_)) is not None
+        }
+        return corrected(text, claims, [self._former_of(t) for t in same], turn.me.name, kinds)
 
     def _former_of(self, turn: _Turn) -> Former:
         """What an earlier turn claimed; one of `before` is read now."""
@@ -336,12 +354,15 @@ _FORMER = re.compile(
     r"\b(ex)-(?=(?:husband|wife|boyfriend|girlfriend|partner|boss|colleague)\b)", re.I
 )
 """Read as two words; the parser takes the hyphen for one of its own."""
+_LIKE = re.compile(r"(?<=\bno longer )like\b(?! (?:this|that|to)\b)", re.I)
+"""Read as "love", which the parser takes for the verb that it is."""
 _BROKEN = re.compile("[\ud800-\udfff]")
 
 
 def _turn(memory: Memory, other: str | None) -> _Turn:
     me = Ref(name=memory.speaker or memory.user_id or "user", type="person")
     text = _FORMER.sub(r"\1 ", _BROKEN.sub("?", memory.content.translate(_QUOTES)))
+    text = _LIKE.sub("love", text)
     return _Turn(
         memory=memory,
         me=me,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memos.extraction.rules.clause import Clause, Phase, Tense
 from memos.extraction.rules.draft import Draft, happened
-from memos.extraction.rules.lexicon import COUNTRIES, words
+from memos.extraction.rules.lexicon import COUNTRIES, PLATFORMS, SOFTWARE, words
 from memos.extraction.rules.phrases import is_name, name_span
 from memos.extraction.rules.when import now
 from memos.types import Ref
@@ -68,6 +68,10 @@ def place(token: Token | None, draft: Draft) -> Ref | None:
     text = span.text if is_name(token) else token.text
     if span[0].lower_ in _NUMBERED or any(c.isdigit() for c in text):
         return None
+    if any(t.lower_ in SOFTWARE or t.lower_ in PLATFORMS for t in span):
+        return None
+    if any(t.lower_ in ("to", "from") for t in span):
+        return None  # "Slack to Teams" taken for one name
     ref = Ref(name=text, type="country" if text.lower() in COUNTRIES else "place")
     draft.mention(ref, span.start_char, span.end_char)
     return ref

@@ -17,7 +17,7 @@ from memos.extraction.rules.employers import (
 )
 from memos.extraction.rules.lexicon import PLATFORMS, WORKPLACES
 from memos.extraction.rules.phrases import is_name
-from memos.types import Ref
+from memos.types import Granularity, Ref
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -48,6 +48,8 @@ def read_leaving(clause: Clause, draft: Draft) -> None:
         anything = clause.lemma == "resign" and clause.after("from", "as") is None
     elif thing is not None and clause.lemma in ("leave", "quit") and is_name(thing):
         if thing.ent_type_ in PLACES | {"FAC", "WORK_OF_ART", "DATE", "TIME", "NORP"}:
+            return
+        if clause.lemma == "leave" and _for_now(clause):
             return
         if thing.lower_ in PLATFORMS or any(c.dep_ in ("advcl", "acomp") for c in clause.children):
             return
@@ -88,6 +90,18 @@ def read_leaving(clause: Clause, draft: Draft) -> None:
             )
 
 
+def _for_now(clause: Clause) -> bool:
+    """Whether one leaves the building, not the job: "at six", "this morning", "with a coffee"."""
+    hourly = (Granularity.SECOND, Granularity.MINUTE, Granularity.HOUR)
+    return (
+        any(mention.period.granularity in hourly for mention in clause.times)
+        or any(child.ent_type_ == "TIME" for child in clause.children)
+        or any(token.ent_type_ == "TIME" for token in clause.all_after("at", "in"))
+        or clause.after("with") is not None
+        or bool(clause.words & {"early", "late", "tonight"})
+    )
+
+
 def _mine(thing: Token) -> bool:
     return any(c.dep_ == "poss" for c in thing.children) or any(
         c.dep_ == "prep" and c.lower_ in ("at", "with") for c in thing.children
@@ -122,8 +136,8 @@ def read_dismissal(clause: Clause, draft: Draft) -> None:
     off = "off" in clause.words or any(c.lower_ == "off" for c in clause.children)
     if not happened(clause) or not clause.passive:
         return
-    if word == "laid" and not off:
-        return
+    if (word == "laid" and not off) or "up" in clause.words:
+        return  # "fired up about it"
     old = employer(clause.after("from", "by", "at"), draft)
     _out_of_work(clause, draft, old)
 
@@ -143,8 +157,8 @@ def _out_of_work(clause: Clause, draft: Draft, old: Ref | None) -> None:
 
 
 def read_retirement(clause: Clause, draft: Draft) -> None:
-    if not happened(clause) or clause.object is not None:
-        return
+    if not happened(clause) or clause.object is not None or clause.after("to") is not None:
+        return  # "retired to bed"
     token = clause.after("from")
     old = employer(token, draft)
     if token is not None and old is None and token.lower_ not in ("work", "job"):

@@ -38,6 +38,8 @@ def read_job(clause: Clause, draft: Draft) -> None:
 
 
 def _works(clause: Clause, draft: Draft) -> None:
+    if clause.words & {"out", "up"} or any(c.dep_ == "prt" for c in clause.children):
+        return  # "I work out at the gym"
     where = clause.after("at")
     if clause.lemma == "work":
         where = where or clause.after("for") or clause.after("with")

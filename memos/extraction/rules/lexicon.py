@@ -153,6 +153,16 @@ PLATFORMS = words(
     """facebook instagram twitter tiktok reddit discord zoom linkedin youtube whatsapp telegram
     snapchat netflix spotify twitch slack duolingo strava tinder bumble pinterest mastodon"""
 )
+SOFTWARE = words(
+    """airtable android angular asana aws azure bitbucket chrome claude confluence copilot cursor
+    debian django docker dropbox edge emacs evernote excel fastapi fedora figma firebase firefox
+    flask github gitlab gmail golang graphql hubspot ios ipad iphone java javascript jenkins jira
+    kafka kotlin kubernetes laravel linux macos mariadb mongodb mysql neovim nextcloud nodejs notion
+    obsidian openshift oracle outlook php postgres postgresql powerpoint pytorch python rails react
+    redis redshift rust salesforce skype snowflake sqlite svelte swift teams tensorflow terraform
+    trello typescript ubuntu vim vscode vue windows wordpress"""
+)
+"""What one can "move to" or "live in" that is no place."""
 FAVOURITES = words(
     """album animal artist author band beer bird book cake café cafe cartoon character city cocktail
     coffee colour composer country cuisine dessert dish drink film flavour flower food fruit
@@ -195,7 +205,8 @@ HOBBY_VERBS = {
 
 FICTION = words(
     """novel book story movie film show series play musical game dream script poem song episode
-    fairytale fanfic comic production drama"""
+    fairytale fanfic comic production drama sims minecraft skyrim stardew roleplay rpg campaign dnd
+    larp"""
 )
 FIRST_NAMES = words(
     """aaron abby abigail adam adrian alan albert alex alexander alexandra alexis alice alicia

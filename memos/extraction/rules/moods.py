@@ -32,13 +32,24 @@ _SUPPOSE = words(
     insist demand ask joke consider refuse avoid miss offer invite encourage urge force allow
     let hate fail threaten deny"""
 )
+_THINK = words("think believe guess suppose reckon assume say claim insist write")
+_FALSE = words(
+    """myth lie rumour rumor joke misconception misunderstanding hoax legend falsehood fantasy
+    theory"""
+)
+_LIED = words("lied joked pretended lie joke pretend")
+_NOT_YET = words(
+    """about due supposed ready close likely unlikely unable reluctant willing hesitant tempted
+    scheduled"""
+)
 _MODAL_OPEN = words("would 'd could might may should shall must ought")
 _MODAL_PLAN = words("will 'll wo")
 _UNSURE = words(
     """maybe perhaps possibly probably supposedly allegedly almost nearly hopefully practically
-    basically apparently"""
+    basically apparently hardly barely scarcely rarely seldom"""
 )
 _SUPPOSING = words("imagine suppose supposing pretend picture assuming")
+_FIGURES = words("character avatar protagonist persona npc heroine villain")
 _IF = words("if unless whether though lest until till")
 _QUOTES = frozenset('"“”„«»')
 
@@ -68,6 +79,7 @@ def own_mood(verb: Token, auxiliaries: list[Token]) -> tuple[Mood, Tense]:
 def negation(verb: Token, children: tuple[Token, ...]) -> tuple[bool, bool]:
     """Whether it is said not to be so; and whether it is said to have been so before."""
     negated = any(c.dep_ == "neg" or c.lower_ in ("never", "not", "n't", "nt") for c in children)
+    negated = negated or any(_none(c) for c in children)
     more = False
     for child in children:
         below = {c.lower_ for c in child.children}
@@ -83,6 +95,18 @@ def negation(verb: Token, children: tuple[Token, ...]) -> tuple[bool, bool]:
         text = " ".join(t.lower_ for t in doc[verb.i : end] if t.sent == verb.sent)
         more = any(f" {each}" in f" {text}" for each in ("anymore", "any more", "any longer"))
     return negated, negated and more
+
+
+def _none(part: Token) -> bool:
+    """Whether a subject or object is none: "neither Tom nor I", "no meat"."""
+    if part.dep_ in ("dobj", "attr"):
+        return any(c.lower_ in ("no", "neither") and c.i < part.i for c in part.children)
+    if part.dep_ in ("nsubj", "nsubjpass", "acomp"):
+        return any(c.lower_ == "neither" for c in part.children)
+    if part.dep_ == "prep":
+        below = (c for c in part.children if c.dep_ == "pobj")
+        return any(each.lower_ == "neither" for c in below for each in c.children)
+    return False
 
 
 def mood_under(
@@ -101,6 +125,8 @@ def mood_under(
         return (outer if verb.tag_ == "VBG" else Mood.OPEN), Phase.WHOLE
     if subject is not None:
         return Mood.OPEN, Phase.WHOLE  # "wants me to move"
+    if verb.head.lower_ in _NOT_YET:
+        return Mood.OPEN, Phase.WHOLE  # "was about to move"
     if lemma == "use" and governor.verb.lower_ == "used":
         return outer, Phase.FORMER
     if lemma in _BEGIN and (lemma != "take" or "up" in governor.words):
@@ -110,8 +136,12 @@ def mood_under(
     if lemma in ("go", "gon"):
         if verb.tag_ == "VBG":
             return outer, Phase.WHOLE
+        if governor.tense is Tense.PAST:
+            return Mood.OPEN, Phase.WHOLE  # "we were going to move": not any more
         return (Mood.PLAN if governor.mood is Mood.FACT else governor.mood), Phase.WHOLE
     if lemma in _PLAN:
+        if governor.tense is Tense.PAST and governor.progressive:
+            return Mood.OPEN, Phase.WHOLE  # "I was planning to"
         return (Mood.PLAN if governor.mood is Mood.FACT else Mood.OPEN), Phase.WHOLE
     if lemma in _WISH:
         wished = governor.mood is Mood.WISH or (
@@ -133,9 +163,13 @@ def mood_beside(verb: Token, governor: Clause, mood: Mood) -> Mood:
     """Mood of a clause with a subject of its own beneath another."""
     if mood is not Mood.FACT:
         return mood
+    if verb.dep_ != "advcl" and verb.head.lower_ in _FALSE:
+        return Mood.OPEN  # "it's a myth that I …"
     if verb.dep_ in ("ccomp",):
         if not _depends(verb, governor):
             return mood
+        if _of_me(verb, governor) or governor.verb.head.lower_ in _LIED:
+            return Mood.OPEN
         if governor.lemma in _SUPPOSE or governor.negated or not governor.states:
             return Mood.OPEN
         if governor.lemma in _KNOW or governor.lemma == "be":
@@ -149,6 +183,15 @@ def mood_beside(verb: Token, governor: Clause, mood: Mood) -> Mood:
             return mood if governor.states and governor.tense is Tense.PAST else Mood.OPEN
         return mood if governor.states else Mood.OPEN
     return mood
+
+
+def _of_me(verb: Token, governor: Clause) -> bool:
+    """Whether others think or say it of the speaker, who would say it for themselves: "people think
+    I'm a lawyer", "my CV says I work there"."""
+    if governor.lemma not in _THINK or governor.subject is None:
+        return False
+    about = next((c.lower_ for c in verb.children if c.dep_ in ("nsubj", "nsubjpass")), "")
+    return about in ("i", "we") and governor.subject.lower_ not in ("i", "we")
 
 
 def _depends(verb: Token, governor: Clause) -> bool:
@@ -169,6 +212,7 @@ def unstated(
         or any(c.lower_ in _UNSURE for c in (*children, *start))
         or any(c.lower_ in _SUPPOSING for c in start)
         or _told(verb)
+        or any(c.dep_ == "nsubj" and c.lower_ in _FIGURES for c in children)
         or _inverted(subject, auxiliaries, verb)
         or _quoted(verb)
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from memos.extraction.rules.clause import Clause, Mood, Phase, Tense
 from memos.extraction.rules.draft import Draft, each, happened
-from memos.extraction.rules.lexicon import SPOUSES
+from memos.extraction.rules.lexicon import SPOUSES, words
 from memos.extraction.rules.when import now
 from memos.types import Claim, Ref
 
@@ -28,6 +28,9 @@ _LOVED = frozenset(
         "ex",
     }
 )
+_LOVED_THINGS = words(
+    """job work career game sea ocean idea money code craft church art music company sport"""
+)
 _STATUS = {
     "single": "single",
     "divorced": "divorced",
@@ -41,6 +44,8 @@ _STATUS = {
 def read_partner(clause: Clause, draft: Draft) -> None:
     lemma, words = clause.lemma, clause.words
     if lemma in ("marry", "wed"):
+        if clause.after("into") is not None:
+            return  # "married into money"
         _marries(clause, draft, _someone(clause.object or clause.after("to", "with"), draft))
     elif lemma in ("get", "be", "become", "stay"):
         _gets(clause, draft)
@@ -93,6 +98,9 @@ def _gets(clause: Clause, draft: Draft) -> None:
     other = _someone(
         _beneath(complement, "to", "from", "with") or clause.after("to", "from"), draft
     )
+    to = _beneath(complement, "to")
+    if to is not None and to.lower_ in _LOVED_THINGS:
+        return  # "married to my job"
     if clause.lemma == "get":
         if word == "married":
             _marries(clause, draft, other)
@@ -179,9 +187,10 @@ def _engaged(clause: Clause, draft: Draft, other: Ref | None) -> None:
 
 def _dates(clause: Clause, draft: Draft) -> None:
     other = _someone(clause.object, draft)
-    if other is None:
-        return
-    for subject in draft.subjects(clause):
+    subjects = draft.subjects(clause)
+    if other is None or other in subjects:
+        return  # "I'm dating myself here"
+    for subject in subjects:
         draft.state(
             clause,
             subject,

@@ -15,8 +15,9 @@ from memos.extraction.rules.lexicon import (
     FORMER,
     MALE,
     RELATIONS,
+    words,
 )
-from memos.extraction.rules.phrases import is_name, name_span
+from memos.extraction.rules.phrases import is_name, name_span, set_against
 from memos.types import Ref
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ YOURS = frozenset({"your", "ur"})
 _SHE = frozenset({"she", "her", "hers"})
 _HE = frozenset({"he", "him", "his"})
 _MONTH_NAMES = frozenset({"april", "june", "august", "summer", "autumn"})
+_ONE_OF = words(
+    """other another second third elder eldest older oldest younger youngest middle little big baby
+    twin"""
+)
 _NO_PERSONS = frozenset({"GPE", "LOC", "FAC", "DATE", "TIME", "LANGUAGE", "MONEY", "EVENT"})
 
 
@@ -66,7 +71,9 @@ class People:
         if token is None:
             return [self.me] if elliptic and self.me else []
         found: list[Ref] = []
-        listed = [c for c in token.conjuncts if c.i > token.i and c.dep_ == "conj"]
+        listed = [
+            c for c in token.conjuncts if c.i > token.i and c.dep_ == "conj" and not set_against(c)
+        ]
         human = human or any(c.lower_ in FIRST for c in listed)
         for each in (token, *listed):
             if each.pos_ in ("NOUN", "PROPN", "PRON", "ADJ", "X"):
@@ -142,8 +149,10 @@ class People:
             modifiers.add("ex")
         name = self._name_beside(noun, token)
         gender = "f" if word in FEMALE else "m" if word in MALE else ""
-        ref = Ref(name=name or f"{owner.name}'s {word}", type="person")
-        former = bool(modifiers & FORMER) or word.startswith("ex")
+        former = bool(modifiers & FORMER) or word.startswith("ex") or noun.lower_.startswith("ex")
+        # One of several: "my other sister" is not she who was "my sister" before.
+        one = "".join(f"{c.lower_} " for c in noun.children if c.lower_ in _ONE_OF and c.i < noun.i)
+        ref = Ref(name=name or f"{owner.name}'s {one}{word}", type="person")
         if former and not name:
             ref = Ref(name=f"{owner.name}'s former {word}", type="person")
         found = Relative(owner, RELATIONS[word], word, ref, name is not None, former, noun)

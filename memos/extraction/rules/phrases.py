@@ -18,6 +18,8 @@ _ENTITY_TYPES = {
 _NEVER_NAMES = frozenset({"DATE", "TIME", "CARDINAL", "ORDINAL", "MONEY", "PERCENT", "QUANTITY"})
 _JOINING = frozenset({"of", "the", "de", "la", "du", "von", "van", "der", "and", "&", "'s", "for"})
 _LONGEST = 60
+_DENYING = frozenset({"not", "no", "never", "n't"})
+_ADDING = frozenset({"also", "even", "especially", "mainly", "mostly", "sometimes"})
 
 
 def entity_type(label: str) -> str | None:
@@ -131,14 +133,28 @@ def joined(tokens: Sequence[Token]) -> str:
 
 
 def conjuncts(token: Token) -> list[Token]:
-    """The token and what is listed with it: "German and Italian"."""
+    """The token and what is listed with it: "German and Italian"; not what is set against it."""
     found = [token]
     for other in token.conjuncts:
         if other.pos_ in ("NOUN", "PROPN", "ADJ", "PRON", "X", "NUM") and other.i > token.i:
-            if any(c.dep_ in ("nsubj", "nsubjpass") for c in other.children):
+            if any(c.dep_ in ("nsubj", "nsubjpass") for c in other.children) or set_against(other):
                 continue
             found.append(other)
     return found
+
+
+def set_against(listed: Token) -> bool:
+    """Whether a list names it as what is not meant: "tea but not coffee", "a bike but no car", "all
+    fruit but bananas". What follows it in the list is set against the first with it."""
+    below = {c.lower_ for c in listed.children if c.i < listed.i}
+    if below & _DENYING:
+        return True
+    between = [
+        c.lower_ for c in listed.head.children if c.dep_ == "cc" and listed.head.i < c.i < listed.i
+    ]
+    if between and between[-1] == "but" and not below & _ADDING:
+        return True
+    return listed.head.dep_ == "conj" and listed.dep_ == "conj" and set_against(listed.head)
 
 
 def doing(token: Token) -> str:

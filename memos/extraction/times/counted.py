@@ -63,6 +63,8 @@ def read_counted(u: Utterance, i: int) -> Reading | None:
     if found is None:
         return None
     amount, after = found
+    if compound := _compound_ago(u, i, amount, after):
+        return compound
     following = u.word(after)
     if following == "ago" or (following == "back" and _backward(u, after + 1)):
         return _ago(u, i, after + 1, amount)
@@ -73,6 +75,27 @@ def read_counted(u: Utterance, i: int) -> Reading | None:
     if u.word(_lead(u, i)) in {"in", "within"}:
         return _in(u, i, after, amount)
     return _lasting(u, i, after, amount)
+
+
+def _compound_ago(u: Utterance, i: int, amount: Amount, after: int) -> Reading | None:
+    """ "two years and three months ago": both back from now, as exact as the smaller."""
+    at = u.tokens.skip(after, ",", "and")
+    second = amount_at(u, at) if at > after else None
+    if second is None or u.word(second[1]) != "ago":
+        return None
+    smaller = second[0]
+    units = list(_GRANULARITY)
+    both = (amount, smaller)
+    if any(each.low != each.high or each.unit in _CLOCKED for each in both):
+        return None
+    if "weekend" in {amount.unit, smaller.unit} or units.index(amount.unit) <= units.index(
+        smaller.unit
+    ):
+        return None
+    base = moved(u.today, amount.unit, -amount.low)
+    stretch = shifted(u, smaller, -1, base)
+    day_of = stretch.start if smaller.unit == "day" else None
+    return Reading(i, second[1] + 1, stretch, day=day_of)
 
 
 def _backward(u: Utterance, i: int) -> bool:

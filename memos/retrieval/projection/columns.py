@@ -84,14 +84,23 @@ class Factor:
         """
         op, operand = leaf.op, leaf.operand
         if op in _ORDER and is_number(operand):
-            with np.errstate(invalid="ignore"):
-                return np.asarray(_COMPARE[op](self._as_numbers(), operand), np.bool_)
+            return self._ordered(leaf)
         wanted = [operand] if op in ("eq", "ne") else operand if op in ("in", "nin") else [[]]
         if any(isinstance(item, (list, tuple, Mapping)) for item in wanted):
             return np.fromiter(map(leaf.holds, self.values), np.bool_, len(self.values))
         truth = np.zeros(len(self.values), np.bool_)
         truth[[code for item in wanted if (code := self.find(item)) is not None]] = True
         return truth if op in ("eq", "in") else ~truth
+
+    def _ordered(self, leaf: filters.Leaf) -> Mask:
+        """By the nearest floats, and one by one where those are equal: integers beyond 2^53 are
+        not told apart by them."""
+        numbers, operand = self._as_numbers(), float(leaf.operand)
+        with np.errstate(invalid="ignore"):
+            truth = np.asarray(_COMPARE[leaf.op](numbers, operand), np.bool_)
+        for code in np.flatnonzero(numbers == operand).tolist():
+            truth[code] = leaf.holds(self.values[code])
+        return truth
 
     def _as_numbers(self) -> NDArray[np.float64]:
         if len(self._numbers) != len(self.values):

@@ -9,7 +9,7 @@ from datetime import datetime
 from memos.service import cursors
 from memos.service.verbs.base import Verbs
 from memos.types import Event, Explanation, Page
-from memos.validation import check_label, check_limit
+from memos.validation import check_limit, check_texts
 
 _PART = 200
 _PAUSE_SECONDS = 0.1
@@ -38,13 +38,12 @@ class EventVerbs(Verbs):
         """Events with a `seq` greater than `after`, oldest first. A kind that ends in a dot, such
         as `memory.`, means all that begin so."""
         check_limit("limit", limit, self._service.settings)
-        for kind in kinds:
-            check_label("kinds", kind)
+        kinds = check_texts("kinds", kinds)
         cube_id = None if cube is None else self._cube(cube).id
         listing = f"events {self.tenant_id} {cube_id} {list(kinds)}"
         place = int(cursors.decode(listing, cursor)) if cursor else after
         rows = self._service.stores.events.page(
-            self.tenant_id, after=place, kinds=tuple(kinds), cube_id=cube_id, limit=limit + 1
+            self.tenant_id, after=place, kinds=kinds, cube_id=cube_id, limit=limit + 1
         )
         more = len(rows) > limit
         return Page(

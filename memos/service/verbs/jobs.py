@@ -9,7 +9,7 @@ from memos.errors import JobFailed, WaitTimeout
 from memos.service import cursors
 from memos.service.verbs.base import Verbs
 from memos.types import Job, JobState, Page, QueueReport, Schedule
-from memos.validation import check_limit, check_text
+from memos.validation import check_limit, check_text, to_member
 
 _POLL_SECONDS = 0.02
 _MOST_RUNNING = 100
@@ -32,7 +32,8 @@ class JobVerbs(Verbs):
         """Newest first."""
         check_limit("limit", limit, self._service.settings)
         cube_id = None if cube is None else self._cube(cube).id
-        listing = f"jobs {self.tenant_id} {cube_id} {[str(JobState(s).value) for s in states]}"
+        states = [to_member("states", state, JobState) for state in states]
+        listing = f"jobs {self.tenant_id} {cube_id} {[state.value for state in states]}"
         rows = self._service.stores.jobs.page(
             self.tenant_id,
             states=states,
