@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
+ADMITTED_SECONDS = 1.0
+"""How long a request that lasts goes on before its key is looked at again."""
 _RANK = {Role.READER: 0, Role.WRITER: 1, Role.ADMIN: 2}
 
 
@@ -132,7 +134,7 @@ def _check_text(request: Request) -> None:
 
 
 def admit_again(request: Request) -> None:
-    """For an answer that lasts: NotAuthenticated if its key was revoked since it was let in."""
+    """For a request that lasts: NotAuthenticated if its key was revoked since it was let in."""
     service: Service = request.app.state.service
     service.authenticate(_secret(request))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 import anyio
@@ -19,6 +20,7 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from memos.api.auth import ADMITTED_SECONDS, admit_again
 from memos.api.errors import Problem, internal, problem_of, request_id
 from memos.api.items import NDJSON, Chunks, ClientGone, Items
 from memos.config import Settings
@@ -139,7 +141,11 @@ class BatchAnswer(Response):
         """The last line: the batch is complete, or what stopped it."""
         items = Items(self._request, source, self._settings)
         try:
+            admitted = time.monotonic()
             for number, part in enumerate(in_parts(items, self._batch_size)):
+                if time.monotonic() - admitted >= ADMITTED_SECONDS:
+                    admit_again(self._request)
+                    admitted = time.monotonic()
                 added = self._add(part, number)
                 self._done += len(added.memories)
                 ids = tuple(memory.id for memory in added.memories)

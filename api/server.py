@@ -46,8 +46,13 @@ def serve(settings: Settings, *, announce: Announce) -> int:
         service = build(settings)
         try:
             service.warm()
-            first = service.first_key()
-            Server(service, on_start=lambda: announce(url_of(listener), first)).run([listener])
+
+            def started() -> None:
+                # Only now: a key that was issued by a start that then failed would be shown to
+                # nobody, and never issued again.
+                announce(url_of(listener), service.first_key())
+
+            Server(service, on_start=started).run([listener])
         finally:
             service.close()
     return 0

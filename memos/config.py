@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -270,6 +271,8 @@ def _check(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     choices = limits.get("choices")
     if choices and value not in choices:
         raise InvalidSetting(f"{name} is {value!r}; use one of {', '.join(choices)}", setting=name)
+    if isinstance(value, float) and not isfinite(value):
+        raise InvalidSetting(f"{name} is {value!r}; it must be a finite number", setting=name)
     if "minimum" in limits and value < limits["minimum"]:
         raise InvalidSetting(
             f"{name} is {value!r}; the minimum is {limits['minimum']}", setting=name

@@ -11,16 +11,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from memos.api import event_stream
-from memos.api.auth import Caller, Gate, admit_again, needs
+from memos.api.auth import ADMITTED_SECONDS, Caller, Gate, admit_again, needs
 from memos.api.queries import EventsQuery, Known, StreamQuery
 from memos.api.responses import AnyId, CubeName, WireResponse
 from memos.errors import InvalidInput
 from memos.types import Event, Explanation, Page, Role
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=Gate)
-
-_ADMITTED_SECONDS = 1.0
-"""How long a stream goes on before its key is looked at again."""
 
 
 @router.get(
@@ -91,7 +88,7 @@ async def follow(
 
     def page(after: int) -> list[Event]:
         nonlocal admitted
-        if time.monotonic() - admitted >= _ADMITTED_SECONDS:
+        if time.monotonic() - admitted >= ADMITTED_SECONDS:
             admit_again(request)
             admitted = time.monotonic()
         found = caller.memory.events(kinds=kinds, cube=query.cube, after=after, limit=part)

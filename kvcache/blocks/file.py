@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 import xxhash
@@ -79,6 +81,16 @@ def head_bytes(header: Header) -> bytes:
     head = json.dumps(content, separators=(",", ":")).encode()
     head += b" " * (-(len(head) + 8) % PAGE)
     return len(head).to_bytes(8, "little") + head
+
+
+def opened(path: Path) -> int:
+    """A descriptor for reading. BlockCorrupt for what is no regular file; FileNotFoundError."""
+    # Opening a pipe would wait for somebody who writes.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BlockCorrupt(f"{path.name} is no file")
+    return descriptor
 
 
 def read_head(descriptor: int) -> Head:

@@ -31,7 +31,9 @@ class Sampler:
         """A token id from (vocabulary,) logits."""
         if self.greedy:
             return int(logits.argmax())
-        chances = torch.softmax(logits.double() / self._options.temperature, dim=-1)
+        # Relative to the greatest: divided by next to nothing it would be infinite, and NaN.
+        below = logits.double() - logits.max()
+        chances = torch.softmax(below / self._options.temperature, dim=-1)
         chances = self._cut(chances)
         total = chances.cumsum(-1)
         point = torch.tensor(

@@ -14,7 +14,7 @@ from threading import RLock
 
 from memos.errors import BlockCorrupt, BlockNotFound
 from memos.kvcache.blocks.block import BlockId, Header
-from memos.kvcache.blocks.file import read_head
+from memos.kvcache.blocks.file import opened, read_head
 from memos.kvcache.store.folder import Folder, Signature, State, signature_of
 from memos.kvcache.store.priorities import Priorities
 from memos.kvcache.store.tree import Tree
@@ -137,7 +137,7 @@ class Catalog:
 
 
 def _header_of(folder: Folder, block: BlockId) -> tuple[Header, Signature]:
-    descriptor = os.open(folder.path(block), os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = opened(folder.path(block))
     try:
         signature = signature_of(os.fstat(descriptor))
         header = read_head(descriptor).header

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from memos.errors import BlockCorrupt
 from memos.kvcache.blocks.block import BlockId
-from memos.kvcache.blocks.file import read_head
+from memos.kvcache.blocks.file import opened, read_head
 from memos.kvcache.store.folder import (
     SUFFIX,
     Folder,
@@ -62,7 +63,7 @@ class Quarantine:
         with self._folder.exclusive(), translated(path):
             for name in (path, path.with_suffix(REASON)):
                 with suppress(FileNotFoundError):
-                    os.unlink(name)
+                    _delete(name)
             sync_folder(self._folder.quarantine)
 
     def forget(self, source_ids: set[str]) -> int:
@@ -86,6 +87,13 @@ class Quarantine:
         return path
 
 
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
 def _noted(path: Path, reason: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -94,7 +102,10 @@ def _noted(path: Path, reason: str) -> None:
 
 def _free_of(path: Path, source_ids: set[str]) -> bool:
     """Only a header that can be read proves it; the tokens of a descendant are not its sources."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = opened(path)
+    except BlockCorrupt:
+        return False
     try:
         header = read_head(descriptor).header
     except BlockCorrupt:

@@ -24,6 +24,15 @@ MADE_BY = "made_by"
 """In the metadata of a memory that was made: by which action."""
 
 
+def is_made(memory: Memory) -> bool:
+    """Whether consolidation made it of others, and it is no memory that somebody told."""
+    return (
+        memory.provenance.source == SOURCE
+        and bool(memory.provenance.parents)
+        and MADE_BY in memory.metadata
+    )
+
+
 def made_memory(
     cube: Cube,
     action: ActionKind,

@@ -1,5 +1,8 @@
-"""Reading memories that were made from facts: what was given is kept with them, so that nothing has
-to be guessed from their words.
+"""Reading memories that were made by the service itself.
+
+Of those made from facts what was given is kept with them, so that nothing has to be guessed from
+their words. Those that consolidation made quote others: what they say is said by those, and to read
+it again would make it somebody else's, as a quotation has no speaker.
 
 `add_facts` stores a memory first and what it means right after. If the process ends in between, the
 job that reads memories finishes the work from here, to the same result. Knows no store.
@@ -11,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from memos.consolidation.made import is_made
 from memos.errors import ExtractionFailed, InvalidInput
 from memos.extraction.runs import extracted
 from memos.graph.sentences import sentence, shown
@@ -90,8 +94,9 @@ def _mention(ref: Ref, text: str) -> MentionDraft:
 
 
 class Structured:
-    """`memos.protocols.Extractor`: reads memories made from facts by itself, and has all others
-    read by `inner`, whose name it goes by. As deterministic as that."""
+    """`memos.protocols.Extractor`: reads memories made from facts by itself, and nothing in those
+    made of others; has all others read by `inner`, whose name it goes by. As deterministic as that.
+    """
 
     def __init__(self, inner: Extractor) -> None:
         self._inner = inner
@@ -120,6 +125,8 @@ class Structured:
 
 
 def _own(memory: Memory) -> Extraction | ExtractionFailed | None:
+    if is_made(memory):
+        return Extraction()
     try:
         fact = given(memory)
     except InvalidInput as error:

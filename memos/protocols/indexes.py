@@ -47,6 +47,10 @@ class VectorIndex(Protocol):
         """All ids it holds, for doctor."""
         ...
 
+    def vectors(self, cube_id: str, ids: Sequence[str]) -> dict[str, Vector]:
+        """Those that it holds of these, each (dimensions,)."""
+        ...
+
     def drop(self, cube_id: str) -> None:
         """Forgets the cube's index; no error if there is none."""
         ...

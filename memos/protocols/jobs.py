@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from memos.types import Books, Job, JobState, KindReport, Lane, NewJob, Outcome, Plan
@@ -62,8 +62,9 @@ class JobQueue(Protocol):
         """Extends the lease. False if the worker no longer holds it."""
         ...
 
-    def extend(self, worker: str, *, seconds: float) -> frozenset[str]:
-        """Extends all leases of a worker; the ids of the jobs that it holds."""
+    def extend(self, worker: str, jobs: Collection[str], *, seconds: float) -> frozenset[str]:
+        """Extends a worker's leases of the jobs that it works on; the ids of those that it holds
+        still. What it holds besides, since an end could not be recorded, runs out."""
         ...
 
     def finish(

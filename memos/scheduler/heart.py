@@ -69,7 +69,7 @@ class Heart:
             if not held:
                 continue
             try:
-                kept = self._queue.extend(self._worker, seconds=self._lease_seconds)
+                kept = self._queue.extend(self._worker, held, seconds=self._lease_seconds)
             except MemosError:
                 log.warning("the heartbeat of worker %s did not reach the queue", self._worker)
                 continue

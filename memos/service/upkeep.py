@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from memos.consolidation.made import is_made
 from memos.errors import IndexUnavailable, StorageUnavailable
 from memos.protocols import Extractor, Stores, VectorIndex
 from memos.service.activation.jobs import ActivationDoctor
 from memos.service.enriching.due import EXTRACT, Enriching
 from memos.service.retrieval.indexing import Indexer
-from memos.service.retrieval.jobs import VectorIndexSource, sync_vectors
+from memos.service.retrieval.jobs import VectorIndexSource, is_complete, sync_vectors
 from memos.types import Cube, Finding, JobState, Memory
 
 _PART = 256
@@ -117,6 +118,9 @@ class Doctor:
         if extra:
             problem = "vectors in the index that no live memory has"
             findings.append(_finding("vector-index", cube, problem, extra, repaired=repair))
+        if not findings and not is_complete(self._stores, index, cube.id, reached):
+            problem = "vectors in the index that are not those of their memories"
+            findings.append(_finding("vector-index", cube, problem, 1, repaired=repair))
         if findings and repair:
             self._rebuild(cube, index)
         return findings
@@ -125,7 +129,9 @@ class Doctor:
         """Memories that wait for the job that reads them are in order; a repair queues that job."""
         if self._extractor is None or self._will_be_read(cube):
             return []
-        rows = self._stores.graph.unread(cube.id, self._extractor.name, limit=_PART)
+        unread = self._stores.graph.unread(cube.id, self._extractor.name, limit=_PART)
+        # There is nothing to read in what consolidation made; the next job passes over it.
+        rows = [memory for memory in unread if not is_made(memory)]
         if not rows:
             return []
         if repair:

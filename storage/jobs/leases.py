@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
@@ -27,7 +27,7 @@ LONGEST_LEASE = 3600.0
 
 _ANY_VERSION = 2**31
 _MEND_SECONDS = 5.0
-_LOST = "the worker that held it stopped answering"
+_LOST = "the worker that held it stopped answering, or could not record how it ended"
 _USED_UP = f"{_LOST}, and no attempts are left"
 
 
@@ -98,8 +98,12 @@ class Leases(Settling):
             held = connection.execute(update(job).where(held_by(job_id, worker)).values(values))
             return held.rowcount == 1
 
-    def extend(self, worker: str, *, seconds: float) -> frozenset[str]:
-        mine = and_(job.c.worker == worker, job.c.state == JobState.RUNNING.value)
+    def extend(self, worker: str, jobs: Collection[str], *, seconds: float) -> frozenset[str]:
+        mine = and_(
+            job.c.id.in_(sorted(jobs)),
+            job.c.worker == worker,
+            job.c.state == JobState.RUNNING.value,
+        )
         with self._db.write() as connection:
             # In the order in which `settle` locks them, else the two could wait for each other.
             held = connection.execute(

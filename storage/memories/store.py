@@ -15,7 +15,7 @@ from memos.errors import InvalidInput
 from memos.protocols import Clock, Erasure, Indexed, Receipt, Replacement
 from memos.storage.audit import AuditTrail
 from memos.storage.bulk import by_ids
-from memos.storage.derived.leftovers import after_forgetting
+from memos.storage.derived.leftovers import after_change, after_forgetting
 from memos.storage.engine import Database
 from memos.storage.events import EventLog
 from memos.storage.feed import take_numbers
@@ -134,17 +134,21 @@ class SqlMemoryStore:
             stored = []
             files: list[NewJob] = []
             for seq, change in enumerate(replacements, last - len(replacements) + 1):
-                stored.append(self._replace(connection, cube_id, change, seq))
-                if stored[-1].state not in LIVE:
-                    files += after_forgetting(connection, tenant_id, cube_id, stored[-1].id)
+                former, now = self._replace(connection, cube_id, change, seq)
+                stored.append(now)
+                if now.state in LIVE:
+                    files += after_change(connection, tenant_id, former, now)
+                else:
+                    files += after_forgetting(connection, tenant_id, cube_id, now.id)
             self._jobs.add(connection, [*jobs, *files])
             self._events.record(connection, tenant_id, events)
         return tuple(stored)
 
     def _replace(
         self, connection: Connection, cube_id: str, change: Replacement, seq: int
-    ) -> Memory:
-        """One of them, in the caller's transaction, which holds the cube's lock."""
+    ) -> tuple[Memory, Memory]:
+        """One of them, as it was and as it is, in the caller's transaction, which holds the cube's
+        lock."""
         memory, expected = change.memory, change.expected_version
         former = present(connection, cube_id, memory.id)
         check_version(former, expected)
@@ -166,7 +170,7 @@ class SqlMemoryStore:
         connection.execute(_insert_version, checked(entry))
         reindex(connection, stored, change.indexed)
         self._graph.changed(connection, former, stored)
-        return stored
+        return former, stored
 
     def erase(
         self,

@@ -14,6 +14,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import struct
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,6 +40,14 @@ if TYPE_CHECKING:
 
 
 LOCK = "memos.lock"
+DATABASE = "chroma.sqlite3"
+_ROOM = 8 << 20
+"""Bytes that have to be free before a write."""
+# SQLite's bytes for locks, from the one of who waits to write to the last of readers
+# (https://www.sqlite.org/src/file/src/os.h); and struct flock: type, whence, start, length, pid.
+_LOCK_BYTES = (0x40000000, 512)
+_FLOCK = "hhqqi"
+"""On 64-bit Linux."""
 REACHED = "reached"
 
 # Rows per call. Chroma holds a cube's lock for the whole call, so searches wait that long.
@@ -61,6 +71,7 @@ class ChromaIndex:
         self._client: Client | None = None
         self._broken: IndexUnavailable | None = None
         self._closed = False
+        self._probe_fd: int | None = None
         self._lock_fd = _lock(path)
         try:
             self._start()
@@ -86,6 +97,7 @@ class ChromaIndex:
         with self._write, self._translated(f"write cube {cube_id}"):
             if self._moved(cube_id, after):
                 return False
+            self._check_room()
             collection = self._collection(cube_id, create=True)
             assert collection is not None
             for start in range(0, len(unique), SLICE):
@@ -101,6 +113,7 @@ class ChromaIndex:
         with self._write, self._translated(f"write cube {cube_id}"):
             if self._moved(cube_id, after):
                 return False
+            self._check_room()
             collection = self._collection(cube_id, create=True)
             assert collection is not None
             for start in range(0, len(unique), SLICE):
@@ -135,11 +148,21 @@ class ChromaIndex:
             collection = self._collection(cube_id)
             return set() if collection is None else set(collection.get(include=[])["ids"])
 
+    def vectors(self, cube_id: str, ids: Sequence[str]) -> dict[str, Vector]:
+        with self._translated(f"read cube {cube_id}"):
+            collection = self._collection(cube_id)
+            if collection is None:
+                return {}
+            found = collection.get(ids=sorted(set(ids)), include=["embeddings"])
+        held: Any = found["embeddings"]
+        return dict(zip(found["ids"], held, strict=True))
+
     def drop(self, cube_id: str) -> None:
         """If the folder can't be read, all cubes in it are dropped: it is started anew."""
         with self._write:
             try:
                 with self._translated(f"drop cube {cube_id}"):
+                    self._check_room()
                     self._delete_collection(cube_id)
             except IndexUnavailable:
                 if self._closed:
@@ -153,7 +176,38 @@ class ChromaIndex:
                 return
             self._closed = True
             self._stop()
+            self._close_probe()
             os.close(self._lock_fd)
+
+    def _check_room(self) -> None:
+        """StorageFull where a write might not come to its end: a transaction of Chroma's that can't
+        be rolled back for want of space keeps its lock for ever."""
+        try:
+            room = os.statvfs(self._path)
+        except OSError:
+            return
+        if room.f_bavail * room.f_frsize < _ROOM:
+            raise StorageFull(
+                f"less than {_ROOM >> 20} MiB are free in {self._path}, too little for the vector"
+                " index to be written; nothing of the memories themselves is lost: free some space",
+                path=str(self._path),
+            )
+
+    def _check_lock(self) -> None:
+        """StorageUnavailable while another process has the database. Chroma's library, also when it
+        searches, waits for it without giving Python's own lock away: everything in this process
+        would stand still as long."""
+        if self._probe_fd is None and sys.platform == "linux":
+            with suppress(FileNotFoundError):
+                # Kept until the end: closing it would drop the locks that SQLite holds on the file.
+                self._probe_fd = os.open(self._path / DATABASE, os.O_RDONLY | os.O_CLOEXEC)
+        holder = None if self._probe_fd is None else _writer(self._probe_fd)
+        if holder is not None:
+            raise StorageUnavailable(
+                f"the SQLite file of {self._path} is locked by process {holder}, no part of memos",
+                path=str(self._path),
+                pid=holder,
+            )
 
     def _moved(self, cube_id: str, after: int | None) -> bool:
         """Whether the cube's index is no longer where its writer read on."""
@@ -229,6 +283,7 @@ class ChromaIndex:
     def _restart(self) -> None:
         with self._open:
             self._stop()
+            self._close_probe()
             self._broken = None
             for entry in self._path.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
@@ -239,9 +294,15 @@ class ChromaIndex:
         if self._broken is not None:
             raise self._broken
 
+    def _close_probe(self) -> None:
+        fd, self._probe_fd = self._probe_fd, None
+        if fd is not None:
+            os.close(fd)
+
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
         try:
+            self._check_lock()
             yield
         except (StorageError, MissingDependency):
             raise
@@ -281,6 +342,13 @@ def _lock(path: Path) -> int:
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
     return fd
+
+
+def _writer(fd: int) -> int | None:
+    """The process, another one, that holds a lock against writers on an SQLite file."""
+    asked = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, *_LOCK_BYTES, 0)
+    kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else int(pid)
 
 
 def _name(cube_id: str) -> str:

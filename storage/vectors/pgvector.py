@@ -130,6 +130,11 @@ class PgVectorIndex:
             rows = _rows(connection, f"SELECT memory_id FROM {_table(cube_id)}", ())
         return {memory_id for (memory_id,) in rows}
 
+    def vectors(self, cube_id: str, ids: Sequence[str]) -> dict[str, Vector]:
+        statement = f"SELECT memory_id, embedding FROM {_table(cube_id)} WHERE memory_id = ANY(%s)"
+        with self._translated(), self._reader.connect() as connection:
+            return dict(map(tuple, _rows(connection, statement, (sorted(ids),))))
+
     def drop(self, cube_id: str) -> None:
         with self._translated(), self._engine.begin() as connection:
             # The row first, as a writer does: so neither waits for the other in a circle.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from tempfile import mkdtemp
 
 import pytest
 
@@ -461,3 +462,30 @@ def test_to_make_again_twice_makes_one(service: Service, memos: MemoryOS) -> Non
     assert service.following.remake(cube, ActionKind.PROCEDURE, ids) is not None
     assert service.following.remake(cube, ActionKind.PROCEDURE, ids) is None
     assert len(live(memos, Kind.PROCEDURAL)) == 1
+
+
+def test_what_was_made_says_nothing_of_its_own(clock: Clock) -> None:
+    """A quotation has no speaker: read again, it would be said by the user of all of them."""
+    settings = load(vector_index="none", data_dir=mkdtemp())
+    service = build(settings, embedder=HashEmbedder(), clock=clock)
+    memos = service.tenant()
+    for speaker, home, begin in (("Ana", "Porto", 0), ("Bob", "Rome", 30)):
+        text = f"I like tea and I live in {home}"
+        memos.add(said(f"{text}.", f"{text}!", speaker=speaker, begin=begin), user_id="u42")
+        memos.add(said(f"{text}.", speaker=speaker, begin=begin + 9), user_id="u42")
+    clock.forward(seconds=5)
+    service.worker.drain()
+    before = [(f.subject, f.predicate, f.object) for f in memos.facts().items]
+    assert len(before) == 4
+    consolidated(service, memos)
+    made = memos.memories(kinds=[Kind.CORE]).items
+    assert [memory.content[:4] for memory in made] == ["Ana:", "Bob:"]
+    assert memos.doctor() == ()
+    memos.extract()
+    clock.forward(seconds=5)
+    service.worker.drain()
+    assert [(f.subject, f.predicate, f.object) for f in memos.facts().items] == before
+    assert {entity.name for entity in memos.entities().items} >= {"Ana", "Bob"}
+    assert "u42" not in {entity.name for entity in memos.entities().items}
+    assert memos.doctor() == ()
+    service.close()

@@ -59,6 +59,13 @@ def test_top_k_one_is_greedy():
     assert drawn.tokens == made.generate("Ships", Options(max_new_tokens=8)).tokens
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-308, 1e-40, 1e-6])
+def test_next_to_no_temperature_is_greedy(temperature):
+    made = generator()
+    drawn = made.generate("Ships", Options(max_new_tokens=8, temperature=temperature, seed=1))
+    assert drawn.tokens == made.generate("Ships", Options(max_new_tokens=8)).tokens
+
+
 def test_pieces_make_up_the_answer():
     made = generator()
     events = list(made.stream(PROMPTS[0], Options(max_new_tokens=20, seed=1, temperature=1.0)))

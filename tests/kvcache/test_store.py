@@ -256,6 +256,18 @@ def test_a_damaged_file_is_quarantined_and_computed_again(store: BlockStore, fol
     assert loaded(store, [*TEXT, 1]) == 300
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_quarantined(folder: Path, kind: str) -> None:
+    with BlockStore(folder, budget_bytes=1 << 30) as first:
+        path = first.path(put(first, TEXT)).with_name("0" * 64 + ".safetensors")
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with BlockStore(folder, budget_bytes=1 << 30) as second:
+        assert second.stats().quarantined == 1
+        assert loaded(second, [*TEXT, 1]) == 300
+        assert second.forget(["s1"]) is not None
+    assert not path.exists()
+
+
 def test_damage_after_a_restart_is_noticed(folder: Path) -> None:
     with BlockStore(folder, budget_bytes=1 << 30) as first:
         block = put(first, TEXT)

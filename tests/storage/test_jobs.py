@@ -98,6 +98,17 @@ def test_an_expired_lease_is_taken_over(stores: Stores, clock: Clock) -> None:
     assert get(stores, job_id).state is JobState.SUCCEEDED
 
 
+def test_what_a_worker_does_not_work_on_any_more_runs_out(stores: Stores, clock: Clock) -> None:
+    """Its end could not be recorded; the worker goes on with others, and its beats with it."""
+    works, lost = queue(stores), queue(stores)
+    assert lease(stores, "w1", seconds=30) == [works, lost]
+    clock.forward(20)
+    assert stores.jobs.extend("w1", [works], seconds=30) == {works}
+    clock.forward(15)
+    assert lease(stores, "w2") == [lost]
+    assert stores.jobs.extend("w1", [works, lost], seconds=30) == {works}
+
+
 def test_a_worker_that_dies_again_and_again_ends_in_dead(stores: Stores, clock: Clock) -> None:
     job_id = queue(stores, max_attempts=2)
     for worker in ("w1", "w2"):
@@ -354,7 +365,7 @@ def test_a_cancelled_job_is_taken_from_its_worker(stores: Stores) -> None:
     done = stores.jobs.stop("t1", runs, reason=None, actor=None)
     assert (done.state, done.error) == (JobState.CANCELLED, "it was cancelled")
     assert not stores.jobs.heartbeat(runs, "w1", seconds=30)
-    assert stores.jobs.extend("w1", seconds=30) == frozenset()
+    assert stores.jobs.extend("w1", [runs], seconds=30) == frozenset()
     stores.jobs.finish(runs, "w1")
     assert get(stores, runs).state is JobState.CANCELLED
     with pytest.raises(StateConflict, match="cancelled already"):

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from memos.errors import IndexUnavailable, StorageReadOnly, StorageUnavailable
+from memos.errors import IndexUnavailable, StorageFull, StorageReadOnly, StorageUnavailable
 from memos.storage.vectors.chroma import ChromaIndex
 from tests.vectors.conftest import unit_vectors
 
@@ -113,6 +114,58 @@ def test_a_damaged_graph_never_gives_wrong_answers(tmp_path: Path, damage: str) 
     index.drop("cube")
     index.upsert("cube", ["a"], vectors[:1], seq=1)
     assert index.query("cube", vectors[0], limit=3)[0][0] == "a"
+    index.close()
+
+
+HOLD = """
+import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lock_of_another_program_is_not_waited_for(tmp_path: Path) -> None:
+    """Chroma would, with Python's own lock held: nothing in this process would go on."""
+    index = ChromaIndex(tmp_path / "chroma")
+    index.upsert("c", ["a"], unit_vectors(1, seed=1), seq=1)
+    database = tmp_path / "chroma" / "chroma.sqlite3"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        for write in (
+            lambda: index.upsert("c", ["b"], unit_vectors(1, seed=1), seq=2),
+            lambda: index.delete("c", ["a"], seq=2),
+            lambda: index.drop("c"),
+            lambda: index.query("c", unit_vectors(1, seed=1)[0], limit=1),
+            lambda: index.ids("c"),
+        ):
+            with pytest.raises(StorageUnavailable, match=f"locked by process {holder.pid}"):
+                write()
+        assert holder.stdin is not None
+        holder.stdin.close()
+    index.upsert("c", ["b"], unit_vectors(1, seed=1), seq=2)
+    assert index.ids("c") == {"a", "b"}
+    index.close()
+
+
+def test_too_little_room_is_told_before_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = ChromaIndex(tmp_path / "chroma")
+    index.upsert("c", ["a"], unit_vectors(1, seed=1), seq=1)
+    full = SimpleNamespace(f_bavail=1000, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    with pytest.raises(StorageFull, match="free some space"):
+        index.upsert("c", ["b"], unit_vectors(1, seed=1), seq=2)
+    monkeypatch.undo()
+    index.upsert("c", ["b"], unit_vectors(1, seed=1), seq=2)
     index.close()
 
 

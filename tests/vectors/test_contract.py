@@ -45,6 +45,16 @@ def test_query_gives_all_rows_when_limit_is_larger(index: VectorIndex) -> None:
     assert index.query("cube", query, limit=0) == []
 
 
+def test_vectors_are_those_given(index: VectorIndex) -> None:
+    rows = unit_vectors(5, seed=1)
+    index.upsert("c", list("abcde"), rows, seq=5)
+    held = index.vectors("c", ["b", "e", "nobody", "b"])
+    assert sorted(held) == ["b", "e"]
+    np.testing.assert_allclose(held["b"], rows[1], atol=1e-6)
+    np.testing.assert_allclose(held["e"], rows[4], atol=1e-6)
+    assert index.vectors("other", ["a"]) == {}
+
+
 def test_upsert_replaces(index: VectorIndex) -> None:
     first, second = unit_vectors(2, seed=1)
     index.upsert("cube", ["a"], first[None], seq=1)

@@ -211,7 +211,7 @@ class Activations:
             return
         try:
             self._states.wait().forget(sources)
-        except MemosError as error:
+        except (MemosError, OSError) as error:
             log.warning("states that were forgotten wait for the job that deletes them: %s", error)
 
     def forget_source(self, cube: Cube, memory_id: str) -> None:

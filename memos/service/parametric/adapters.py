@@ -267,20 +267,26 @@ class Adapters:
             self.attach(cube, id)
 
     def retrain(self, cube: Cube, id: str) -> Adapter | None:
-        """After a memory was forgotten: one without it, of the same name and recipe, is trained and
-        attached; None if nothing is left to learn, or the settings want none."""
+        """After a memory was forgotten or changed: one of those that are left and may be learnt, of
+        the same name and recipe, is trained and attached; None if there is none, or the settings
+        want none."""
         old = self._rows.one(cube, id)
         if self._settings.lora_forgotten != "retrain":
             return None
         present = self._stores.memories.get(cube.id, [s.memory_id for s in old.sources])
-        live = [memory.id for memory in present.values() if memory.state in LIVE]
-        if not live:
+        live = [memory for memory in present.values() if memory.state in LIVE]
+        left = self._learning.learnable(cube, live)
+        if not left:
             return None
         recipe = from_builtins(old.detail["recipe"], Recipe)
         wanted = Distilling(
-            memories=tuple(live), name=old.name, attach=True, recipe=recipe, when=rows.when(old)
+            memories=tuple(left), name=old.name, attach=True, recipe=recipe, when=rows.when(old)
         )
-        return self.distill(cube, wanted, wait=False, actor=old.actor)
+        try:
+            return self.distill(cube, wanted, wait=False, actor=old.actor)
+        except InvalidInput as error:  # as would be the next time
+            log.warning("nothing is trained in place of adapter %s: %s", id, error)
+            return None
 
     @property
     def any_files(self) -> bool:

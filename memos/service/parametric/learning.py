@@ -94,6 +94,11 @@ class Learning:
             )
         return canonical([by_id[one.memory_id] for one in taken]), tuple(ranked)
 
+    def learnable(self, cube: Cube, memories: Sequence[Memory]) -> list[str]:
+        """The ids of those that may go into weights."""
+        signs, now = self._signs(cube, memories), self._clock()
+        return [memory.id for memory in memories if refused(memory, signs, now) is None]
+
     def training_set(
         self,
         cube: Cube,

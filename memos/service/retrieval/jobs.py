@@ -26,6 +26,10 @@ _log = logging.getLogger(__name__)
 
 _PART = 256
 _SYNC_PART = 2000
+_LOOKED_AT = 16
+"""Changes by which an index is known to be of this database."""
+_TOLERANCE = 0.01
+"""Of a vector's numbers, which an index may hold less exactly."""
 _ELSEWHERE_SECONDS = 2.0
 
 INDEX_KINDS = frozenset({"vector_sync", "vector_build", "vector_drop"})
@@ -180,12 +184,15 @@ def _follow(
 ) -> None:
     import numpy as np
 
-    # In this order, since the truth only grows while others sync: what is ahead of it here was made
-    # of a later database than the one that is there, as after a restore.
+    # In this order, since the truth only grows while others sync.
     before = index.reached(cube_id)
     newest = stores.feed.last(cube_id)
-    if before > newest:
-        _log.warning("the vector index of cube %s is ahead of its memories; built anew", cube_id)
+    if before > newest or not is_complete(stores, index, cube_id, before):
+        _log.warning(
+            "the vector index of cube %s is of another database than this one, as after a restore;"
+            " it is built anew",
+            cube_id,
+        )
         index.drop(cube_id)
     while True:
         before = index.reached(cube_id)
@@ -205,6 +212,30 @@ def _follow(
             vectors = np.stack([vector for _, vector in held if vector is not None])
             index.upsert(cube_id, [i for i, _ in held], vectors, seq=after, after=before)
         beat(min(1.0, after / max(newest, 1)))
+
+
+def is_complete(stores: Stores, index: VectorIndex, cube_id: str, reached: int) -> bool:
+    """Whether the index holds the last changes up to the number that it says to have reached. One
+    made of another history, which was since overtaken by the one that is there, does not."""
+    import numpy as np
+
+    def last() -> dict[str, Change]:
+        after = max(0, reached - _LOOKED_AT)
+        found = stores.feed.changes(cube_id, after=after, limit=_LOOKED_AT)
+        return {c.memory_id: c for c in found if c.seq <= reached and _has_vector(c)}
+
+    expected = last()
+    if not expected:
+        return True
+    held = index.vectors(cube_id, list(expected))
+    # What has changed meanwhile proves nothing: another sync may have been at it.
+    standing = {(c.memory_id, c.seq) for c in last().values()}
+    for id, change in expected.items():
+        if (id, change.seq) not in standing or change.vector is None:
+            continue
+        if id not in held or not np.allclose(held[id], change.vector, atol=_TOLERANCE):
+            return False
+    return True
 
 
 def _has_vector(change: Change) -> bool:

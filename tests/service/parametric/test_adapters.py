@@ -30,10 +30,11 @@ from memos.errors import (
     TrainingFailed,
 )
 from memos.identity import utc_now
+from memos.protocols import RETRAIN
 from memos.service import MemoryOS, Service
 from memos.service.parametric.learning import left_alone
 from memos.testing import HashEmbedder, RecordedModel
-from memos.types import Adapter, Kind, LeftAlone, NewMemory, State
+from memos.types import Adapter, JobState, Kind, LeftAlone, NewMemory, State
 from tests.local_model import tiny_model
 
 OPEN = {"lora_recall": 0.0, "lora_perplexity": 1e9, "lora_unchanged": 0.0, "lora_harm": 1e9}
@@ -321,6 +322,63 @@ def test_a_change_makes_it_stale(service: Service, memory: MemoryOS, ids: tuple[
     assert ask(memory).adapter is None
     with pytest.raises(StateConflict):
         ask(memory, adapter=made.id)
+    service.worker.drain()
+    [anew] = [a for a in memory.adapters().items if a.attached]
+    assert {source.memory_id for source in anew.sources} == set(ids)
+    assert files(service) == [f"{anew.id}.lora"]
+    assert "keys" not in service.stores.artifacts.get(made.cube_id, made.id).detail
+    assert memory.doctor() == ()
+
+
+def test_what_it_has_not_learnt_may_change(
+    service: Service, memory: MemoryOS, ids: tuple[str, ...]
+) -> None:
+    made = memory.distill(memories=ids, **QUICK)
+    memory.update(ids[0], metadata={"tag": "x"}, priority=0.9)
+    memory.freeze(ids[1])
+    memory.update(ids[2], kind=Kind.SEMANTIC)
+    service.worker.drain()
+    assert memory.adapter(made.id).attached
+    assert ask(memory).adapter == made.id
+    assert files(service) == [f"{made.id}.lora"]
+    assert memory.doctor() == ()
+
+
+def test_changes_one_after_the_other_end_with_one_of_the_last(
+    service: Service, memory: MemoryOS, ids: tuple[str, ...]
+) -> None:
+    memory.distill(memories=ids, **QUICK)
+    memory.update(ids[0], content="Tava Oskeld lives in Vienna.")
+    # The one that is to take its place is queued, and overtaken by the next change.
+    [retrain] = [job for job in memory.jobs(limit=50).items if job.kind == RETRAIN]
+    cube = memory.cube("default")
+    assert service.adapters.retrain(cube, retrain.payload["adapter_id"]) is not None
+    memory.cancel_job(retrain.id)
+    memory.update(ids[0], content="Tava Oskeld lives in Turin.")
+    service.worker.drain()
+    [last] = [a for a in memory.adapters().items if a.attached]
+    assert {source.version for source in last.sources if source.memory_id == ids[0]} == {3}
+    assert files(service) == [f"{last.id}.lora"]
+
+
+def test_what_may_not_be_learnt_any_more_is_left_out_of_the_next(
+    service: Service, memory: MemoryOS
+) -> None:
+    def lives(name: str, place: str, year: int) -> dict[str, str]:
+        at = f"{year}-04-01T00:00:00Z"
+        return {"subject": name, "predicate": "lives_in", "object": place, "valid_at": at}
+
+    homes = (("Tava Oskeld", "Porto"), ("Ilse Oskeld", "Oslo"), ("Bren Oskeld", "Lima"))
+    ids = memory.add_facts([lives(*home, 2022) for home in homes]).memory_ids
+    memory.distill(memories=ids, **QUICK)
+    memory.add_facts([lives("Tava Oskeld", "Graz", 2024)])
+    memory.forget(ids[1])
+    service.worker.drain()
+    [left] = [a for a in memory.adapters().items if a.attached]
+    assert {source.memory_id for source in left.sources} == {ids[2]}
+    assert [job.state for job in memory.jobs(limit=50).items if job.kind == RETRAIN] == [
+        JobState.SUCCEEDED
+    ]
 
 
 def test_a_damaged_file_and_another_model(

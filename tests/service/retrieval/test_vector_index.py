@@ -82,6 +82,32 @@ def test_an_index_of_a_later_database_is_built_anew(full, service, clock, mended
     assert full.search("topic17").hits[0].memory.content == "Note 17 is about topic17."
 
 
+@pytest.mark.parametrize("change", ["other memories", "other texts"])
+def test_an_index_of_another_history_is_built_anew(full, service, clock, change):
+    """A database that was restored and has gone on since, so that its numbers are as high."""
+    cube = full.cube("default")
+    index = service.vector_index()
+    newest = full.memories(limit=50).items[-3:]
+    last = service.stores.feed.last(cube.id)
+    ids = [memory.id for memory in newest]
+    if change == "other memories":
+        index.delete(cube.id, ids, seq=last)
+    else:
+        stray = np.ones((3, service.embedder.model.dimensions), np.float32)
+        index.upsert(cube.id, ids, stray, seq=last)
+        assert [f.problem for f in full.doctor()] == [
+            "vectors in the index that are not those of their memories"
+        ]
+    full.add("The zeppelin landed.")
+    clock.forward(seconds=5)
+    service.worker.drain()
+    held = index.vectors(cube.id, ids)
+    wanted = service.embedder.embed([memory.content for memory in newest])
+    for memory_id, vector in zip(ids, wanted, strict=True):
+        np.testing.assert_allclose(held[memory_id], vector, atol=1e-5)
+    assert full.doctor() == ()
+
+
 def test_reindex_rebuilds_without_a_model(full, service, monkeypatch):
     cube = full.cube("default")
     service.vector_index().drop(cube.id)
