@@ -133,7 +133,8 @@ class PgVectorIndex:
     def vectors(self, cube_id: str, ids: Sequence[str]) -> dict[str, Vector]:
         statement = f"SELECT memory_id, embedding FROM {_table(cube_id)} WHERE memory_id = ANY(%s)"
         with self._translated(), self._reader.connect() as connection:
-            return dict(map(tuple, _rows(connection, statement, (sorted(ids),))))
+            rows = _rows(connection, statement, (sorted(ids),))
+        return {memory_id: vector.to_numpy() for memory_id, vector in rows}
 
     def drop(self, cube_id: str) -> None:
         with self._translated(), self._engine.begin() as connection:

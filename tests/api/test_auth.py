@@ -12,7 +12,11 @@ from fastapi.routing import APIRoute
 from memos.api.app import ROUTERS
 from memos.api.auth import Gate
 from memos.api.schemas.keeping import ReceiptIn
+from memos.api.server import serve
+from memos.assembly import build
+from memos.config import load
 from memos.parametric.request import Distilling
+from memos.testing import HashEmbedder
 from memos.types import Role
 from tests.api.parcel import GZIP, PARCEL
 from tests.server import Running
@@ -309,3 +313,24 @@ def test_a_route_that_names_no_role_can_not_be_made():
 def test_no_origin_may_read_across_sites(server):
     answer = httpx.get(f"{server.url}/health", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_start_that_fails_issues_no_key(tmp_path, monkeypatch):
+    """Nobody would see it, and there would never be another first one."""
+    settings = load({}, data_dir=tmp_path, port=0)
+
+    def made(settings):
+        return build(settings, embedder=HashEmbedder())
+
+    def fails(self, sockets):
+        raise RuntimeError("no server")
+
+    monkeypatch.setattr("memos.api.server.build", made)
+    monkeypatch.setattr("memos.api.server.Server.run", fails)
+    shown = []
+    with pytest.raises(RuntimeError, match="no server"):
+        serve(settings, announce=lambda *what: shown.append(what))
+    assert shown == []
+    service = made(settings)
+    assert service.first_key() is not None
+    service.close()

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from memos.api.auth import ADMITTED_SECONDS
+from memos.types import Role
 from tests.server import Running, running_server
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -66,6 +68,29 @@ def test_a_part_is_durable_before_the_rest_is_sent(server: Running, cube: str, h
         line.sendall(b"0\r\n\r\n")
         while b"complete" not in seen:
             seen += line.recv(4096)
+
+
+def test_a_batch_ends_when_its_key_is_revoked(server: Running, cube: str):
+    issued = server.service.tenant().create_key("short", role=Role.WRITER)
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as line:
+        line.sendall(
+            f"POST {cube}/memories/batch?batch_size=2 HTTP/1.1\r\nHost: {host}\r\n"
+            f"Authorization: Bearer {issued.secret}\r\nTransfer-Encoding: chunked\r\n"
+            "Content-Type: application/x-ndjson\r\n\r\n".encode()
+        )
+        body = lines(2)
+        line.sendall(b"%x\r\n%s\r\n" % (len(body), body))
+        seen = b""
+        while b'"done":2' not in seen:
+            seen += line.recv(4096)
+        server.service.tenant().revoke_key(issued.key.id)
+        time.sleep(ADMITTED_SECONDS)
+        line.sendall(b"%x\r\n%s\r\n" % (len(body), body))
+        while b'"problem"' not in seen:
+            seen += line.recv(4096)
+    assert b"not-authenticated" in seen
+    assert b'"done":4' not in seen
 
 
 def test_lines_may_be_memories_messages_and_strings(http, cube):

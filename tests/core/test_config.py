@@ -80,3 +80,13 @@ def test_the_password_of_the_database_is_not_shown():
     settings = config.load({"MEMOS_DATABASE_URL": "postgresql://memos:hunter2@db/memos"})
     assert "hunter2" in settings.sql_url
     assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "name",
+    [spec.name for spec in config.fields(config.Settings) if isinstance(spec.default, float)],
+)
+def test_numbers_are_finite(name, value):
+    with pytest.raises(InvalidSetting, match=name):
+        config.load({f"MEMOS_{name.upper()}": value})
