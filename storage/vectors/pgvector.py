@@ -134,7 +134,8 @@ class PgVectorIndex:
         statement = f"SELECT memory_id, embedding FROM {_table(cube_id)} WHERE memory_id = ANY(%s)"
         with self._translated(), self._reader.connect() as connection:
             rows = _rows(connection, statement, (sorted(ids),))
-        return {memory_id: vector.to_numpy() for memory_id, vector in rows}
+        # pgvector 0.3 gives arrays, later ones vectors of their own.
+        return {id: getattr(vector, "to_numpy", lambda v=vector: v)() for id, vector in rows}
 
     def drop(self, cube_id: str) -> None:
         with self._translated(), self._engine.begin() as connection:
