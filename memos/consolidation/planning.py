@@ -17,6 +17,7 @@ import numpy as np
 from memos.consolidation.families import Family, covered, families
 from memos.consolidation.made import MADE_BY, SOURCE
 from memos.consolidation.outdated import line, outdated, retirement
+from memos.consolidation.overruled import overruled
 from memos.consolidation.recurrence import Recurring, recurring
 from memos.consolidation.standing import ways
 from memos.protocols import Clock, Deed, Ended, Held, KeepingStore, Move, Said
@@ -71,7 +72,9 @@ class Planner:
         vectors = _stacked(looked)
         said = self._store.said(cube.id, [item.memory.id for item in looked])
         beat()
-        retired = self._superseded(cube, looked, said) if policy.retire else {}
+        retired: dict[str, _Retired] = {}
+        if policy.retire:
+            retired = {**self._overruled(looked), **self._superseded(cube, looked, said)}
         deeds = _merges(looked, vectors, said, retired, beat)
         deeds = self._unruled(cube, deeds)
         again: list[Recurring] = []
@@ -140,6 +143,19 @@ class Planner:
                 reason = f"all that it says has ended, by rule {last.rule or 'unnamed'}"
                 deed = retirement(item, about, reason, {"assertions": len(claims)})
                 retired[id] = _Retired(deed, about, last.at)
+        return retired
+
+    @staticmethod
+    def _overruled(held: Sequence[Held]) -> dict[str, _Retired]:
+        """Instructions that no longer stand: the later one stands for them."""
+        plain = [item for item in held if _plain(item)]
+        items = {item.memory.id: item for item in plain}
+        retired: dict[str, _Retired] = {}
+        for id, later in overruled(plain).items():
+            if not items[id].fixed:
+                about, at = later.memory.id, later.memory.occurred_at or later.memory.created_at
+                deed = retirement(items[id], about, "a later instruction overrules it", {})
+                retired[id] = _Retired(deed, about, at)
         return retired
 
     def _recurring(

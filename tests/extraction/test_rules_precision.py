@@ -96,6 +96,23 @@ def test_what_is_said_by_others_or_for_a_task_is_no_statement(text: str) -> None
     assert says(text) == set()
 
 
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("Tom's and Ana's son Max plays tennis.", {"Max plays tennis", "Ana has_child Max"}),
+        ("I have two cats, Miso and Tofu.", {"Nora has_pet Miso", "Nora has_pet Tofu"}),
+        (
+            "I was promoted to senior engineer last week.",
+            {"Nora promoted_to senior engineer", "Nora job_title senior engineer"},
+        ),
+        ("Eva works at Nokia or Ericsson.", set()),
+        ("I live in Lisbon or Porto, I forget which.", set()),
+    ],
+)
+def test_who_and_which(text: str, stated: set[str]) -> None:
+    assert says(text) == stated
+
+
 def test_only_what_is_taken_back_is() -> None:
     assert says("I live in Rome. I like tea. It's not true that I hate cats.") == {
         "Nora lives_in Rome",

@@ -58,6 +58,23 @@ def test_the_preposition_gives_the_role(text: str, role: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        # May 16th 2023 is a Tuesday; as exact as the smaller unit.
+        ("two years and three months ago", "2021-02-01", "2021-03-01"),
+        ("3 weeks and 2 days ago", "2023-04-23", "2023-04-24"),
+        ("a year, two months ago", "2022-03-01", "2022-04-01"),
+        ("one month and a week ago", "2023-04-03", "2023-04-10"),
+        # Not one after the other: read by itself.
+        ("three months ago", "2023-02-01", "2023-03-01"),
+    ],
+)
+def test_counts_of_two_units_are_added(text: str, start: str, end: str) -> None:
+    mention = _one(f"I moved here {text}.")
+    assert (mention.text, _days(f"I moved here {text}.")) == (text, (start, end))
+
+
+@pytest.mark.parametrize(
     ("text", "exact"),
     [
         ("on 5 May 2023", True),

@@ -86,6 +86,8 @@ def _listed(token: Token) -> list[Token]:
 
 def _ref(token: Token, type: str, draft: Draft) -> Ref:
     span = name_span(token)
+    if type == "animal" and any(each.lower_ == "and" for each in span):
+        span = token.doc[token.i : token.i + 1]  # "Miso and Tofu" taken for one name
     ref = Ref(name=span.text, type=type)
     draft.mention(ref, span.start_char, span.end_char)
     return ref

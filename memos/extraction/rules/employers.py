@@ -30,6 +30,8 @@ def employer(token: Token | None, draft: Draft, *, generic: bool = True) -> Ref 
     named = called(token)
     if named is not None:
         token = named
+    if any(c.dep_ == "cc" and c.lower_ == "or" for c in token.children):
+        return None  # "at Nokia or Ericsson"
     if is_name(token):
         span = name_span(token)
         if token.ent_type_ in NO_EMPLOYERS or is_person(span, draft):

@@ -49,7 +49,7 @@ def read_home(clause: Clause, draft: Draft) -> None:
 
 def place(token: Token | None, draft: Draft) -> Ref | None:
     """A place by its name, or that in which a dwelling stands: "a flat in Leipzig"."""
-    if token is None:
+    if token is None or any(c.dep_ == "cc" and c.lower_ == "or" for c in token.children):
         return None
     if token.lower_ in _DWELLINGS:
         inner = (

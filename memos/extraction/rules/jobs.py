@@ -150,6 +150,9 @@ def _is_trade(text: str) -> bool:
     return known or last.endswith(("er", "or", "ist", "ant"))
 
 
+_WHEN = frozenset({"last", "this", "next", "yesterday", "today", "recently", "earlier", "just"})
+
+
 def _rank_text(verb: Token) -> str | None:
     """The words after "promoted to"; the parser takes "to team lead" for a verb."""
     doc, i = verb.doc, verb.i + 1
@@ -159,7 +162,7 @@ def _rank_text(verb: Token) -> str | None:
     for token in doc[i + 1 : i + 7]:
         if token.is_punct or token.pos_ in ("ADP", "CCONJ", "PRON", "SCONJ", "ADV"):
             break
-        if token.ent_type_ in ("DATE", "TIME"):
+        if token.ent_type_ in ("DATE", "TIME") or token.lower_ in _WHEN:
             break
         if token.pos_ != "DET":
             words.append(token.lower_)

@@ -76,6 +76,8 @@ class People:
         ]
         human = human or any(c.lower_ in FIRST for c in listed)
         for each in (token, *listed):
+            if any(c.tag_ == "POS" for c in each.children):
+                continue  # "Tom's and Ana's son"
             if each.pos_ in ("NOUN", "PROPN", "PRON", "ADJ", "X"):
                 ref = self.person(each, sure=human)
                 if ref is None:
