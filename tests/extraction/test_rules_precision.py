@@ -187,5 +187,13 @@ def test_i_meant_is_of_what_was_just_said_and_of_its_kind() -> None:
         )
     )
     assert other[2].claims == ()
+    unknown = read(
+        talk(
+            ("Nora", "I live in Leeds."),
+            ("Nora", "I work at Acme."),
+            ("Nora", "Sorry, I meant Leicester."),
+        )
+    )
+    assert unknown[2].claims == ()
     right = read(talk(("Nora", "I live in Leeds."), ("Nora", "Sorry, I meant London.")))[1]
     assert [said(claim) for claim in right.claims] == ["Nora lives_in London"]

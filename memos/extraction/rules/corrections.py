@@ -182,18 +182,26 @@ def _meant(
     Whatever was said before that is not meant."""
     if new.split()[0].lower() in _NOT_NAMES or not new[:1].isupper() or not mine:
         return claims
-    states = [
-        c
-        for c in mine[-1].claims
-        if not c.negated and _named(c) and not _VOCABULARY.predicate(c.predicate).event
-    ]
+    states = _stated(mine[-1])
     if not states:
         return claims
     last = max(states, key=lambda c: c.start)
     if kind is not None and last.object is not None and not _alike(kind, last.object.type):
         return claims
+    kinds = {c.object.type for former in mine for c in _stated(former) if c.object is not None}
+    if kind is None and len(kinds) > 1:
+        return claims  # it may have been meant of another kind of thing, said before that
     same = [c for c in states if _object(c) == _object(last)]
     return claims + [_again(c, new, _object(c), text) for c in same]
+
+
+def _stated(former: Former) -> list[Claim]:
+    """What somebody said to be so of a thing that has a name."""
+    return [
+        c
+        for c in former.claims
+        if not c.negated and _named(c) and not _VOCABULARY.predicate(c.predicate).event
+    ]
 
 
 def _alike(kind: str, other: str | None) -> bool:

@@ -14,6 +14,7 @@ LONGEST = 200
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _TITLES = frozenset({"dr", "mr", "mrs", "ms", "prof", "professor"})
+_ADDRESS = re.compile(r"\s*(mr|mister|sir|mrs|ms|miss|madam)\b\.?\s+\w", re.I)
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u00b4`]")
 _POSSESSIVE = re.compile(r"'s(?!\w)|(?<=s)'(?!\w)")
@@ -31,6 +32,25 @@ def normal(name: str) -> str:
     Unicode NFKC and casefold (Unicode 15, section 3.13). Any length, in linear time.
     """
     return _remembered(name) if len(name) <= LONGEST else _normal(name)
+
+
+def apart(one: str, other: str) -> bool:
+    """Whether their titles say that they are two: "Mr. Patel" is not "Mrs. Patel"."""
+    titles = {_title(one), _title(other)}
+    return titles == {"m", "f"}
+
+
+def titled(name: str) -> str:
+    """As `normal`, with the title in front of it."""
+    found = _ADDRESS.match(name)
+    return normal(name) if found is None else f"{found[1].lower()} {normal(name)}"
+
+
+def _title(name: str) -> str:
+    found = _ADDRESS.match(name)
+    if found is None:
+        return ""
+    return "m" if found[1].lower() in ("mr", "mister", "sir") else "f"
 
 
 def forget() -> None:

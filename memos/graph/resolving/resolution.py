@@ -7,7 +7,7 @@ the cube knows. Knows the store of the graph; not how names were found in a text
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ class Resolver:
             else:
                 done.meant[name] = found
         if left:
-            self._unknown(cube, left, vocabulary, done)
+            self._unknown(cube, left, named, vocabulary, done)
         return done
 
     def _replaced(
@@ -124,14 +124,19 @@ class Resolver:
                 resolution.meant[name] = found
 
     def _unknown(
-        self, cube: Cube, left: Sequence[Name], vocabulary: Vocabulary, done: _Resolution
+        self,
+        cube: Cube,
+        left: Sequence[Name],
+        named: Mapping[str, Sequence[Entity]],
+        vocabulary: Vocabulary,
+        done: _Resolution,
     ) -> None:
         known = self._known.of(cube.id)
         vectors = self._vectors(left)
         made: dict[str, list[NewEntity]] = {}
         for name in left:
             own = next(
-                (new for new in made.get(name.normal, ()) if _fits(name, new.type, vocabulary)),
+                (n for n in made.get(name.normal, ()) if _fits(name, n.name, n.type, vocabulary)),
                 None,
             )
             if own is not None:
@@ -144,8 +149,15 @@ class Resolver:
             if found is not None:
                 done.meant[name] = found
                 continue
+            others = [*named.get(name.normal, ()), *made.get(name.normal, ())]
+            # With its title: the same name and type would be the same entity.
+            apart = any(names.apart(name.text, other.name) for other in others)
             new = NewEntity(
-                id=self._new_id(), name=name.text, type=name.type, normal=name.normal, vector=vector
+                id=self._new_id(),
+                name=name.text,
+                type=name.type,
+                normal=names.titled(name.text) if apart else name.normal,
+                vector=vector,
             )
             made.setdefault(name.normal, []).append(new)
             done.new.append(new)
@@ -170,10 +182,10 @@ class Resolver:
     ) -> str | None:
         """The one entity whose name is like `name`."""
         for ids in _alike(name, known, vector):
-            new = {entity.id: entity.type for entity in done.new}
-            fitting = {id for id in ids if id in new and _fits(name, new[id], vocabulary)}
+            new = {entity.id: (entity.name, entity.type) for entity in done.new}
+            fitting = {id for id in ids if id in new and _fits(name, *new[id], vocabulary)}
             for entity in self._store.entities(cube.id, [id for id in ids if id not in new]):
-                if _fits(name, entity.type, vocabulary):
+                if _fits(name, entity.name, entity.type, vocabulary):
                     fitting.add(entity.merged_into or entity.id)
             if len(fitting) == 1:
                 return fitting.pop()
@@ -198,14 +210,15 @@ def _is_worded(name: Name) -> bool:
     return name.type != PERSON and " " in name.normal and not name.speaker
 
 
-def _fits(name: Name, type: str, vocabulary: Vocabulary) -> bool:
-    return vocabulary.compatible(name.type, type)
+def _fits(name: Name, other: str, type: str, vocabulary: Vocabulary) -> bool:
+    """Whether `name` can mean one called `other` of such a type."""
+    return vocabulary.compatible(name.type, type) and not names.apart(name.text, other)
 
 
 def _of_alias(name: Name, named: Sequence[Entity], vocabulary: Vocabulary) -> str | None:
     """Of those that go by a name the one of the same type, else whose own name it is, else the
     eldest."""
-    fitting = [entity for entity in named if _fits(name, entity.type, vocabulary)]
+    fitting = [entity for entity in named if _fits(name, entity.name, entity.type, vocabulary)]
 
     def order(entity: Entity) -> tuple[bool, bool, str]:
         return (entity.type != name.type, normal(entity.name) != name.normal, entity.id)
