@@ -26,13 +26,17 @@ class JSONRequest(Request):
         return decode(await self.body())
 
 
+def _byte(error: UnicodeDecodeError) -> bytes:
+    return bytes(error.object[error.start : error.start + 1])
+
+
 def decode(data: bytes) -> Any:
     """Parsed JSON. MalformedRequest with the place of the first fault."""
     try:
         return msgspec.json.decode(data)
     except UnicodeDecodeError as error:
         raise MalformedRequest(
-            f"the body is not UTF-8: byte {data[error.start : error.start + 1]!r} at its "
+            f"the body is not UTF-8: byte {_byte(error)!r} at its "
             f"position {error.start} within a string"
         ) from error
     except RecursionError as error:

@@ -115,6 +115,10 @@ def idempotency(key: Any) -> dict[str, str]:
 
 
 def if_match(version: int | None) -> dict[str, str]:
+    if version is not None and type(version) is not int:
+        raise InvalidInput(
+            f"if_version is {version!r}; it must be a whole number", field="if_version"
+        )
     return {} if version is None else {"If-Match": f'"{version}"'}
 
 

@@ -20,6 +20,7 @@ from memos.types import Job, JobState
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 _CONNECT_SECONDS = 5.0
+_LONGEST_TIMEOUT = 31_536_000.0
 LONGEST_POLL = 20.0
 """Seconds that one request waits for a job; proxies cut longer ones."""
 
@@ -107,8 +108,15 @@ def connection(
             "the API key has characters that no key has; copy it again (api_key or MEMOS_API_KEY)",
             setting="api_key",
         )
-    if not timeout > 0:
-        raise InvalidSetting(f"timeout is {timeout!r}; it must be more than 0 s", setting="timeout")
+    if not (isinstance(timeout, (int, float)) and 0 < timeout < _LONGEST_TIMEOUT):
+        raise InvalidSetting(
+            f"timeout is {timeout!r}; it must be more than 0 s, and less than a year",
+            setting="timeout",
+        )
+    if type(retries) is not int:
+        raise InvalidSetting(
+            f"retries is {retries!r}; it must be a whole number", setting="retries"
+        )
     return Connection(url=url, api_key=key, timeout=timeout, policy=Policy(retries=retries))
 
 

@@ -344,7 +344,14 @@ def test_an_answer_that_is_no_stream_is_not_asked_for_again(make: Make, content:
     assert len(server.seen) == 1
 
 
-@pytest.mark.parametrize("options", [{"api_key": "a\nb"}, {"timeout": 0}, {"retries": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": "a\nb"},
+        *({"timeout": bad} for bad in (0, None, "5", float("inf"), float("nan"))),
+        *({"retries": bad} for bad in (-1, "2", 1.5)),
+    ],
+)
 def test_unusable_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetting):
         Client("http://127.0.0.1:1", **options)

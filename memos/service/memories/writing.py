@@ -340,7 +340,12 @@ class Writer:
         )
 
     def current(self, cube: Cube, memory_id: str, if_version: int | None = None) -> Memory:
-        """MemoryNotFound, also if it was erased; VersionConflict if it is at another version."""
+        """MemoryNotFound, also if it was erased; VersionConflict if it is at another version;
+        InvalidInput for what is no version."""
+        if if_version is not None and type(if_version) is not int:
+            raise InvalidInput(
+                f"if_version is {if_version!r}; it must be a whole number", field="if_version"
+            )
         found = self._stores.memories.get(cube.id, [memory_id]).get(memory_id)
         if found is None or found.state is State.ERASED:
             raise MemoryNotFound(

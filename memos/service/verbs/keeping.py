@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from memos.errors import InvalidInput
 from memos.service.verbs.base import Verbs
 from memos.types import (
     Audit,
@@ -129,6 +130,8 @@ class KeepingVerbs(Verbs):
         changes least first."""
         view = self._view(as_of=as_of, known_as_of=known_as_of)
         target, service = self._cube(cube), self._service
+        if query is not None and not query.strip():
+            raise InvalidInput("query is empty; leave it out to ask for nothing", field="query")
         wanted = Search(
             text=query or "",
             limit=min(_HITS, service.settings.max_limit),

@@ -101,6 +101,12 @@ def test_a_condition_is_asked_where_the_write_is_done(memos, boat, between, name
     assert memos.get(boat.id).metadata == {"b": 2}
 
 
+@pytest.mark.parametrize("condition", ["1", True, 1.0])
+def test_a_condition_is_a_whole_number(memos, boat, condition):
+    with pytest.raises(InvalidInput, match="whole number"):
+        memos.update(boat.id, content="Osprey", if_version=condition)
+
+
 def test_a_restore_goes_onto_what_came_between(memos, boat, between):
     memos.forget(boat.id)
     between(lambda: memos.expire(boat.id))
