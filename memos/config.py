@@ -290,6 +290,8 @@ def _parse(name: str, text: str, kind: type) -> Any:
             if word not in _TRUE | _FALSE:
                 raise ValueError(text)
             return word in _TRUE
+        if kind is Path and not text.strip():
+            raise ValueError(text)  # it would be the current folder
         return kind(text)
     except ValueError as error:
         raise InvalidSetting(

@@ -39,6 +39,8 @@ def test_true_words(word):
         ("MEMOS_VECTOR_INDEX", "faiss", "pgvector"),
         ("MEMOS_MAX_BATCH", "0", "minimum is 1"),
         ("MEMOS_PROT", "1", "MEMOS_PROT"),
+        ("MEMOS_DATA_DIR", "", "MEMOS_DATA_DIR"),
+        ("MEMOS_DATA_DIR", " ", "MEMOS_DATA_DIR"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(name, value, named):

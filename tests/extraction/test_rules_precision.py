@@ -30,6 +30,8 @@ from tests.extraction.test_rules import read, said, says, talk
         ("I eat no meat.", {"not Nora eats meat"}),
         ("I speak no German.", {"not Nora speaks German"}),
         ("I no longer like tea.", {"not Nora likes tea"}),
+        ("I love tea but also coffee.", {"Nora likes tea", "Nora likes coffee"}),
+        ("I like all kinds of music but especially jazz.", {"Nora likes jazz"}),
         ("I hardly like tea.", set()),
         ("I barely speak German.", set()),
     ],
@@ -121,6 +123,10 @@ def test_only_what_is_taken_back_is() -> None:
     assert says("Everyone thinks I'm from Spain, but I'm from Portugal.") == {
         "Nora comes_from Portugal"
     }
+
+
+def test_who_knows_is_believed() -> None:
+    assert says("My doctor says I'm allergic to nuts.") == {"Nora allergic_to nuts"}
 
 
 def test_one_sister_is_not_the_other() -> None:

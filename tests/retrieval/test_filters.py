@@ -138,6 +138,7 @@ def test_fails(filter):
         ({"n": {"gt": [1]}}, "filter.n.gt", "number"),
         ({"n": {"gt": None}}, "filter.n.gt", "number"),
         ({"n": {"eq": 10**30}}, "filter.n.eq", "64 bits"),
+        ({"n": {"lt": float("nan")}}, "filter.n.lt", "JSON"),
         ({"occurred_at": {"gt": "yesterday"}}, "filter.occurred_at.gt", "ISO 8601"),
         ({"occurred_at": {"gt": 5}}, "filter.occurred_at.gt", "ISO 8601"),
         ({"a..b": 1}, "filter.a..b", "empty part"),

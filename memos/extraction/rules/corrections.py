@@ -186,10 +186,9 @@ def _meant(
     if not states:
         return claims
     last = max(states, key=lambda c: c.start)
-    if kind is not None and last.object is not None and not _alike(kind, last.object.type):
-        return claims
     kinds = {c.object.type for former in mine for c in _stated(former) if c.object is not None}
-    if kind is None and len(kinds) > 1:
+    fits = kind is not None and last.object is not None and _alike(kind, last.object.type)
+    if len(kinds) > 1 and not fits:
         return claims  # it may have been meant of another kind of thing, said before that
     same = [c for c in states if _object(c) == _object(last)]
     return claims + [_again(c, new, _object(c), text) for c in same]

@@ -33,6 +33,10 @@ _SUPPOSE = words(
     let hate fail threaten deny"""
 )
 _THINK = words("think believe guess suppose reckon assume say claim insist write")
+_WHO_KNOW = words(
+    """doctor doctors dr doc dentist gp allergist therapist physician nurse optician specialist vet
+    test tests result results scan lab contract passport certificate"""
+)
 _FALSE = words(
     """myth lie rumour rumor joke misconception misunderstanding hoax legend falsehood fantasy
     theory"""
@@ -191,7 +195,8 @@ def _of_me(verb: Token, governor: Clause) -> bool:
     if governor.lemma not in _THINK or governor.subject is None:
         return False
     about = next((c.lower_ for c in verb.children if c.dep_ in ("nsubj", "nsubjpass")), "")
-    return about in ("i", "we") and governor.subject.lower_ not in ("i", "we")
+    teller = governor.subject.lower_
+    return about in ("i", "we") and teller not in ("i", "we") and teller not in _WHO_KNOW
 
 
 def _depends(verb: Token, governor: Clause) -> bool:

@@ -149,11 +149,11 @@ def set_against(listed: Token) -> bool:
     below = {c.lower_ for c in listed.children if c.i < listed.i}
     if below & _DENYING:
         return True
-    between = [
-        c.lower_ for c in listed.head.children if c.dep_ == "cc" and listed.head.i < c.i < listed.i
-    ]
-    if between and between[-1] == "but" and not below & _ADDING:
-        return True
+    joints = [c for c in listed.head.children if c.dep_ == "cc" and listed.head.i < c.i < listed.i]
+    if joints and joints[-1].lower_ == "but":
+        between = {t.lower_ for t in listed.doc[joints[-1].i : listed.i]}
+        if not between & _ADDING:
+            return True
     return listed.head.dep_ == "conj" and listed.dep_ == "conj" and set_against(listed.head)
 
 

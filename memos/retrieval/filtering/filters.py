@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from math import isfinite
 from typing import Any, Union
 
 from memos.errors import InvalidFilter
@@ -221,6 +222,8 @@ def _scalar(key: str, path: tuple[str, ...], operand: Any, at: str) -> Any:
         return _utc(operand).astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
     if isinstance(operand, int) and not -(2**63) <= operand < 2**63:
         raise InvalidFilter(f"{at} is an integer beyond 64 bits", field=at)
+    if isinstance(operand, float) and not isfinite(operand):
+        raise InvalidFilter(f"{at} is {operand!r}, which JSON can't hold", field=at)
     if operand is None or isinstance(operand, (bool, int, float, str, list, tuple, Mapping)):
         return operand
     raise InvalidFilter(f"{at} is {_shown(operand)}; use a JSON value", field=at)
