@@ -191,8 +191,8 @@ PLAIN = words(
 VAGUE = words(
     """one ones thing things something anything everything nothing stuff way fact idea time times
     lot bit kind kinds sort sorts type types part place it that this them those these him her you me
-    us all both some any more day moment people person someone everyone anyone somebody guy guys look feeling sound
-    rest much case point whole half"""
+    us all both some any more day moment people person someone everyone anyone somebody guy guys
+    look feeling sound rest much case point whole half"""
 )
 HOBBY_VERBS = {
     "box": "boxing", "camp": "camping", "climb": "climbing", "cycle": "cycling", "dance": "dancing",
