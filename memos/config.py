@@ -7,6 +7,7 @@ Components are given values; they never look here themselves.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
 from math import isfinite
@@ -332,7 +333,13 @@ def explain(
 def _check_known(env: Mapping[str, str], others: Set[str] = frozenset()) -> None:
     """InvalidSetting for `MEMOS_` variables that nobody reads, and for `others`."""
     names = {spec.name for spec in fields(Settings)} | _OTHER
-    unknown = {k for k in env if k.startswith(PREFIX) and k[len(PREFIX) :].lower() not in names}
+    unknown = {
+        k
+        for k in env
+        if k.startswith(PREFIX)
+        and k[len(PREFIX) :].lower() not in names
+        and not _OF_CLUSTER.match(k)
+    }
     if unknown | others:
         raise InvalidSetting(
             f"unknown setting {', '.join(sorted(unknown | others))}; `memos config` lists them all"
@@ -341,6 +348,10 @@ def _check_known(env: Mapping[str, str], others: Set[str] = frozenset()) -> None
 
 # Read by the client and the CLI, not settings of the service: where to find it and how to sign in.
 _OTHER = {"url", "api_key", "tenant"}
+
+
+_OF_CLUSTER = re.compile(r"MEMOS_(?:SERVICE_(?:HOST|PORT)|PORT_\d+_)")
+"""What Kubernetes sets in every pod beside a service called memos."""
 
 
 def client_environment(environ: Mapping[str, str] | None = None) -> tuple[str | None, str | None]:

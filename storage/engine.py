@@ -129,15 +129,16 @@ class Database:
 
     def _scrub(self) -> None:
         """Empties the write-ahead log. Never fails: what was erased is committed already."""
-        with self._reader.connect() as connection:
-            try:
-                connection.exec_driver_sql(_busy(1.0))
-                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
-            except exc.OperationalError as error:
-                log.warning("%s: erased text is still in the log: %s", self.place, error.orig)
-                busy = True
-            finally:
-                connection.exec_driver_sql(_busy(self.lock_timeout))
+        busy: object = True
+        try:
+            with self._reader.connect() as connection:
+                try:
+                    connection.exec_driver_sql(_busy(1.0))
+                    busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+                finally:
+                    connection.exec_driver_sql(_busy(self.lock_timeout))
+        except (exc.OperationalError, StorageError) as error:
+            log.warning("%s: erased text is still in the log: %s", self.place, error)
         self._unscrubbed = bool(busy)
 
     def _use_wal(self) -> None:

@@ -19,7 +19,8 @@ class DatabaseFile:
     """The file at `path`. Thread-safe after `opened`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        # As the engine does, once: the process may go to another folder.
+        self.path = path.absolute()
         self._identity: tuple[int, int] | None = None
 
     def create(self) -> None:

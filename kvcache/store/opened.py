@@ -19,7 +19,7 @@ from torch import Tensor
 
 from memos.errors import BlockCorrupt
 from memos.kvcache.blocks.block import BlockId
-from memos.kvcache.blocks.file import Head, check_payload, read_head
+from memos.kvcache.blocks.file import Head, check_payload, opened, read_head
 from memos.kvcache.store.folder import Signature, signature_of
 from memos.kvcache.store.verifying import LARGE_BYTES, check_file
 
@@ -93,7 +93,7 @@ class OpenedFiles:
 
 
 def _opened(path: Path, block: BlockId, verified: Signature | None) -> OpenedFile:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = opened(path)
     try:
         signature = signature_of(os.fstat(descriptor))
         file = OpenedFile(descriptor, read_head(descriptor), signature)

@@ -5,7 +5,6 @@ Knows how to show things, not where they come from. rich is loaded only to show 
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import re
@@ -29,23 +28,14 @@ _PIPED_WIDTH = 160
 
 
 def prepare_streams() -> None:
-    """A character that the terminal's encoding lacks is shown as `?`, not an error. What is printed
-    to a stdout that was closed before the start is refused as by a full disk, not with None."""
-    if sys.stdout is None:
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed()), encoding="utf-8")
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  open until the end of the process
+    """A character that the terminal's encoding lacks is shown as `?`, not an error. Who has closed
+    a stream before the start wants to see nothing, as of a server without a terminal."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  until the end of the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-class _Closed(io.RawIOBase):
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object) -> int:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def clean(text: str) -> str:

@@ -99,7 +99,9 @@ def connection(
     environ: Mapping[str, str] | None = None,
 ) -> Connection:
     """Explicit values before `MEMOS_URL` and `MEMOS_API_KEY`. InvalidSetting for unusable ones."""
-    env_url, env_key = client_environment(environ)
+    env_url, env_key = None, None
+    if not (base_url and api_key):  # else nothing is looked for there
+        env_url, env_key = client_environment(environ)
     url = (base_url or env_url or DEFAULT_URL).rstrip("/")
     key = api_key or env_key
     _check_url(url)

@@ -30,7 +30,15 @@ _LANGUAGE = re.compile(
     r"(?:answer|reply|respond|write|speak|talk|communicate)(?:ing)?(?: back)?(?: to me)?"
     r"(?: only)? in (?P<value>[a-z]+)"
 )
-_NAME = re.compile(r"(?:call|address|calling|addressing) me (?:as )?(?P<value>[\w' -]+)")
+_NAME = re.compile(
+    r"(?:call|address|calling|addressing) me (?:as )?(?P<value>[\w'-]+(?: [\w'-]+){0,2})"
+)
+_NO_NAMES_TEXT = """
+    when whenever if before after at on in by about once every each back later tomorrow today
+    tonight again for to with from until unless first out up only while during as soon next right
+    now more
+"""
+_NO_NAMES = frozenset(_NO_NAMES_TEXT.split())
 _LANGUAGES_TEXT = """
     arabic bengali bulgarian cantonese catalan chinese croatian czech danish dutch english
     estonian finnish french german greek hebrew hindi hungarian icelandic indonesian irish italian
@@ -69,7 +77,7 @@ def order_of(memory: Memory) -> Order | None:
     what, forbidden = found["what"], found["not"] is not None
     if (language := _LANGUAGE.fullmatch(what)) and language["value"] in _LANGUAGES:
         return Order(("language",), language["value"], forbidden)
-    if name := _NAME.fullmatch(what):
+    if (name := _NAME.fullmatch(what)) and not _NO_NAMES & set(name["value"].split()):
         return Order(("name",), name["value"], forbidden)
     said = wording(what).words
     if len(said) < 2:

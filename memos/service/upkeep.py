@@ -132,6 +132,8 @@ class Doctor:
         unread = self._stores.graph.unread(cube.id, self._extractor.name, limit=_PART)
         # There is nothing to read in what consolidation made; the next job passes over it.
         rows = [memory for memory in unread if not is_made(memory)]
+        if len(unread) == _PART and not rows:
+            rows = unread  # others may stand behind them
         if not rows:
             return []
         if repair:

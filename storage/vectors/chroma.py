@@ -67,6 +67,7 @@ class ChromaIndex:
         self._path = path
         self._write = threading.Lock()
         self._open = threading.Lock()
+        self._probing = threading.Lock()
         self._collections: dict[str, Collection] = {}
         self._client: Client | None = None
         self._broken: IndexUnavailable | None = None
@@ -162,7 +163,6 @@ class ChromaIndex:
         with self._write:
             try:
                 with self._translated(f"drop cube {cube_id}"):
-                    self._check_room()
                     self._delete_collection(cube_id)
             except IndexUnavailable:
                 if self._closed:
@@ -197,11 +197,13 @@ class ChromaIndex:
         """StorageUnavailable while another process has the database. Chroma's library, also when it
         searches, waits for it without giving Python's own lock away: everything in this process
         would stand still as long."""
-        if self._probe_fd is None and sys.platform == "linux":
-            with suppress(FileNotFoundError):
-                # Kept until the end: closing it would drop the locks that SQLite holds on the file.
-                self._probe_fd = os.open(self._path / DATABASE, os.O_RDONLY | os.O_CLOEXEC)
-        holder = None if self._probe_fd is None else _writer(self._probe_fd)
+        with self._probing:
+            if self._probe_fd is None and sys.platform == "linux" and not self._closed:
+                with suppress(FileNotFoundError):
+                    # Kept until the end: to close it drops the locks that SQLite has on the file.
+                    path = self._path / DATABASE
+                    self._probe_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            holder = None if self._probe_fd is None else _writer(self._probe_fd)
         if holder is not None:
             raise StorageUnavailable(
                 f"the SQLite file of {self._path} is locked by process {holder}, no part of memos",
@@ -295,9 +297,10 @@ class ChromaIndex:
             raise self._broken
 
     def _close_probe(self) -> None:
-        fd, self._probe_fd = self._probe_fd, None
-        if fd is not None:
-            os.close(fd)
+        with self._probing:
+            fd, self._probe_fd = self._probe_fd, None
+            if fd is not None:
+                os.close(fd)
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:

@@ -332,6 +332,11 @@ def test_a_misspelt_variable_is_not_passed_over(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("MEMOS_APIKEY", "x")
     with pytest.raises(InvalidSetting, match="MEMOS_APIKEY"):
         Client()
+    Client("http://127.0.0.1:1", api_key="k").close()  # which asks the environment nothing
+    monkeypatch.delenv("MEMOS_APIKEY")
+    for name in ("MEMOS_SERVICE_HOST", "MEMOS_SERVICE_PORT_HTTP", "MEMOS_PORT_8000_TCP_ADDR"):
+        monkeypatch.setenv(name, "10.0.0.1")  # by Kubernetes, beside a service of that name
+    Client().close()
 
 
 @pytest.mark.parametrize("content", [{"items": []}, None], ids=["json", "nothing"])

@@ -48,6 +48,9 @@ def test_a_later_instruction_overrules(
         ("Never answer in German.", "Please answer in English."),
         ("Always answer in French.", "I can't answer in French."),
         ("Don't call me at night.", "Call me Bob."),
+        ("Call me Ana.", "Always call me before you deploy."),
+        ("Call me Bob.", "Call me at night."),
+        ("Call me Ana.", "Always call me when a build fails."),
         ("Always answer in French. And use short sentences.", "Never answer in French."),
     ],
 )

@@ -115,6 +115,18 @@ def test_who_and_which(text: str, stated: set[str]) -> None:
     assert says(text) == stated
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer to your question: I live in Hull.",
+        "You complete me: I live in Hull.",
+        "Translate to Spanish: My name is Peter.\n\nI live in Hull.",
+    ],
+)
+def test_what_is_told_beside_a_task_is_read(text: str) -> None:
+    assert says(text) == {"Nora lives_in Hull"}
+
+
 def test_only_what_is_taken_back_is() -> None:
     assert says("I live in Rome. I like tea. It's not true that I hate cats.") == {
         "Nora lives_in Rome",
@@ -203,3 +215,96 @@ def test_i_meant_is_of_what_was_just_said_and_of_its_kind() -> None:
     assert unknown[2].claims == ()
     right = read(talk(("Nora", "I live in Leeds."), ("Nora", "Sorry, I meant London.")))[1]
     assert [said(claim) for claim in right.claims] == ["Nora lives_in London"]
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("I live in Leeds.", "Actually, I moved to York last week."),
+        ("I work at Acme.", "Actually I work at Globex now."),
+        ("I live in Leeds.", "Sorry for the late reply, I moved to York last week."),
+        ("I live in Leeds.", "Oops, forgot to mention: we moved to York in November."),
+    ],
+)
+def test_news_that_begins_like_a_correction_is_news(before: str, text: str) -> None:
+    found = read(talk(("Nora", before), ("Nora", text)))[1]
+    assert found.claims
+    assert not any(claim.corrects for claim in found.claims)
+
+
+@pytest.mark.parametrize(
+    "text", ["Actually, I live in York.", "Sorry, I live in York.", "No wait, I live in York."]
+)
+def test_what_only_differs_after_an_announcement_corrects(text: str) -> None:
+    found = read(talk(("Nora", "I live in Leeds."), ("Nora", text)))[1]
+    assert [(said(claim), claim.replaces) for claim in found.claims] == [
+        ("Nora lives_in York", "Leeds")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't eat meat at work.",
+        "We don't speak Italian at home.",
+        "I don't play guitar very well.",
+        "I no longer play guitar in a band.",
+        "I stopped speaking Italian to my kids.",
+        "I stopped drinking coffee for a week.",
+        "I'm working with Oracle on a migration.",
+        "I work with Python and Django.",
+        "I work with Pfizer as a client.",
+        "I'm working at Starbucks today, the wifi is good.",
+        "I work for Acme's CEO.",
+        "My second favourite band is Blur.",
+        "My least favourite band is Nickelback.",
+        "My favourite colour for walls is grey.",
+        "My favourite Dickens book is Emma.",
+        "My work wife Sue is hilarious.",
+        "I'm a terrible cook.",
+        "I'm a good driver.",
+        "I'm a nurse to my whole family.",
+        "I'm a chef in my own kitchen.",
+        "My old phone number was 555-9999.",
+    ],
+)
+def test_what_is_less_than_the_whole_says_nothing_of_it(text: str) -> None:
+    assert says(text) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("I don't eat meat at all.", {"not Nora eats meat"}),
+        ("I stopped eating meat in 2020.", {"not Nora eats meat"}),
+        ("I no longer speak German at all.", {"not Nora speaks German"}),
+        ("I work with Pfizer as a chemist.", {"Nora works_at Pfizer", "Nora job_title chemist"}),
+        ("I'm working at Bosch these days.", {"Nora works_at Bosch"}),
+        ("I work at the post office.", {"Nora works_at post office"}),
+        ("My all-time favourite movie is Alien.", {"Nora favourite_film Alien"}),
+        ("My favourite movie of all time is Alien.", {"Nora favourite_film Alien"}),
+        ("I'm a chef in Rome.", {"Nora job_title chef"}),
+    ],
+)
+def test_and_the_whole_is_still_read(text: str, stated: set[str]) -> None:
+    assert says(text) == stated
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Years ago I moved to Paris for love.",
+        "I had moved to London before that.",
+        "I moved to London at 18.",
+        "I got my first job at Lidl.",
+        "I got a job at Globex but turned it down.",
+        "When I was 20 I started working at Tesco.",
+    ],
+)
+def test_what_was_long_ago_ends_nothing_of_today(text: str) -> None:
+    assert not any(" lives_in " in each or " works_at " in each for each in says(text))
+
+
+@pytest.mark.parametrize("text", ["My first wife Ann lives in Rome.", "My wife passed away."])
+def test_a_spouse_of_the_past_makes_nobody_married(text: str) -> None:
+    assert "Nora relationship_status married" not in says(text)

@@ -576,3 +576,16 @@ def test_the_order_of_arrival_does_not_matter(memos, drawn, data):
             ]
         )
     assert views[0] == views[1]
+
+
+def test_mr_and_mrs_are_asked_for_by_their_titles(memos):
+    memos.add_facts(
+        [
+            {"subject": "Mr. Patel", "predicate": "lives_in", "object": "York"},
+            {"subject": "Mrs. Patel", "predicate": "lives_in", "object": "Leeds"},
+        ]
+    )
+    for name in ("Mr. Patel", "Mrs. Patel"):
+        assert memos.entity(name).name == name
+    with pytest.raises(InvalidInput, match="several entities"):
+        memos.entity("Patel")

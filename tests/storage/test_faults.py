@@ -215,6 +215,17 @@ def test_nothing_is_acknowledged_into_a_file_that_is_no_longer_there(
     stores.health.close()
 
 
+def test_a_relative_path_is_that_of_the_start(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stores = open_stores("sqlite:///here.db", new_id=new_id, clock=clock, derivation=Rules())
+    monkeypatch.chdir("/")
+    stores.cubes.create(samples.cube(clock))
+    stores.health.close()
+    assert (tmp_path / "here.db").stat().st_size > 0
+
+
 def test_a_file_that_goes_while_a_write_waits_gets_nothing(
     sqlite_url: str, tmp_path: Path, clock: Clock
 ) -> None:

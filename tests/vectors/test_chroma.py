@@ -164,9 +164,14 @@ def test_too_little_room_is_told_before_a_write(
     monkeypatch.setattr(os, "statvfs", lambda path: full)
     with pytest.raises(StorageFull, match="free some space"):
         index.upsert("c", ["b"], unit_vectors(1, seed=1), seq=2)
+    index.drop("c")  # which makes room
     monkeypatch.undo()
     index.upsert("c", ["b"], unit_vectors(1, seed=1), seq=2)
+    assert index.ids("c") == {"b"}
     index.close()
+    with pytest.raises(IndexUnavailable, match="closed"):
+        index.reached("c")
+    assert index._probe_fd is None
 
 
 def test_a_closed_index_says_so(tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ _NOT_NAMES = words(
     good bad long today yesterday going my the a an at in on to from if because what when who i
     you he she they we"""
 )
+_NEWS = re.compile(
+    r"\b(?:now|nowadays|these days|currently|at the moment|new|just|turned|anymore|any more|again"
+    r"|late reply|forgot to (?:mention|say|tell)|did i (?:tell|mention))\b",
+    re.I,
+)
 _LONGEST = 500
 _RECENT = 6
 """Turns back that a correction reaches which does not say what it replaces."""
@@ -87,12 +92,21 @@ def corrected(
     if pair is not None:
         return _replaced(text, found, mine, pair, announced=announced)
     if announced or _ACTUALLY.search(text):
+        if _tells_a_change(text, found):
+            return found  # "actually, I moved last week": what was said before was so
         marked = [_mark(claim, mine) for claim in found]
         if marked != found or not announced:
             return marked
     if (meant := _MEANT.search(text)) and announced_or_alone(text):
         return _meant(text, found, mine, meant[1], kinds.get(normal(meant[1])))
     return found
+
+
+def _tells_a_change(text: str, claims: Sequence[Claim]) -> bool:
+    """Whether what differs from before is news, and no correction."""
+    dated = any(c.since is not None or c.until is not None for c in claims)
+    changes = any(_VOCABULARY.predicate(c.predicate).event for c in claims)
+    return dated or changes or _NEWS.search(text) is not None
 
 
 def announced_or_alone(text: str) -> bool:

@@ -6,6 +6,7 @@ that into a claim, or into none where the clause does not state it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -42,8 +43,18 @@ _ALIKE = words("read quit put cut hit let set split hurt shut")
 """Verbs that look the same in the present and in the past."""
 _HARMLESS = frozenset({"aux", "auxpass", "neg", "punct", "intj", "cc", "expl", "mark", "conj"})
 _STRESS = words(
-    """really actually even personally also either just honestly n't not never at all anymore
-    longer more well so now"""
+    """really actually even personally also either just honestly n't not never all anymore longer
+    more now"""
+)
+
+
+_LONG_AGO = re.compile(
+    r"\b(?:(?:years|ages|decades|long) ago|at (?:the age of )?(?:1\d|2[0-5])(?=\s*[,.;!?]|\s*$)"
+    r"|(?:my|his|her|their) (?:very )?first (?:job|flat|apartment|house|home|place)"
+    r"|after (?:high ?school|college|uni|university|school|graduation|graduating)"
+    r"|when (?:i|he|she|we|they) (?:was|were) \d+"
+    r"|(?:and|but|then) (?:came|moved|went) back|turned (?:it|them|that) down)\b",
+    re.I,
 )
 
 
@@ -167,14 +178,14 @@ class Draft:
         if time.future:
             return None
         if clause.phase is Phase.END:
-            return True, time.at or time.since, None
+            return None if limited(clause, about) else (True, time.at or time.since, None)
         if clause.phase is Phase.FORMER:
             if clause.negated or not past:
                 return None
             return self._former(time)
         if clause.negated:
             if clause.ended:
-                return True, time.at, None
+                return None if limited(clause, about) else (True, time.at, None)
             if clause.tense is not Tense.PRESENT or clause.times or not bare(clause, about):
                 return None
             return True, None, None
@@ -252,6 +263,12 @@ def _reminisces(clause: Clause) -> bool:
         return False
     if clause.verb.dep_ in ("advcl", "relcl", "acl", "pcomp"):
         return True
+    if clause.tense is Tense.PAST and any(
+        c.dep_ == "aux" and c.lower_ in ("had", "'d") for c in clause.children
+    ):
+        return True  # "I had moved to Rome before that"
+    if _LONG_AGO.search(clause.verb.sent.text):
+        return True
     if clause.words & _ONCE:
         return True
     for child in clause.children:
@@ -264,6 +281,25 @@ def _reminisces(clause: Clause) -> bool:
     return False
 
 
+_LIMITS = words("to with in at on around near for during by before")
+
+
+def limited(clause: Clause, about: tuple[Token, ...]) -> bool:
+    """Whether what has ended is less than the whole: "no longer play in a band", "stopped speaking
+    Italian to my kids", "stopped drinking coffee for a week". A date is no limit."""
+    read = {token.i for token in about}
+    for child in (*clause.children, *(c for token in about for c in token.children)):
+        if child.dep_ not in ("prep", "dative") or child.lower_ not in _LIMITS or child.i in read:
+            continue
+        below = [c for c in child.children if c.dep_ in ("pobj", "pcomp")]
+        if any(c.i in read or c.lower_ in ("all", "good", "ever") for c in below):
+            continue
+        timed = bool(below) and all(c.ent_type_ in ("DATE", "TIME") or c.like_num for c in below)
+        if child.lower_ == "for" or not timed:
+            return True
+    return False
+
+
 def bare(clause: Clause, about: tuple[Token, ...]) -> bool:
     """Whether the clause says nothing beside subject, verb and what stands in `about`."""
     read = {token.i for token in about}
@@ -272,6 +308,10 @@ def bare(clause: Clause, about: tuple[Token, ...]) -> bool:
             continue
         if child.dep_ in ("nsubj", "nsubjpass") or child.lower_ in _STRESS:
             continue
+        if child.lower_ == "at" and [c.lower_ for c in child.children] == ["all"]:
+            continue
+        if child.lower_ in ("well", "so") and child.i < clause.verb.i:
+            continue  # "well, I don't", but not "I don't play well"
         if any(listed.i in read for listed in child.conjuncts):
             continue  # "I don't like tea or coffee"
         if child.dep_ in ("prep", "dative", "prt") and any(c.i in read for c in child.children):

@@ -80,6 +80,8 @@ def title(token: Token | None) -> tuple[str, str] | None:
         return None
     if any(c.dep_ == "poss" for c in token.children):
         return None  # "my sister's teacher"
+    if any(c.lower_ in _PRAISE for c in token.children) or _figurative(token):
+        return None  # "I'm a terrible cook", "a nurse to my whole family"
     text = phrase(token).lower()
     tail = " ".join(text.split()[-2:])
     if word in TRADES or tail in TRADES:
@@ -87,6 +89,28 @@ def title(token: Token | None) -> tuple[str, str] | None:
     if word in ARTS:
         return "occupied_as", text
     return None
+
+
+_PRAISE = words(
+    """good great terrible bad decent awful lousy mean only such amazing horrible better best worst
+    excellent poor slow fast careful"""
+)
+
+
+def _figurative(token: Token) -> bool:
+    for child in token.children:
+        if child.dep_ != "prep":
+            continue
+        if child.lower_ == "to":
+            return True
+        below = {t.lower_ for t in child.subtree}
+        if child.lower_ == "in" and below & {"own", "shower", "kitchen", "dream", "dreams"}:
+            return True
+        if child.lower_ == "at" and "heart" in below:
+            return True
+        if child.lower_ == "of" and below & {"soul", "fate", "life"}:
+            return True
+    return False
 
 
 def any_title(token: Token) -> str | None:

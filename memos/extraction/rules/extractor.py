@@ -24,7 +24,7 @@ from memos.extraction.rules.partners import read_partner, read_relatives
 from memos.extraction.rules.people import People, may_be_kin
 from memos.extraction.rules.phrases import entity_type
 from memos.extraction.rules.pieces import pieces
-from memos.extraction.rules.taken_back import takes_back, unsaid_from
+from memos.extraction.rules.taken_back import material, takes_back
 from memos.extraction.rules.tastes import read_taste
 from memos.extraction.rules.traits import read_trait
 from memos.extraction.rules.when import assign
@@ -171,8 +171,9 @@ class _Reading:
             claims += [shifted(claim, offset) for claim in draft.claims]
             for start, (ref, first, last) in people.places.items():
                 places[start + offset] = (ref, first + offset, last + offset)
-        end = unsaid_from(turn.memory.content)
-        return _distinct([c for c in claims if end is None or c.end <= end]), places
+        first, last = material(turn.memory.content)
+        told = [c for c in claims if c.end <= first or c.start >= last]
+        return _distinct(told), places
 
     def _read(self, doc: Doc, text: str, draft: Draft, said_at: datetime) -> None:
         found: list[Clause] = []

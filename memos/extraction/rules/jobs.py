@@ -24,7 +24,7 @@ from memos.extraction.rules.lexicon import (
     WORKPLACES,
 )
 from memos.extraction.rules.phrases import is_name, name_span, phrase
-from memos.types import Ref
+from memos.types import Granularity, Ref
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -42,10 +42,17 @@ def _works(clause: Clause, draft: Draft) -> None:
         return  # "I work out at the gym"
     where = clause.after("at")
     if clause.lemma == "work":
-        where = where or clause.after("for") or clause.after("with")
+        where = where or clause.after("for")
+        role = clause.after("as")
+        if where is None and role is not None and role.lower_ not in _CUSTOMERS:
+            where = clause.after("with")  # without a trade they may be customers, or tools
+    if where is not None and (_is_no_employer(where) or _for_a_day(clause)):
+        return
     trade = clause.after("as")
     if trade is None and where is not None:
         trade = below(where, "as")
+    if trade is not None and trade.lower_ in _CUSTOMERS:
+        trade = None
     if where is None and trade is not None:
         where = below(trade, "at", "for", "with")
     company = employer(where, draft)
@@ -76,6 +83,32 @@ def _works(clause: Clause, draft: Draft) -> None:
                     about=(project,),
                     past=False,
                 )
+
+
+_CUSTOMERS = frozenset({"client", "customer", "partner", "supplier", "vendor", "contractor"})
+_CHIEFS = frozenset({"ceo", "cto", "cfo", "coo", "boss", "founder", "owner"})
+
+
+def _is_no_employer(where: Token) -> bool:
+    """ "Acme's CEO", "the London office"."""
+    named = any(c.dep_ == "compound" and is_name(c) for c in where.children)
+    return where.lower_ in _CHIEFS or (where.lower_ in ("office", "branch") and named)
+
+
+def _for_a_day(clause: Clause) -> bool:
+    """ "I'm working at the café today" says where somebody sits."""
+    brief = (
+        *(Granularity.SECOND, Granularity.MINUTE, Granularity.HOUR),
+        *(Granularity.DAY, Granularity.WEEK),
+    )
+    if not clause.progressive or clause.tense is not Tense.PRESENT:
+        return False
+    now = any(m.role in ("at", "during", "until") for m in clause.times)
+    short = any(m.period.granularity in brief for m in clause.times)
+    until = any(
+        c.dep_ == "advcl" and any(d.lower_ == "until" for d in c.children) for c in clause.children
+    )
+    return (now and short) or until
 
 
 def _thing(token: Token, draft: Draft) -> Ref:

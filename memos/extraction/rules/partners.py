@@ -28,6 +28,8 @@ _LOVED = frozenset(
         "ex",
     }
 )
+_OVER = words("die pass leave lose divorce separate remarry")
+_LOST = words("lost left divorced")
 _LOVED_THINGS = words(
     """job work career game sea ocean idea money code craft church art music company sport"""
 )
@@ -278,7 +280,12 @@ def read_relatives(draft: Draft, clause_of: dict[int, Clause]) -> None:
                 confidence=sure,
                 told=one_at_a_time,
             )
-        if relative.word in SPOUSES and clause.mood is not Mood.OPEN:
+        if (
+            relative.word in SPOUSES
+            and clause.mood is not Mood.OPEN
+            and clause.lemma not in _OVER
+            and relative.token.head.lower_ not in _LOST
+        ):
             draft.add(
                 clause, relative.owner, "relationship_status", value="married", confidence=0.75
             )

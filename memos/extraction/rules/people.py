@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from memos.extraction.rules.lexicon import (
     COUNTRIES,
     FEMALE,
+    FICTION,
     FORMER,
     MALE,
     RELATIONS,
@@ -30,6 +31,8 @@ YOURS = frozenset({"your", "ur"})
 _SHE = frozenset({"she", "her", "hers"})
 _HE = frozenset({"he", "him", "his"})
 _MONTH_NAMES = frozenset({"april", "june", "august", "summer", "autumn"})
+_NO_PARTNERS = words("work future imaginary fake pretend dream")
+"""With these a wife is none."""
 _ONE_OF = words(
     """other another second third elder eldest older oldest younger youngest middle little big baby
     twin"""
@@ -152,6 +155,14 @@ class People:
         name = self._name_beside(noun, token)
         gender = "f" if word in FEMALE else "m" if word in MALE else ""
         former = bool(modifiers & FORMER) or word.startswith("ex") or noun.lower_.startswith("ex")
+        if RELATIONS[word] == "partner_of":
+            played = any(
+                c.dep_ == "prep" and any(t.lower_ in FICTION for t in c.subtree)
+                for c in noun.children
+            )
+            if played or modifiers & _NO_PARTNERS:
+                return None
+            former = former or bool(modifiers & {"first", "second"})
         # One of several: "my other sister" is not she who was "my sister" before.
         one = "".join(f"{c.lower_} " for c in noun.children if c.lower_ in _ONE_OF and c.i < noun.i)
         ref = Ref(name=name or f"{owner.name}'s {one}{word}", type="person")

@@ -173,12 +173,34 @@ def _is_favourite(token: Token) -> bool:
     )
 
 
+def _qualified(kind: Token) -> bool:
+    """Whether it is not simply the favourite: "my second favourite band", "my favourite colour for
+    walls", "my favourite Dickens book"."""
+    for child in kind.children:
+        if child.dep_ in ("relcl", "acl"):
+            return True
+        if child.dep_ == "prep" and "all time" not in " ".join(t.lower_ for t in child.subtree):
+            return True
+        if child.dep_ in ("amod", "compound", "nmod", "advmod") and child.i < kind.i:
+            if child.lower_ in _FAVOURITE:
+                if {t.lower_ for t in child.children} & _LESS:
+                    return True
+            elif child.lower_ in _LESS or (is_name(child) and child.lower_ not in _ALSO):
+                return True
+    before = kind.doc[max(kind.sent.start, kind.i - 3) : kind.i]
+    return any(t.lower_ in _LESS for t in before)
+
+
+_LESS = frozenset({"least", "second", "third", "fourth", "2nd", "3rd", "former", "old", "other"})
+_ALSO = frozenset({"all", "time", "absolute", "very", "new", "current", "-"})
+
+
 def _favourite(clause: Clause, draft: Draft, kind: Token, thing: Token | None) -> None:
     """Singular, owned, and told by a noun or a name: "my favourite dish is ramen"."""
     owner = _owner(kind, draft)
     if owner is None or thing is None or clause.negated or clause.tense is not Tense.PRESENT:
         return
-    if kind.tag_ not in ("NN", "NNP") or kind.dep_ in ("pobj",):
+    if kind.tag_ not in ("NN", "NNP") or kind.dep_ in ("pobj",) or _qualified(kind):
         return
     if not (is_thing(thing) or is_name(thing)):
         return
@@ -213,7 +235,9 @@ def _dated(clause: Clause, draft: Draft, subject: Token) -> None:
 
 def _reachable(clause: Clause, draft: Draft, subject: Token) -> None:
     owner = _owner(subject, draft)
-    if owner is None or clause.negated:
+    if owner is None or clause.negated or clause.tense is not Tense.PRESENT:
+        return
+    if any(c.lower_ in ("old", "former", "previous", "work", "office") for c in subject.children):
         return
     text = clause.verb.sent.text
     if mail := _EMAIL.search(text):

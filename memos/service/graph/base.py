@@ -13,7 +13,7 @@ from typing import Any
 from memos.config import Settings
 from memos.errors import EntityNotFound, InvalidInput
 from memos.graph.network.projections import GraphProjections
-from memos.graph.resolving.names import LONGEST, normal
+from memos.graph.resolving.names import LONGEST, apart, normal, titled
 from memos.graph.resolving.resolution import Resolver
 from memos.graph.vocabulary import Vocabulary as Words
 from memos.protocols import Clock, NewId, Stores
@@ -81,7 +81,11 @@ class GraphBase:
     def _one(self, cube: Cube, name_or_id: str, known: datetime | None = None) -> Entity:
         """EntityNotFound if nothing goes by it; InvalidInput if several do."""
         check_label("entity", name_or_id)
-        found = self._named(cube, name_or_id, known)
+        found = [
+            entity
+            for entity in self._named(cube, name_or_id, known)
+            if not apart(name_or_id, entity.name)
+        ]
         if not found:
             raise EntityNotFound(
                 f"cube {cube.name!r} has no entity {name_or_id[:80]!r}"
@@ -89,6 +93,8 @@ class GraphBase:
                 entity=name_or_id,
             )
         own = [entity for entity in found if normal(entity.name) == normal(name_or_id)]
+        if len(own) > 1:
+            own = [entity for entity in own if titled(entity.name) == titled(name_or_id)]
         if len(found) > 1 and len(own) != 1:
             kinds = ", ".join(f"{entity.id} ({entity.name}, {entity.type})" for entity in found)
             raise InvalidInput(

@@ -13,7 +13,8 @@ then left to that one, and costs the job no attempt.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from memos.errors import CubeNotFound, EmbeddingModelChanged, StorageUnavailable
 from memos.protocols import Change, Stores, VectorIndex
@@ -137,27 +138,37 @@ class Handlers:
     def _vector_sync(self, context: JobContext) -> None:
         cube, index = self._cube(context), self._index_here()
         if index is not None:
-            sync_vectors(self._stores, index, cube.id, context.beat)
+            with _not_now():
+                sync_vectors(self._stores, index, cube.id, context.beat)
 
     def _vector_build(self, context: JobContext) -> None:
         cube, index = self._cube(context), self._index_here()
         if index is not None:
-            index.drop(cube.id)
-            sync_vectors(self._stores, index, cube.id, context.beat)
+            with _not_now():
+                index.drop(cube.id)
+                sync_vectors(self._stores, index, cube.id, context.beat)
 
     def _vector_drop(self, context: JobContext) -> None:
         index = self._index_here()
         if index is not None:
-            index.drop(str(context.job.payload["cube_id"]))
+            with _not_now():
+                index.drop(str(context.job.payload["cube_id"]))
 
     def _index_here(self) -> VectorIndex | None:
         """None if the service has no vector index; NotNow while another process holds it."""
         if self._vector_index is None:
             return None
-        try:
+        with _not_now():
             return self._vector_index()
-        except StorageUnavailable as error:
-            raise NotNow(error.message, seconds=_ELSEWHERE_SECONDS) from error
+
+
+@contextmanager
+def _not_now() -> Iterator[None]:
+    """An index that somebody else holds is waited for, at no cost."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        raise NotNow(error.message, seconds=_ELSEWHERE_SECONDS) from error
 
 
 def sync_vectors(
@@ -233,7 +244,9 @@ def is_complete(stores: Stores, index: VectorIndex, cube_id: str, reached: int) 
     for id, change in expected.items():
         if (id, change.seq) not in standing or change.vector is None:
             continue
-        if id not in held or not np.allclose(held[id], change.vector, atol=_TOLERANCE):
+        if id not in held or held[id].shape != change.vector.shape:
+            return False
+        if not np.allclose(held[id], change.vector, atol=_TOLERANCE):
             return False
     return True
 
