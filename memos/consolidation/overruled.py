@@ -52,19 +52,12 @@ _LANGUAGES = frozenset(_LANGUAGES_TEXT.split())
 @dataclass(frozen=True, slots=True)
 class Order:
     """What an instruction is about; which `value` it wants there, if one excludes another; and
-    whether it is forbidden."""
+    whether it is forbidden. It overrules what was wanted before, if that had another value, and
+    the opposite of the same."""
 
     topic: tuple[str, ...]
     value: str
     forbidden: bool
-
-    def overrules(self, other: Order) -> bool:
-        """Whether `other`, given before, no longer stands."""
-        if self.topic != other.topic:
-            return False
-        if self.value == other.value:
-            return self.forbidden != other.forbidden
-        return not self.forbidden and not other.forbidden
 
 
 def order_of(memory: Memory) -> Order | None:
@@ -98,8 +91,25 @@ def overruled(held: Sequence[Held]) -> Mapping[str, Held]:
     found: dict[str, Held] = {}
     for orders in given.values():
         orders.sort(key=lambda one: one[:2])
-        for number, (_, _, order, item) in enumerate(orders):
-            later = (one for _, _, other, one in orders[number + 1 :] if other.overrules(order))
-            for last in later:
-                found[item.memory.id] = last
+        found |= _overruled([(order, item) for _, _, order, item in orders])
+    return found
+
+
+def _overruled(orders: Sequence[tuple[Order, Held]]) -> dict[str, Held]:
+    """Of orders on one topic, the oldest first. O(n): from the last one back, with the last of each
+    value, wanted and forbidden, and the last two wanted values."""
+    last: dict[tuple[str, bool], tuple[int, Held]] = {}
+    wanted: list[tuple[str, tuple[int, Held]]] = []
+    found = {}
+    for number in reversed(range(len(orders))):
+        order, item = orders[number]
+        later = [last.get((order.value, not order.forbidden))]
+        if not order.forbidden:
+            later += [one for value, one in wanted if value != order.value][:1]
+        standing = [one for one in later if one is not None]
+        if standing:
+            found[item.memory.id] = max(standing, key=lambda one: one[0])[1]
+        here = last.setdefault((order.value, order.forbidden), (number, item))
+        if not order.forbidden and here[0] == number and len(wanted) < 2:
+            wanted.append((order.value, here))
     return found

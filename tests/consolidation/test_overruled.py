@@ -59,6 +59,23 @@ def test_what_may_stand_beside_another_does(memos: MemoryOS, before: str, after:
     assert memos.plan().items == ()
 
 
+def test_of_many_the_last_stands(service: Service, memos: MemoryOS) -> None:
+    texts = [
+        "Call me Bob.",
+        "Call me Rob.",
+        "Don't call me Bob.",
+        "Call me Robert.",
+        "Call me Rob.",
+    ]
+    added = memos.add(said(*texts)).memories
+    consolidated(service, memos)
+    states = [memos.get(memory.id).state is State.MERGED for memory in added]
+    # "Don't call me Bob" stands beside what came after; the second "Rob" is the first again.
+    assert states == [True, True, False, True, False]
+    about = {line.derived_id for memory in added[:2] for line in memos.lineage(memory.id)}
+    assert added[4].id in about
+
+
 def test_of_another_speaker_nothing_is_overruled(memos: MemoryOS) -> None:
     memos.add(said("Always answer in French."))
     memos.add(said("Never answer in French.", speaker="Tom", begin=9))
