@@ -180,9 +180,10 @@ def check_texts(name: str, value: Any) -> tuple[str, ...]:
     """Several labels. A single text is refused: as a sequence it is one of letters."""
     if isinstance(value, str):
         raise InvalidInput(f"{name} is the text {value!r}; give a list of texts", field=name)
-    for one in value:
+    found = tuple(value)
+    for one in found:
         check_label(name, one)
-    return tuple(value)
+    return found
 
 
 def to_member(name: str, value: Any, members: type[_Member]) -> _Member:

@@ -110,17 +110,20 @@ def connection(
             "the API key has characters that no key has; copy it again (api_key or MEMOS_API_KEY)",
             setting="api_key",
         )
-    given: tuple[object, object] = (timeout, retries)
-    if not (isinstance(given[0], (int, float)) and 0 < given[0] < _LONGEST_TIMEOUT):
+    _check_options(timeout, retries)
+    return Connection(url=url, api_key=key, timeout=timeout, policy=Policy(retries=retries))
+
+
+def _check_options(timeout: Any, retries: Any) -> None:
+    if not (isinstance(timeout, (int, float)) and 0 < timeout < _LONGEST_TIMEOUT):
         raise InvalidSetting(
             f"timeout is {timeout!r}; it must be more than 0 s, and less than a year",
             setting="timeout",
         )
-    if type(given[1]) is not int:
+    if type(retries) is not int:
         raise InvalidSetting(
             f"retries is {retries!r}; it must be a whole number", setting="retries"
         )
-    return Connection(url=url, api_key=key, timeout=timeout, policy=Policy(retries=retries))
 
 
 def _check_url(url: str) -> None:

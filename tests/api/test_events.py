@@ -103,6 +103,10 @@ def test_kinds_given_as_one_text_are_refused(server, verb):
         for memory in (client, server.service.tenant()):
             with pytest.raises(InvalidInput, match="give a list"):
                 list(getattr(memory, verb)(kinds="memory.archive"))
+            last = told(server, 1)
+            kinds = (kind for kind in ("test.tell",))
+            page = memory.events(kinds=kinds, after=last - 1)
+            assert [event.seq for event in page.items] == [last]
 
 
 @pytest.mark.parametrize("cut", [1, 3])

@@ -126,6 +126,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="locks are looked for on Linux only")
 def test_a_lock_of_another_program_is_not_waited_for(tmp_path: Path) -> None:
     """Chroma would, with Python's own lock held: nothing in this process would go on."""
     index = ChromaIndex(tmp_path / "chroma")

@@ -106,9 +106,8 @@ class Lifecycle:
             event = self._writer.event(
                 cube, "rollback", old, reason=reason, actor=actor, numbers=numbers
             )
-            return self._stores.memories.replace_all(cube.id, [change], jobs=jobs, events=[event])[
-                0
-            ]
+            replaced = self._stores.memories.replace_all
+            return replaced(cube.id, [change], jobs=jobs, events=[event])[0]
 
         done = repeated(if_version, roll_back)
         if done.state not in LIVE:

@@ -158,16 +158,21 @@ class Handlers:
         """None if the service has no vector index; NotNow while another process holds it."""
         if self._vector_index is None:
             return None
-        with _not_now():
+        try:
             return self._vector_index()
+        except StorageUnavailable as error:
+            raise NotNow(error.message, seconds=_ELSEWHERE_SECONDS) from error
 
 
 @contextmanager
 def _not_now() -> Iterator[None]:
-    """An index that somebody else holds is waited for, at no cost."""
+    """An open index that another process (`pid`) holds for a while is waited for, at no cost. Any
+    other failure is the job's own, and counts."""
     try:
         yield
     except StorageUnavailable as error:
+        if "pid" not in error.details:
+            raise
         raise NotNow(error.message, seconds=_ELSEWHERE_SECONDS) from error
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memos.assembly import build
-from memos.errors import CubeNotFound
+from memos.errors import CubeNotFound, StorageUnavailable
 from memos.service.retrieval.jobs import sync_vectors
 from memos.testing import HashEmbedder
 from memos.types import JobState, State
@@ -251,3 +251,26 @@ def test_an_index_held_elsewhere_costs_jobs_and_erases_nothing(full, service, cl
     cube = full.cube("default")
     assert target.id not in service.vector_index().ids(cube.id)
     assert full.doctor() == ()
+
+
+@pytest.mark.parametrize("holder", [None, "4711"])
+def test_a_lock_of_another_program_costs_a_sync_nothing_and_a_failure_does(
+    full, service, clock, monkeypatch, holder
+):
+    details = {} if holder is None else {"pid": holder}
+
+    def fails(*_):
+        raise StorageUnavailable("no answer", **details)
+
+    index = service.vector_index()
+    monkeypatch.setattr(index, "reached", fails)
+    full.add("The zeppelin landed.")
+    clock.forward(seconds=5)
+    service.worker.drain()
+    sync = next(job for job in full.jobs(limit=9).items if job.kind == "vector_sync")
+    wanted = (JobState.FAILED, 1) if holder is None else (JobState.QUEUED, 0)
+    assert (sync.state, sync.attempts) == wanted
+    monkeypatch.undo()
+    clock.forward(hours=1)
+    service.worker.drain()
+    assert full.job(sync.id).state is JobState.SUCCEEDED
