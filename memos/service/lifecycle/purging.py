@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from memos.admission.recalls import Recalls
 from memos.config import Settings
-from memos.errors import CubeNotFound, StorageUnavailable
+from memos.errors import CubeNotFound, IndexUnavailable, StorageFull, StorageUnavailable
 from memos.protocols import Stores
 from memos.retrieval.search import Searcher
 from memos.service.graph.graph import Graph
@@ -46,8 +46,8 @@ class Purger:
     def purge(self, cube: Cube) -> bool:
         """After an erase: takes the vector out of the embedder's cache and of the index now, not
         when a job comes round; the job, queued with the erase, does it where another process holds
-        the index. Small cubes have no index; then there is nothing to open. False: the job has
-        still to do it.
+        the index, or it can't be written. Small cubes have no index; then there is nothing to
+        open. False: the job has still to do it.
         """
         self._forget_texts()
         self._graph.forget_names(cube.id)
@@ -59,7 +59,8 @@ class Purger:
             return True
         try:
             sync_vectors(self._stores, self._vectors.wait(), cube.id)
-        except StorageUnavailable as error:
+        except (StorageUnavailable, StorageFull, IndexUnavailable) as error:
+            # The erase is committed: whoever asked for it has to get the receipt.
             log.warning("an erased vector waits for the job that takes it away: %s", error)
             return False
         except CubeNotFound:

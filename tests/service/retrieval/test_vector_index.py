@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memos.assembly import build
-from memos.errors import CubeNotFound, StorageUnavailable
+from memos.errors import CubeNotFound, IndexUnavailable, StorageFull, StorageUnavailable
 from memos.service.retrieval.jobs import sync_vectors
 from memos.testing import HashEmbedder
 from memos.types import JobState, State
@@ -274,3 +274,21 @@ def test_a_lock_of_another_program_costs_a_sync_nothing_and_a_failure_does(
     clock.forward(hours=1)
     service.worker.drain()
     assert full.job(sync.id).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable, StorageFull, IndexUnavailable])
+def test_an_erase_that_the_index_can_not_follow_has_its_receipt(
+    full, service, clock, monkeypatch, error
+):
+    def fails(*_, **__):
+        raise error("no room")
+
+    memory = full.search("topic3").hits[0].memory
+    index = service.vector_index()
+    monkeypatch.setattr(index, "delete", fails)
+    receipt = full.erase(memory.id)
+    assert {one.store: one.done for one in receipt.stores}["vector index"] is False
+    monkeypatch.undo()
+    clock.forward(seconds=5)
+    service.worker.drain()
+    assert memory.id not in index.ids(full.cube("default").id)
